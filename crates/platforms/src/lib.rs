@@ -1,0 +1,47 @@
+//! Social platforms: HTTP in, plain values out. Stateless; knows neither the database nor the web server.
+//!
+//! `Reader` may be handed to anyone. A `Writer` puts public text on a platform: there is one per platform, it cannot be
+//! cloned, and `connect` gives them away once; the send stage moves them in and nobody else ever holds one.
+
+pub mod error;
+pub mod types;
+
+pub use error::{AuthError, FetchError, Scope, SendError};
+pub use types::*;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use url::Url;
+
+#[async_trait]
+pub trait Reader: Send + Sync {
+    fn capabilities(&self) -> &'static Capabilities;
+
+    /// The consent page that a browser is sent to.
+    fn authorize_url(&self, request: &AuthorizeRequest) -> Url;
+
+    /// Trades the code of a callback for tokens.
+    async fn exchange_code(&self, code: &str, redirect_uri: &Url, code_verifier: &str) -> Result<Grant, AuthError>;
+
+    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
+
+    /// The account behind a fresh token.
+    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError>;
+
+    /// What happened on the account's own posts since `cursor`.
+    async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;
+
+    /// The target of a reply as it stands now.
+    async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError>;
+
+    /// Looks once for the reply of an attempt whose outcome is unknown.
+    async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError>;
+}
+
+#[async_trait]
+pub trait Writer: Send + Sync {
+    fn slug(&self) -> &'static str;
+
+    /// Puts one reply on the platform. Never repeats by itself, follows no redirect.
+    async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError>;
+}

@@ -1,0 +1,190 @@
+//! Plain values that cross the border between a platform's wire format and the rest of the product.
+//! Ids are the platform's own, as text. Times are UTC.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use url::Url;
+
+/// Who we act as on one call: the account and a token that is valid now.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub account: Account,
+    pub access_token: SecretString,
+}
+
+/// The account that a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Stable id; never changes, unlike the name.
+    pub id: String,
+    /// Handle without decoration ("acme", not "u/acme").
+    pub name: String,
+}
+
+/// What the consent page must be asked for.
+#[derive(Debug, Clone)]
+pub struct AuthorizeRequest {
+    pub state: String,
+    pub redirect_uri: Url,
+    /// S256 challenge; platforms without PKCE ignore it.
+    pub code_challenge: String,
+}
+
+/// What a code or a refresh token is exchanged for.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    pub access_token: SecretString,
+    /// Absent on some refresh answers: keep the old one then.
+    pub refresh_token: Option<SecretString>,
+    pub scopes: Vec<String>,
+    /// Lifetime as told by the platform, counted from the answer.
+    pub expires_in: Option<Duration>,
+}
+
+/// What a platform can do and which limits the rest of the product must respect.
+#[derive(Debug, Clone, Copy)]
+pub struct Capabilities {
+    pub slug: &'static str,
+    pub name: &'static str,
+    /// Longest reply in characters.
+    pub max_reply_chars: usize,
+    /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
+    pub settle_window: std::time::Duration,
+    /// Scopes that we ask for, each with the reason shown on the connect page.
+    pub scopes: &'static [(&'static str, &'static str)],
+}
+
+/// Where a poll goes on. Opaque outside the adapter; stored as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub serde_json::Value);
+
+/// One round of polling: what is new or changed, where to go on, what is left of the request budget.
+#[derive(Debug, Clone, Default)]
+pub struct Polled {
+    pub items: Vec<InboundItem>,
+    pub cursor: Cursor,
+    /// More is waiting: poll again soon instead of at the next interval.
+    pub more: bool,
+    pub budget: Option<Budget>,
+    /// Things on the platform that could not be read, each with a reason; the rest went on.
+    pub problems: Vec<String>,
+}
+
+/// Request budget as the platform told it last.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    pub limit: f64,
+    pub remaining: f64,
+    pub resets_in: std::time::Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum InboundItem {
+    Post(InboundPost),
+    Comment(InboundComment),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct InboundPost {
+    /// Id as replies must name it (Reddit: fullname `t3_...`).
+    pub id: String,
+    /// None where the author is deleted.
+    pub author_id: Option<String>,
+    pub author_name: Option<String>,
+    pub title: Option<String>,
+    pub body: String,
+    /// The place it stands in, as people write it ("r/espresso").
+    pub community: Option<String>,
+    pub permalink: Option<Url>,
+    pub created_at: OffsetDateTime,
+    pub edited_at: Option<OffsetDateTime>,
+    /// Nobody can reply here any more (locked, archived).
+    pub locked: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct InboundComment {
+    pub id: String,
+    pub post_id: String,
+    /// The comment it answers; None when it answers the post itself.
+    pub parent_comment_id: Option<String>,
+    pub author_id: Option<String>,
+    pub author_name: Option<String>,
+    pub text: String,
+    pub permalink: Option<Url>,
+    pub created_at: OffsetDateTime,
+    pub edited_at: Option<OffsetDateTime>,
+    /// The text is gone on the platform.
+    pub deleted: bool,
+}
+
+/// The state of a reply's target, read just before sending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetState {
+    pub exists: bool,
+    pub locked: bool,
+    pub edited_at: Option<OffsetDateTime>,
+    /// A reply of our own account that already stands under the target.
+    pub own_reply: Option<FoundReply>,
+}
+
+/// A public text of ours, ready to go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundReply {
+    /// Post or comment that it answers.
+    pub target_id: String,
+    /// The post that the target stands under (equal to `target_id` for a top-level reply).
+    pub post_id: String,
+    pub text: String,
+}
+
+/// What to look for when we do not know whether a write happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyProbe {
+    pub target_id: String,
+    pub post_id: String,
+    pub text: String,
+    /// When the write was armed; a match is not older than this, less `skew`.
+    pub armed_at: OffsetDateTime,
+    pub skew: std::time::Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundReply {
+    pub id: String,
+    pub permalink: Option<Url>,
+    pub created_at: Option<OffsetDateTime>,
+}
+
+/// What one reading back of the platform said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Our reply stands there with our text.
+    Found(FoundReply),
+    /// Another reply of our account stands there: answered elsewhere, not by this attempt.
+    OtherOwnReply(FoundReply),
+    /// Read back past `armed_at`, not there now. One absence proves nothing: ask again within the settle window.
+    AbsentOnce,
+    /// The platform cannot be read back that far; a person decides.
+    CannotTell(String),
+}
+
+/// A reply that the platform gave an id to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedReply {
+    pub id: String,
+    pub permalink: Option<Url>,
+    /// False where the platform took it but does not show it in the thread.
+    pub visible: bool,
+    pub exchange: Exchange,
+}
+
+/// Request and answer of a write for the log: no token, no header that carries one, bounded in length.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    pub request: serde_json::Value,
+    pub status: Option<u16>,
+    pub answer: serde_json::Value,
+}
