@@ -1,7 +1,7 @@
 //! What every part of the server shares. Cheap to clone. Holds no `Writer`: nothing reachable from here can post.
 
 use crate::clients::ai;
-use crate::clock::{Clock, Entropy};
+use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
 use crate::coord::events::Bus;
 use crate::secrets::Keyring;
@@ -27,6 +27,11 @@ pub struct Shared {
 impl App {
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    /// Now, with a source of ids.
+    pub fn moment(&self) -> Moment {
+        Moment::new(&self.clock, &self.entropy)
     }
 }
 

@@ -66,6 +66,32 @@ impl TestClock {
     }
 }
 
+/// One instant and a source of ids: what a change needs besides its data. Taken once, so that all rows of the change carry the same time.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    pub now: OffsetDateTime,
+    entropy: Entropy,
+}
+
+impl Moment {
+    pub fn new(clock: &Clock, entropy: &Entropy) -> Self {
+        Self::at(clock.now(), entropy)
+    }
+
+    pub fn at(now: OffsetDateTime, entropy: &Entropy) -> Self {
+        Self { now, entropy: entropy.clone() }
+    }
+
+    /// A fresh id that sorts by this instant.
+    pub fn id(&self) -> Uuid {
+        self.entropy.uuid_v7(self.now)
+    }
+
+    pub fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+}
+
 fn whole_micros(instant: OffsetDateTime) -> OffsetDateTime {
     let instant = instant.to_offset(time::UtcOffset::UTC);
     instant - Duration::nanoseconds(i64::from(instant.nanosecond() % 1_000))
