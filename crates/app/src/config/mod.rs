@@ -162,10 +162,13 @@ impl Config {
     }
 
     fn check_together(&self, read: &mut Reader<'_>) {
-        if self.app_env == AppEnv::Production && !read.is_set("DATABASE_URL") {
+        let production = self.app_env == AppEnv::Production;
+        let database_set = read.is_set("DATABASE_URL");
+        if production && !database_set {
             read.fault("DATABASE_URL", "is required when APP_ENV (or NODE_ENV) is production");
         }
-        if read.is_set("DATABASE_URL") && !read.is_set("ENCRYPTION_KEY") {
+        // Told together, so that nobody meets the second line only after mending the first.
+        if (production || database_set) && !read.is_set("ENCRYPTION_KEY") {
             read.fault(
                 "ENCRYPTION_KEY",
                 "is required with DATABASE_URL: it seals the platform tokens in that database; make one with `openssl rand -base64 32` and keep it",
