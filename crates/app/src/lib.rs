@@ -1,1 +1,4 @@
 pub mod clock;
+pub mod config;
+pub mod secrets;
+pub mod telemetry;
