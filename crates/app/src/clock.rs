@@ -24,10 +24,7 @@ pub enum Clock {
 impl Clock {
     pub fn now(&self) -> OffsetDateTime {
         match self {
-            #[allow(
-                clippy::disallowed_methods,
-                reason = "the one place that reads the wall clock"
-            )]
+            #[allow(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
             Self::System => whole_micros(OffsetDateTime::now_utc()),
             Self::Test(clock) => clock.now(),
         }
@@ -42,9 +39,7 @@ pub struct TestClock {
 
 impl TestClock {
     pub fn at(instant: OffsetDateTime) -> Self {
-        Self {
-            hand: Arc::new(RwLock::new(whole_micros(instant))),
-        }
+        Self { hand: Arc::new(RwLock::new(whole_micros(instant))) }
     }
 
     /// A `Clock` that follows this one.
@@ -88,22 +83,14 @@ pub struct Seeded {
 
 impl Entropy {
     pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Arc::new(Seeded {
-            seed,
-            drawn_blocks: AtomicU64::new(0),
-        }))
+        Self::Seeded(Arc::new(Seeded { seed, drawn_blocks: AtomicU64::new(0) }))
     }
 
     /// Fills `target` with random bytes. Panics when the operating system has none to give.
     pub fn fill(&self, target: &mut [u8]) {
         match self {
-            #[allow(
-                clippy::disallowed_methods,
-                reason = "the one place that asks the system for randomness"
-            )]
-            Self::System => {
-                getrandom::fill(target).expect("the operating system gives random bytes")
-            }
+            #[allow(clippy::disallowed_methods, reason = "the one place that asks the system for randomness")]
+            Self::System => getrandom::fill(target).expect("the operating system gives random bytes"),
             Self::Seeded(source) => source.fill(target),
         }
     }
@@ -141,10 +128,8 @@ impl Seeded {
     fn fill(&self, target: &mut [u8]) {
         for chunk in target.chunks_mut(32) {
             let block = self.drawn_blocks.fetch_add(1, Ordering::Relaxed);
-            let digest = Sha256::new()
-                .chain_update(self.seed.to_le_bytes())
-                .chain_update(block.to_le_bytes())
-                .finalize();
+            let digest =
+                Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(block.to_le_bytes()).finalize();
             chunk.copy_from_slice(&digest[..chunk.len()]);
         }
     }
@@ -195,10 +180,6 @@ mod tests {
     fn a_token_carries_all_its_bytes_in_a_safe_alphabet() {
         let token = Entropy::System.token(32);
         assert_eq!(token.len(), 43);
-        assert!(
-            token
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        );
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     }
 }
