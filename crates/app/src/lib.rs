@@ -1,3 +1,4 @@
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod secrets;
