@@ -4,9 +4,14 @@
 //! cloned, and `connect` gives them away once; the send stage moves them in and nobody else ever holds one.
 
 pub mod error;
+pub mod http;
+mod list;
+pub mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
+pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
+pub use reddit::RedditConfig;
 pub use types::*;
 
 use async_trait::async_trait;
@@ -21,7 +26,12 @@ pub trait Reader: Send + Sync {
     fn authorize_url(&self, request: &AuthorizeRequest) -> Url;
 
     /// Trades the code of a callback for tokens.
-    async fn exchange_code(&self, code: &str, redirect_uri: &Url, code_verifier: &str) -> Result<Grant, AuthError>;
+    async fn exchange_code(
+        &self,
+        code: &str,
+        redirect_uri: &Url,
+        code_verifier: &str,
+    ) -> Result<Grant, AuthError>;
 
     async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
@@ -32,10 +42,19 @@ pub trait Reader: Send + Sync {
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;
 
     /// The target of a reply as it stands now.
-    async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError>;
+    async fn target_state(
+        &self,
+        session: &Session,
+        post_id: &str,
+        target_id: &str,
+    ) -> Result<TargetState, FetchError>;
 
     /// Looks once for the reply of an attempt whose outcome is unknown.
-    async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError>;
+    async fn find_own_reply(
+        &self,
+        session: &Session,
+        probe: &ReplyProbe,
+    ) -> Result<Probe, FetchError>;
 }
 
 #[async_trait]
@@ -43,5 +62,9 @@ pub trait Writer: Send + Sync {
     fn slug(&self) -> &'static str;
 
     /// Puts one reply on the platform. Never repeats by itself, follows no redirect.
-    async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError>;
+    async fn reply(
+        &self,
+        session: &Session,
+        reply: &OutboundReply,
+    ) -> Result<PostedReply, SendError>;
 }
