@@ -1,1 +1,4 @@
+pub mod accounts;
 pub mod clock;
+pub mod coord;
+pub mod model;
