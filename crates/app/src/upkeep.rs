@@ -92,9 +92,9 @@ impl Job<State> for Upkeep {
         let moment = Moment::at(ctx.now, &state.app.entropy);
         let mut conn = state.app.db.acquire().await?;
         activity::prepare_months(&mut conn, &moment).await?;
-        sessions::delete_expired(&mut conn, ctx.now).await?;
+        sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
-        buckets::delete_idle(&mut conn, ctx.now).await?;
+        buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }
 }

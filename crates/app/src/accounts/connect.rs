@@ -55,10 +55,10 @@ pub fn callback_url(app: &App, platform: &str) -> Url {
 }
 
 fn reader(app: &App, platform: &str) -> Result<std::sync::Arc<dyn rejoinder_platforms::Reader>, ConnectError> {
-    if !rejoinder_platforms::PLATFORMS.iter().any(|known| known.slug == platform) {
+    if !rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == platform) {
         return Err(ConnectError::UnknownPlatform(platform.to_owned()));
     }
-    app.readers.get(platform).map_err(|error| ConnectError::NotConfigured(error.to_string()))
+    app.readers.get(platform).cloned().map_err(|error| ConnectError::NotConfigured(error.to_string()))
 }
 
 /// The consent page to send the person to.
@@ -72,6 +72,7 @@ pub async fn start(
     let reader = reader(app, platform)?;
     let (id, state) = (moment.id(), moment.entropy().token(32));
     let verifier = SecretString::from(moment.entropy().token(48));
+    let state_hash = Sha256::digest(state.as_bytes());
     let mut tx = app.db.begin().await?;
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };
     let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place, &verifier).await?;
@@ -79,7 +80,7 @@ pub async fn start(
         "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, created_at, expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
         id,
-        Sha256::digest(state.as_bytes()).as_slice(),
+        state_hash.as_slice(),
         team_id,
         user_id,
         platform,

@@ -5,10 +5,13 @@
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `sessions`, `setup_links`.
 
 pub mod access;
+pub mod connect;
+pub mod integrations;
 pub mod passwords;
 pub mod sessions;
 pub mod setup;
 pub mod teams;
+pub mod tokens;
 pub mod users;
 
 use passwords::{HashError, Passwords};

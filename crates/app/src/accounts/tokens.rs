@@ -44,7 +44,7 @@ impl From<SealError> for TokenError {
     }
 }
 
-fn place(column: &'static str, integration_id: Uuid, team_id: Uuid) -> Place<'static> {
+fn place(column: &'static str, integration_id: Uuid, team_id: Uuid) -> Place {
     Place { table: "integrations", column, row: integration_id, team: team_id }
 }
 

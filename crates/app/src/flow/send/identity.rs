@@ -57,7 +57,7 @@ pub async fn is_gone(conn: &mut PgConnection, worker_id: Uuid) -> Result<bool, s
     let key = lock_key(worker_id);
     let free = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "free!""#, key).fetch_one(&mut *conn).await?;
     if free {
-        sqlx::query!("select pg_advisory_unlock($1)", key).execute(conn).await?;
+        sqlx::query_scalar!("select pg_advisory_unlock($1)", key).fetch_one(conn).await?;
     }
     Ok(free)
 }

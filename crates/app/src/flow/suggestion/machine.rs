@@ -283,7 +283,7 @@ fn reject(next: &mut State, reason: Option<&str>) -> Result<bool, Refusal> {
 
 fn regenerate(next: &mut State, generation_id: Uuid) -> Result<bool, Refusal> {
     match (next.status, next.stage) {
-        (Status::Pending, Stage::Drafting) => Ok(false),
+        (Status::Pending, Stage::Drafting) => return Ok(false),
         (Status::Pending, _) => {}
         (Status::Failed, _) if next.approved_at.is_none() => {}
         (Status::Failed, _) => return refuse("closed", "The reply failed, not the draft. Retry it, or ask for a new draft."),

@@ -1,0 +1,4 @@
+//! The web server.
+
+pub mod body;
+pub mod request_id;
