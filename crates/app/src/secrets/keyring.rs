@@ -166,4 +166,6 @@ impl Keyring {
 }
 
 #[cfg(test)]
+mod database_tests;
+#[cfg(test)]
 mod tests;
