@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rejoinder_app::queue::{Class, Decision};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -61,6 +63,39 @@ async fn what_a_killed_process_held_runs_again_elsewhere() {
             "running 1"
         ]
     );
+}
+
+/// Recovery cannot tell a stalled process from a dead one: the job runs twice, and nothing else goes wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_only_stalled_goes_on_after_its_job_ran_elsewhere() {
+    let world = World::empty().await;
+    world
+        .add(&Probe::new("stalled", Act::AwaitAnotherInChild))
+        .await;
+    let mut child = child(&world);
+    world
+        .until("the child runs it", "select count(*) = 1 from runs")
+        .await;
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGSTOP).unwrap();
+
+    let running = world.start().await;
+    world.until_idle().await;
+    running.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(world.runs().await, ["stalled 1", "stalled 1"]);
+
+    kill(pid, Signal::SIGCONT).unwrap();
+    world.add(&Probe::new("next", Act::HangInChild)).await;
+    world
+        .until("the child takes the next", "select count(*) = 3 from runs")
+        .await;
+    let by_child: Vec<bool> = sqlx::query_scalar("select child from runs order by id")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(by_child, [true, false, true]);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,11 @@
 //!
 //! Tests that kill a process start this binary again as [`child_worker`].
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may panic, in its own helpers too"
+)]
+
 mod cluster;
 mod crash;
 mod driver;

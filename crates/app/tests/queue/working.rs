@@ -221,6 +221,20 @@ async fn a_stop_without_patience_interrupts_and_the_job_runs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_dropped_stops_and_gives_its_jobs_back() {
+    let world = World::empty().await;
+    world.add(&Probe::new("held", Act::Hold)).await;
+    let running = world.start().await;
+    world
+        .until("it runs", "select count(*) = 1 from runs")
+        .await;
+    drop(running);
+    world.until("it is back", "select bool_and(locked_at is null and attempts = 0) from graphile_worker._private_jobs").await;
+    world.until("no worker is left", "select not exists (select from graphile_worker._private_workers where last_heartbeat_at > now() - interval '2 seconds')").await;
+    assert_eq!(world.runs().await, ["held 1"], "nobody took it again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_replaced_while_it_runs_is_not_tried_again_and_the_new_one_runs() {
     let world = World::empty().await;
     let running = world.start().await;

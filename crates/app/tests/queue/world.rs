@@ -175,6 +175,8 @@ pub enum Act {
     Meet,
     /// For ever in a child process, not at all here.
     HangInChild,
+    /// In a child process until another process ran it too, not at all here.
+    AwaitAnotherInChild,
     /// Kills a child process.
     Die,
     Refuse,
@@ -227,7 +229,13 @@ impl Probe {
                 Ok(())
             }
             Act::HangInChild if world.in_child => std::future::pending().await,
-            Act::HangInChild => Ok(()),
+            Act::AwaitAnotherInChild if world.in_child => {
+                world
+                    .until("another process ran it", "select count(*) = 2 from runs")
+                    .await;
+                Ok(())
+            }
+            Act::HangInChild | Act::AwaitAnotherInChild => Ok(()),
             Act::Die if world.in_child => std::process::abort(),
             Act::Die => Ok(()),
             Act::Refuse => Err(JobError::Permanent("the post is \"gone\"".into())),
