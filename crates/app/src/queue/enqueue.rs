@@ -196,8 +196,3 @@ async fn add_all(
     .await?;
     Ok(added.len() as u64)
 }
-
-/// The job that waits or runs under a key, if there is one.
-pub async fn job_id(conn: &mut PgConnection, key: &str) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar("select id from graphile_worker._private_jobs where key = $1").bind(key).fetch_optional(conn).await
-}

@@ -40,7 +40,7 @@ use time::OffsetDateTime;
 pub use cleanup::{Cleaned, cleanup};
 pub use depth::{Depth, depth};
 pub use drain::{DeadJob, DrainReport, Ran, drain, drain_with_clock};
-pub use enqueue::{enqueue, enqueue_if_absent, enqueue_many, job_id, remove};
+pub use enqueue::{enqueue, enqueue_if_absent, enqueue_many, remove};
 pub use envelope::{Decision, Failure};
 pub use registry::Registry;
 pub use schedule::schedule_due;
@@ -154,11 +154,4 @@ pub async fn migrate(pool: &PgPool) -> Result<(), QueueError> {
         .map_err(|error| QueueError::Schema(error.to_string()))?;
     turn.commit().await?;
     Ok(())
-}
-
-impl From<sqlx::Error> for JobError {
-    /// The database is away or refused: the next try may find it again.
-    fn from(error: sqlx::Error) -> Self {
-        Self::Retry(format!("database: {error}"))
-    }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use graphile_worker::{
     JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions,
 };
 use sqlx::PgPool;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Registry;
@@ -24,8 +25,10 @@ const COMPLETION_DELAY: Duration = Duration::from_millis(5);
 const FAST_PREFETCH: usize = 200;
 /// A fetched job that waits this long for a slot goes back to the table.
 const PREFETCH_TTL: Duration = Duration::from_secs(20);
-/// A stuck worker gets this long to end by itself before it is left alone.
-const RESTART_PATIENCE: Duration = Duration::from_secs(5);
+/// On top of its longest run a replaced worker gets this long to end by itself.
+const WIND_DOWN: Duration = Duration::from_secs(10);
+/// A worker that lived this long is built again without a long pause.
+const LONG_LIFE: Duration = Duration::from_secs(60);
 /// We end runs ourselves (timeouts, `Running::shutdown`), so the engine's own limit must never come first.
 const ENGINE_GRACE: Duration = Duration::from_secs(24 * 3600);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -134,10 +137,13 @@ where
     }
 }
 
+type EngineRun = BoxFuture<'static, Result<(), String>>;
+
 enum Ended {
     Stopped,
     ByItself,
-    Stuck,
+    /// To be replaced: it takes nothing new, but what it runs may end.
+    Replaced(EngineRun),
 }
 
 /// Runs the worker of one class until the stop.
@@ -146,15 +152,17 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let class = supervisor.class.as_str();
+    let mut replaced = JoinSet::new();
     let mut pause = FIRST_PAUSE;
-    loop {
+    while !stop.is_cancelled() {
         let built = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             built = supervisor.build() => built,
         };
         match built {
             Err(error) => tracing::warn!(class, %error, "a queue worker could not be built"),
             Ok(worker) => {
+                let began = Instant::now();
                 supervisor.shared.activity.renew(worker.worker_id());
                 tracing::info!(
                     class,
@@ -162,9 +170,14 @@ where
                     "queue worker started"
                 );
                 match run_one(Arc::new(worker), &supervisor.shared.activity, &stop, class).await {
-                    Ended::Stopped => return,
+                    Ended::Stopped => break,
                     Ended::ByItself => {}
-                    Ended::Stuck => pause = FIRST_PAUSE,
+                    Ended::Replaced(rest) => {
+                        replaced.spawn(wind_down(rest, supervisor.longest_run + WIND_DOWN, class));
+                    }
+                }
+                if began.elapsed() > LONG_LIFE {
+                    pause = FIRST_PAUSE;
                 }
                 supervisor
                     .shared
@@ -175,13 +188,15 @@ where
             }
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    while replaced.join_next().await.is_some() {}
 }
 
+/// The engine's run is part of this future: dropped with it, the worker stops.
 async fn run_one(
     worker: Arc<Worker>,
     activity: &Activity,
@@ -189,33 +204,33 @@ async fn run_one(
     class: &'static str,
 ) -> Ended {
     let engine = Arc::clone(&worker);
-    let mut run =
-        tokio::spawn(async move { engine.run().await.map_err(|error| error.to_string()) });
+    let mut run: EngineRun =
+        Box::pin(async move { engine.run().await.map_err(|error| error.to_string()) });
     tokio::select! {
         ended = &mut run => {
-            let ended = ended.unwrap_or_else(|error| Err(error.to_string()));
             tracing::warn!(class, ?ended, "a queue worker ended by itself");
             Ended::ByItself
         }
         () = activity.restart.notified() => {
             worker.request_shutdown();
-            if tokio::time::timeout(RESTART_PATIENCE, &mut run).await.is_err() {
-                tracing::warn!(class, "a stuck queue worker is left behind");
-                run.abort();
-            }
-            Ended::Stuck
+            Ended::Replaced(run)
         }
         () = stop.cancelled() => {
             worker.request_shutdown();
-            finish(run).await;
+            if let Err(error) = run.await {
+                tracing::warn!(class, error, "a queue worker stopped with an error");
+            }
             Ended::Stopped
         }
     }
 }
 
-async fn finish(run: JoinHandle<Result<(), String>>) {
-    if let Ok(Err(error)) = run.await {
-        tracing::warn!(error, "a queue worker stopped with an error");
+/// Lets a replaced worker end its runs. One that does not end is dropped with its heartbeat, so that what it holds is
+/// recovered.
+async fn wind_down(rest: EngineRun, patience: Duration, class: &'static str) {
+    match tokio::time::timeout(patience, rest).await {
+        Ok(ended) => tracing::info!(class, ?ended, "a replaced queue worker ended"),
+        Err(_elapsed) => tracing::warn!(class, "a stuck queue worker is given up"),
     }
 }
 
