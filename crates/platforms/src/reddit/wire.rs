@@ -93,11 +93,19 @@ pub(super) fn is_by(account: &Account, id: Option<&str>, name: Option<&str>) -> 
 }
 
 /// Only a path of the site itself becomes a link; anything else is dropped.
-pub(super) fn permalink(site: &Url, data: &Value) -> Option<Url> {
+fn permalink(site: &Url, data: &Value) -> Option<Url> {
     let path =
         text(data, "permalink").filter(|path| path.starts_with('/') && !path.starts_with("//"))?;
     let link = site.join(path).ok()?;
     (link.origin() == site.origin()).then_some(link)
+}
+
+/// Comments of 2016 and before carry no permalink; theirs is made of the ids.
+pub(super) fn comment_permalink(site: &Url, data: &Value, post_id: &str, id: &str) -> Option<Url> {
+    permalink(site, data).or_else(|| {
+        let (post, comment) = (bare(post_id, "t3_")?, bare(id, "t1_")?);
+        site.join(&format!("/comments/{post}/_/{comment}/")).ok()
+    })
 }
 
 /// A post together with the comment count that tells whether its tree changed.
@@ -172,7 +180,7 @@ pub(super) fn comment(
         .to_owned();
     Ok(InboundComment {
         parent_comment_id: bare(parent, "t1_").map(|_| parent.to_owned()),
-        permalink: permalink(site, data).or_else(|| fallback_permalink(site, &post_id, &id)),
+        permalink: comment_permalink(site, data, &post_id, &id),
         post_id,
         text: text(data, "body").unwrap_or_default().to_owned(),
         created_at,
@@ -182,12 +190,6 @@ pub(super) fn comment(
         author_name,
         id,
     })
-}
-
-/// Comments of 2016 and before carry no permalink.
-fn fallback_permalink(site: &Url, post_id: &str, id: &str) -> Option<Url> {
-    let (post, comment) = (bare(post_id, "t3_")?, bare(id, "t1_")?);
-    site.join(&format!("/comments/{post}/_/{comment}/")).ok()
 }
 
 /// Neither an author nor a text. A deleted account alone leaves its texts standing.

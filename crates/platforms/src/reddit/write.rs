@@ -245,10 +245,11 @@ fn posted(thing: &Value, target_id: &str, site: &Url) -> Verdict {
         );
     }
     match wire::fullname(data, "t1_").filter(|_| wire::kind(thing) == "t1") {
-        Some(id) => Verdict::Posted {
-            permalink: wire::permalink(site, data),
-            id,
-        },
+        Some(id) => {
+            let post = wire::text(data, "link_id").unwrap_or_default();
+            let permalink = wire::comment_permalink(site, data, post, &id);
+            Verdict::Posted { id, permalink }
+        }
         None => Verdict::Uncertain("Reddit answered 200 without an id".to_owned()),
     }
 }
