@@ -35,11 +35,7 @@ async fn probe(site: &Site) -> Result<Probe, FetchError> {
         armed_at: at(0),
         skew: Duration::from_secs(30),
     };
-    readers
-        .get("reddit")
-        .unwrap()
-        .find_own_reply(&session(), &probe)
-        .await
+    readers.get("reddit").unwrap().find_own_reply(&session(), &probe).await
 }
 
 fn found_id(probe: Probe) -> String {
@@ -72,57 +68,36 @@ async fn a_reply_that_the_thread_hides_is_found_in_our_own_list() {
 
 #[tokio::test]
 async fn the_same_text_from_before_or_another_text_is_not_this_attempt() {
-    for own in [
-        comment("old", "t1_aaa", "me", TEXT, -31),
-        comment("other", "t1_aaa", "me", "By hand", 3),
-    ] {
+    for own in [comment("old", "t1_aaa", "me", TEXT, -31), comment("other", "t1_aaa", "me", "By hand", 3)] {
         let site = site(vec![], vec![own]).await;
-        assert!(matches!(
-            probe(&site).await.unwrap(),
-            Probe::OtherOwnReply(_)
-        ));
+        assert!(matches!(probe(&site).await.unwrap(), Probe::OtherOwnReply(_)));
     }
 }
 
 #[tokio::test]
 async fn the_same_text_elsewhere_or_by_others_is_absence() {
     let elsewhere = comment("x", "t1_bbb", "me", TEXT, 3);
-    let site = site(
-        vec![comment("y", "t1_aaa", "guest", TEXT, 3)],
-        vec![elsewhere],
-    )
-    .await;
+    let site = site(vec![comment("y", "t1_aaa", "guest", TEXT, 3)], vec![elsewhere]).await;
     assert_eq!(probe(&site).await.unwrap(), Probe::AbsentOnce);
 }
 
 #[tokio::test]
 async fn absence_is_said_only_after_reading_past_the_time_of_sending() {
     let paged = |last_offset: i64| {
-        Site::start(move |asked: &Asked| {
-            match (asked.path.as_str(), asked.query.contains_key("after")) {
-                ("/comments/p", _) => json(j!([listing(vec![]), listing(vec![])])),
-                ("/user/acme/comments", later) => {
-                    let offset = if later { last_offset } else { 900 };
-                    let mut page = listing(vec![comment("x", "t1_zzz", "me", "Hi", offset)]);
-                    page["data"]["after"] = j!("t1_x");
-                    json(page)
-                }
-                _ => Canned::Drop,
+        Site::start(move |asked: &Asked| match (asked.path.as_str(), asked.query.contains_key("after")) {
+            ("/comments/p", _) => json(j!([listing(vec![]), listing(vec![])])),
+            ("/user/acme/comments", later) => {
+                let offset = if later { last_offset } else { 900 };
+                let mut page = listing(vec![comment("x", "t1_zzz", "me", "Hi", offset)]);
+                page["data"]["after"] = j!("t1_x");
+                json(page)
             }
+            _ => Canned::Drop,
         })
     };
     let reached = paged(-60).await;
-    assert_eq!(
-        (
-            probe(&reached).await.unwrap(),
-            reached.times_asked("/user/acme/comments")
-        ),
-        (Probe::AbsentOnce, 2)
-    );
-    assert!(matches!(
-        probe(&paged(600).await).await.unwrap(),
-        Probe::CannotTell(_)
-    ));
+    assert_eq!((probe(&reached).await.unwrap(), reached.times_asked("/user/acme/comments")), (Probe::AbsentOnce, 2));
+    assert!(matches!(probe(&paged(600).await).await.unwrap(), Probe::CannotTell(_)));
 }
 
 #[tokio::test]
@@ -132,20 +107,11 @@ async fn a_list_that_is_closed_or_unreadable_proves_no_absence() {
         _ => Canned::Json(404, r#"{"message":"Not Found","error":404}"#.into()),
     })
     .await;
-    assert!(matches!(
-        probe(&closed).await.unwrap(),
-        Probe::CannotTell(_)
-    ));
+    assert!(matches!(probe(&closed).await.unwrap(), Probe::CannotTell(_)));
     let unreadable = site(vec![], vec![j!({"kind": "t1", "data": {"name": "t1_q"}})]).await;
-    assert!(matches!(
-        probe(&unreadable).await.unwrap(),
-        Probe::CannotTell(_)
-    ));
+    assert!(matches!(probe(&unreadable).await.unwrap(), Probe::CannotTell(_)));
     let down = Site::start(|_| Canned::Json(503, String::new())).await;
-    assert!(matches!(
-        probe(&down).await,
-        Err(FetchError::Unavailable(_))
-    ));
+    assert!(matches!(probe(&down).await, Err(FetchError::Unavailable(_))));
 }
 
 async fn state(info: Vec<Value>, thread: Vec<Value>, target: &str) -> TargetState {
@@ -155,12 +121,7 @@ async fn state(info: Vec<Value>, thread: Vec<Value>, target: &str) -> TargetStat
     })
     .await;
     let (readers, _) = site.connect();
-    readers
-        .get("reddit")
-        .unwrap()
-        .target_state(&session(), "t3_p", target)
-        .await
-        .unwrap()
+    readers.get("reddit").unwrap().target_state(&session(), "t3_p", target).await.unwrap()
 }
 
 fn post(locked: bool) -> Value {
@@ -181,10 +142,6 @@ async fn a_target_is_seen_as_it_stands_now() {
     assert!(!state(vec![post(false)], vec![], "t1_aaa").await.exists);
     let mut gone = comment("aaa", "t3_p", "[deleted]", "[deleted]", -50);
     gone["data"]["author_fullname"] = Value::Null;
-    assert!(
-        !state(vec![post(false), gone], vec![], "t1_aaa")
-            .await
-            .exists
-    );
+    assert!(!state(vec![post(false), gone], vec![], "t1_aaa").await.exists);
     assert!(state(vec![post(false)], vec![], "t3_p").await.exists);
 }

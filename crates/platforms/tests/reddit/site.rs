@@ -1,8 +1,6 @@
 //! A site on loopback that answers canned bytes and remembers what it was asked.
 
-use rejoinder_platforms::{
-    Account, OutboundReply, Readers, RedditConfig, Session, Settings, Writers, connect,
-};
+use rejoinder_platforms::{Account, OutboundReply, Readers, RedditConfig, Session, Settings, Writers, connect};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,10 +58,7 @@ impl Site {
     }
 
     pub fn times_asked(&self, path: &str) -> usize {
-        self.asked()
-            .iter()
-            .filter(|asked| asked.path == path)
-            .count()
+        self.asked().iter().filter(|asked| asked.path == path).count()
     }
 
     pub fn connect(&self) -> (Readers, Writers) {
@@ -71,9 +66,7 @@ impl Site {
     }
 
     pub fn connect_with(&self, write_timeout: Duration) -> (Readers, Writers) {
-        let settings = Settings {
-            reddit: Some(config(&self.base, write_timeout)),
-        };
+        let settings = Settings { reddit: Some(config(&self.base, write_timeout)) };
         connect(settings, Arc::new(|| at(0))).unwrap()
     }
 }
@@ -95,28 +88,14 @@ pub fn at(seconds: i64) -> OffsetDateTime {
 }
 
 pub fn session() -> Session {
-    Session {
-        account: Account {
-            id: "t2_me".into(),
-            name: "acme".into(),
-        },
-        access_token: "our-token".into(),
-    }
+    Session { account: Account { id: "t2_me".into(), name: "acme".into() }, access_token: "our-token".into() }
 }
 
 pub fn reply() -> OutboundReply {
-    OutboundReply {
-        target_id: "t1_aaa".into(),
-        post_id: "t3_p".into(),
-        text: "Thanks & welcome".into(),
-    }
+    OutboundReply { target_id: "t1_aaa".into(), post_id: "t3_p".into(), text: "Thanks & welcome".into() }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    answer: Arc<impl Fn(&Asked) -> Canned>,
-    seen: Arc<Mutex<Vec<Asked>>>,
-) {
+async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&Asked) -> Canned>, seen: Arc<Mutex<Vec<Asked>>>) {
     let Some(asked) = read(&mut stream).await else {
         return;
     };
@@ -142,12 +121,8 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head_lines = head.to_ascii_lowercase();
-            let length = head_lines.lines().find_map(|line| {
-                line.strip_prefix("content-length: ")?
-                    .trim()
-                    .parse::<usize>()
-                    .ok()
-            });
+            let length =
+                head_lines.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
             if body.len() >= length.unwrap_or(0) {
                 return Some(asked(head, body));
             }
@@ -161,16 +136,9 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
 
 fn asked(head: &str, body: &str) -> Asked {
     let mut words = head.split(' ');
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let url = Url::parse("http://site").unwrap().join(target).unwrap();
-    let pairs = |text: &str| {
-        url::form_urlencoded::parse(text.as_bytes())
-            .into_owned()
-            .collect()
-    };
+    let pairs = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
     Asked {
         method: method.to_owned(),
         path: url.path().to_owned(),
