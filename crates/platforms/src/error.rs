@@ -22,10 +22,7 @@ pub enum AuthError {
     AppRefused(String),
     /// Passing trouble: try again, not before `after` where given.
     #[error("the platform did not answer usefully: {reason}")]
-    Unavailable {
-        reason: String,
-        after: Option<Duration>,
-    },
+    Unavailable { reason: String, after: Option<Duration> },
 }
 
 /// A read failed.
@@ -39,11 +36,7 @@ pub enum FetchError {
     AuthExpired,
     /// The thing is gone or closed to us: do not ask again.
     #[error("refused ({code}): {reason}")]
-    Refused {
-        code: String,
-        reason: String,
-        scope: Scope,
-    },
+    Refused { code: String, reason: String, scope: Scope },
     /// Passing trouble: back off and try again.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -54,22 +47,13 @@ pub enum FetchError {
 pub enum SendError {
     /// Nothing was posted; wait, then send again.
     #[error("rate limited; again in {} s", retry_after.as_secs())]
-    RateLimited {
-        retry_after: Duration,
-        scope: Scope,
-        exchange: Exchange,
-    },
+    RateLimited { retry_after: Duration, scope: Scope, exchange: Exchange },
     /// Nothing was posted; refresh the token, then send again.
     #[error("the access token is not accepted")]
     AuthExpired { exchange: Exchange },
     /// The platform said no, in a way that repeating does not change.
     #[error("refused ({code}): {reason}")]
-    Refused {
-        code: String,
-        reason: String,
-        scope: Scope,
-        exchange: Exchange,
-    },
+    Refused { code: String, reason: String, scope: Scope, exchange: Exchange },
     /// The request never left: nothing is posted.
     #[error("not sent: {0}")]
     NotSent(String),

@@ -38,31 +38,17 @@ pub fn client(timeouts: Timeouts) -> Result<Client, ClientError> {
 
 /// For reading a platform.
 pub fn read_client() -> Result<Client, ClientError> {
-    client(Timeouts {
-        connect: CONNECT_TIMEOUT,
-        total: READ_TIMEOUT,
-    })
+    client(Timeouts { connect: CONNECT_TIMEOUT, total: READ_TIMEOUT })
 }
 
 /// For public writes. `total` bounds the whole exchange; connecting gets at most half of it, so that a slow connection
 /// is known to be one.
 pub fn write_client(total: Duration) -> Result<Client, ClientError> {
-    let timeouts = Timeouts {
-        connect: CONNECT_TIMEOUT.min(total / 2),
-        total,
-    };
-    finish(
-        builder(timeouts)
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(0)
-            .http1_only(),
-    )
+    let timeouts = Timeouts { connect: CONNECT_TIMEOUT.min(total / 2), total };
+    finish(builder(timeouts).retry(reqwest::retry::never()).pool_max_idle_per_host(0).http1_only())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this module is where clients are built"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module is where clients are built")]
 fn builder(timeouts: Timeouts) -> ClientBuilder {
     // An error here says that a provider is installed already, which is what we want.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -89,10 +75,7 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON, where the answer calls it JSON and it is.
     pub fn json(&self) -> Option<serde_json::Value> {
-        if !header(&self.headers, CONTENT_TYPE.as_str())?
-            .to_ascii_lowercase()
-            .contains("json")
-        {
+        if !header(&self.headers, CONTENT_TYPE.as_str())?.to_ascii_lowercase().contains("json") {
             return None;
         }
         serde_json::from_slice(&self.body).ok()
@@ -110,18 +93,11 @@ pub enum BodyError {
 
 /// Reads a body, at most `limit` bytes of it.
 pub async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, BodyError> {
-    if response
-        .content_length()
-        .is_some_and(|length| length > limit as u64)
-    {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(BodyError::TooLarge(limit));
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| BodyError::Broken(trouble(error)))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| BodyError::Broken(trouble(error)))? {
         if body.len() + chunk.len() > limit {
             return Err(BodyError::TooLarge(limit));
         }
@@ -161,11 +137,7 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    header(headers, name)?
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|n| n.is_finite() && *n >= 0.0)
+    header(headers, name)?.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)
 }
 
 /// Request budget from the `x-ratelimit-*` headers (used and remaining as decimals, reset in whole seconds).
@@ -173,11 +145,7 @@ pub fn budget(headers: &HeaderMap) -> Option<Budget> {
     let remaining = number(headers, "x-ratelimit-remaining")?;
     let resets_in = number(headers, "x-ratelimit-reset").map_or(Duration::ZERO, seconds);
     let limit = number(headers, "x-ratelimit-used").unwrap_or(0.0) + remaining;
-    Some(Budget {
-        limit,
-        remaining,
-        resets_in,
-    })
+    Some(Budget { limit, remaining, resets_in })
 }
 
 /// How long a 429 asks us to wait: `retry-after` in seconds, else the reset of the budget.
@@ -188,9 +156,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// Seconds as a bounded duration.
 pub fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0))
-        .unwrap_or(LONGEST_WAIT)
-        .min(LONGEST_WAIT)
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
 }
 
 #[cfg(test)]
@@ -199,36 +165,21 @@ mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
-            .collect()
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
     #[test]
     fn the_limit_is_the_sum_of_used_and_remaining() {
-        let told = headers(&[
-            ("x-ratelimit-used", "4"),
-            ("x-ratelimit-remaining", "996.0"),
-            ("x-ratelimit-reset", "433"),
-        ]);
+        let told =
+            headers(&[("x-ratelimit-used", "4"), ("x-ratelimit-remaining", "996.0"), ("x-ratelimit-reset", "433")]);
         let budget = budget(&told).expect("all headers stand there");
-        assert_eq!(
-            (budget.limit, budget.remaining, budget.resets_in),
-            (1000.0, 996.0, Duration::from_secs(433))
-        );
+        assert_eq!((budget.limit, budget.remaining, budget.resets_in), (1000.0, 996.0, Duration::from_secs(433)));
     }
 
     #[test]
     fn absurd_numbers_become_bounded_waits() {
-        assert_eq!(
-            retry_after(&headers(&[("retry-after", "1e300")])),
-            Some(LONGEST_WAIT)
-        );
-        assert_eq!(
-            retry_after(&headers(&[("retry-after", "0")])),
-            Some(Duration::from_secs(1))
-        );
+        assert_eq!(retry_after(&headers(&[("retry-after", "1e300")])), Some(LONGEST_WAIT));
+        assert_eq!(retry_after(&headers(&[("retry-after", "0")])), Some(Duration::from_secs(1)));
         assert_eq!(retry_after(&headers(&[("retry-after", "-4")])), None);
         assert_eq!(retry_after(&headers(&[("retry-after", "NaN")])), None);
         assert_eq!(budget(&headers(&[("x-ratelimit-remaining", "many")])), None);
@@ -236,11 +187,8 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_called_json_is_not_read_as_json() {
-        let mut answer = Answer {
-            status: 200,
-            headers: headers(&[("content-type", "text/html")]),
-            body: Bytes::from("{}"),
-        };
+        let mut answer =
+            Answer { status: 200, headers: headers(&[("content-type", "text/html")]), body: Bytes::from("{}") };
         assert_eq!(answer.json(), None);
         answer.headers = headers(&[("content-type", "application/json; charset=UTF-8")]);
         assert_eq!(answer.json(), Some(serde_json::json!({})));

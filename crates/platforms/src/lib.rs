@@ -26,12 +26,7 @@ pub trait Reader: Send + Sync {
     fn authorize_url(&self, request: &AuthorizeRequest) -> Url;
 
     /// Trades the code of a callback for tokens.
-    async fn exchange_code(
-        &self,
-        code: &str,
-        redirect_uri: &Url,
-        code_verifier: &str,
-    ) -> Result<Grant, AuthError>;
+    async fn exchange_code(&self, code: &str, redirect_uri: &Url, code_verifier: &str) -> Result<Grant, AuthError>;
 
     async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
@@ -42,19 +37,10 @@ pub trait Reader: Send + Sync {
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;
 
     /// The target of a reply as it stands now.
-    async fn target_state(
-        &self,
-        session: &Session,
-        post_id: &str,
-        target_id: &str,
-    ) -> Result<TargetState, FetchError>;
+    async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError>;
 
     /// Looks once for the reply of an attempt whose outcome is unknown.
-    async fn find_own_reply(
-        &self,
-        session: &Session,
-        probe: &ReplyProbe,
-    ) -> Result<Probe, FetchError>;
+    async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError>;
 }
 
 #[async_trait]
@@ -62,9 +48,5 @@ pub trait Writer: Send + Sync {
     fn slug(&self) -> &'static str;
 
     /// Puts one reply on the platform. Never repeats by itself, follows no redirect.
-    async fn reply(
-        &self,
-        session: &Session,
-        reply: &OutboundReply,
-    ) -> Result<PostedReply, SendError>;
+    async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError>;
 }

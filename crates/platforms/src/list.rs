@@ -23,11 +23,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     #[error("{platform}: the {setting} {reason}")]
-    Setting {
-        platform: &'static str,
-        setting: &'static str,
-        reason: String,
-    },
+    Setting { platform: &'static str, setting: &'static str, reason: String },
     #[error(transparent)]
     Client(#[from] ClientError),
 }

@@ -37,15 +37,9 @@ pub static CAPABILITIES: Capabilities = Capabilities {
         ("identity", "to know which account this is"),
         ("history", "to find the account's own posts and comments"),
         ("read", "to read the comments under those posts"),
-        (
-            "privatemessages",
-            "to see answers and mentions in the inbox",
-        ),
+        ("privatemessages", "to see answers and mentions in the inbox"),
         ("submit", "to post the replies that your team approved"),
-        (
-            "edit",
-            "to correct or take back a reply that your team posted",
-        ),
+        ("edit", "to correct or take back a reply that your team posted"),
     ],
 };
 
@@ -77,37 +71,22 @@ pub struct RedditReader {
 }
 
 /// The two halves. `now` is the clock by which posts grow old.
-pub fn connect(
-    config: RedditConfig,
-    now: Now,
-) -> Result<(RedditReader, RedditWriter), ConnectError> {
-    let wrong = |setting, reason: &str| ConnectError::Setting {
-        platform: "reddit",
-        setting,
-        reason: reason.to_owned(),
-    };
+pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWriter), ConnectError> {
+    let wrong =
+        |setting, reason: &str| ConnectError::Setting { platform: "reddit", setting, reason: reason.to_owned() };
     if config.client_id.trim().is_empty() {
         return Err(wrong("client id", "is empty"));
     }
     if config.user_agent.trim().is_empty() || HeaderValue::from_str(&config.user_agent).is_err() {
-        return Err(wrong(
-            "user agent",
-            "must be one line like `web:org.example.app:1.0 (by /u/name)`",
-        ));
+        return Err(wrong("user agent", "must be one line like `web:org.example.app:1.0 (by /u/name)`"));
     }
-    for (setting, base) in [
-        ("auth base", &config.auth_base),
-        ("API base", &config.api_base),
-    ] {
+    for (setting, base) in [("auth base", &config.auth_base), ("API base", &config.api_base)] {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong(setting, "must be an http or https address"));
         }
     }
     let write = http::write_client(config.write_timeout)?;
-    let api = Api {
-        config: Arc::new(config),
-        read: http::read_client()?,
-    };
+    let api = Api { config: Arc::new(config), read: http::read_client()? };
     let writer = RedditWriter::new(api.config.clone(), write);
     Ok((RedditReader { api, now }, writer))
 }
@@ -131,12 +110,7 @@ impl Reader for RedditReader {
         oauth::authorize_url(&self.api, request)
     }
 
-    async fn exchange_code(
-        &self,
-        code: &str,
-        redirect_uri: &Url,
-        _code_verifier: &str,
-    ) -> Result<Grant, AuthError> {
+    async fn exchange_code(&self, code: &str, redirect_uri: &Url, _code_verifier: &str) -> Result<Grant, AuthError> {
         oauth::exchange_code(&self.api, code, redirect_uri).await
     }
 
@@ -145,10 +119,7 @@ impl Reader for RedditReader {
     }
 
     async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError> {
-        let answer = self
-            .api
-            .get(access_token, &["api", "v1", "me"], &[], Scope::Account)
-            .await?;
+        let answer = self.api.get(access_token, &["api", "v1", "me"], &[], Scope::Account).await?;
         calls::account(&answer.body)
     }
 
@@ -156,20 +127,11 @@ impl Reader for RedditReader {
         poll::poll(&self.api, session, cursor, (self.now)()).await
     }
 
-    async fn target_state(
-        &self,
-        session: &Session,
-        post_id: &str,
-        target_id: &str,
-    ) -> Result<TargetState, FetchError> {
+    async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError> {
         readback::target_state(&self.api, session, post_id, target_id).await
     }
 
-    async fn find_own_reply(
-        &self,
-        session: &Session,
-        probe: &ReplyProbe,
-    ) -> Result<Probe, FetchError> {
+    async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError> {
         readback::find_own_reply(&self.api, session, probe).await
     }
 }

@@ -14,11 +14,7 @@ use url::Url;
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
-    let scopes: Vec<&str> = CAPABILITIES
-        .scopes
-        .iter()
-        .map(|(scope, _)| *scope)
-        .collect();
+    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
     let mut url = super::address(&api.config.auth_base, &["api", "v1", "authorize"]);
     url.query_pairs_mut()
         .append_pair("client_id", &api.config.client_id)
@@ -30,33 +26,14 @@ pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
     url
 }
 
-pub(super) async fn exchange_code(
-    api: &Api,
-    code: &str,
-    redirect_uri: &Url,
-) -> Result<Grant, AuthError> {
+pub(super) async fn exchange_code(api: &Api, code: &str, redirect_uri: &Url) -> Result<Grant, AuthError> {
     // Some browsers hand over the fragment that Reddit hangs on the redirect.
     let code = code.trim_end_matches("#_");
-    token(
-        api,
-        &[
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect_uri.as_str()),
-        ],
-    )
-    .await
+    token(api, &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri.as_str())]).await
 }
 
 pub(super) async fn refresh(api: &Api, refresh_token: &SecretString) -> Result<Grant, AuthError> {
-    token(
-        api,
-        &[
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token.expose_secret()),
-        ],
-    )
-    .await
+    token(api, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())]).await
 }
 
 async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
@@ -64,35 +41,15 @@ async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
     let request = api
         .read
         .post(url)
-        .basic_auth(
-            &api.config.client_id,
-            Some(api.config.client_secret.expose_secret()),
-        )
+        .basic_auth(&api.config.client_id, Some(api.config.client_secret.expose_secret()))
         .header(reqwest::header::USER_AGENT, &api.config.user_agent)
         .form(form);
-    let passing = |reason: String| AuthError::Unavailable {
-        reason,
-        after: None,
-    };
-    let response = request
-        .send()
-        .await
-        .map_err(|error| passing(http::trouble(error)))?;
+    let passing = |reason: String| AuthError::Unavailable { reason, after: None };
+    let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = http::read_body(response, http::BODY_LIMIT)
-        .await
-        .map_err(|error| passing(error.to_string()))?;
-    tracing::debug!(
-        platform = "reddit",
-        call = "access_token",
-        status,
-        "answered"
-    );
-    decide(&Answer {
-        status,
-        headers,
-        body,
-    })
+    let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
+    tracing::debug!(platform = "reddit", call = "access_token", status, "answered");
+    decide(&Answer { status, headers, body })
 }
 
 /// What an answer of the token endpoint means.
@@ -107,20 +64,12 @@ pub(super) fn decide(answer: &Answer) -> Result<Grant, AuthError> {
 }
 
 fn grant(body: &Value) -> Option<Grant> {
-    let secret = |key| {
-        wire::text(body, key)
-            .filter(|token| !token.is_empty())
-            .map(SecretString::from)
-    };
+    let secret = |key| wire::text(body, key).filter(|token| !token.is_empty()).map(SecretString::from);
     let scopes = wire::text(body, "scope").unwrap_or_default();
     Some(Grant {
         access_token: secret("access_token")?,
         refresh_token: secret("refresh_token"),
-        scopes: scopes
-            .split([' ', ','])
-            .filter(|scope| !scope.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        scopes: scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
         expires_in: wire::number(body, "expires_in")
             .filter(|n| (1.0..1e9).contains(n))
             .map(time::Duration::seconds_f64),
@@ -130,19 +79,14 @@ fn grant(body: &Value) -> Option<Grant> {
 fn failure(answer: &Answer, body: Option<&Value>) -> AuthError {
     let status = answer.status;
     let after = http::retry_after(&answer.headers);
-    let passing = |after| AuthError::Unavailable {
-        reason: format!("the token endpoint answered {status}"),
-        after,
-    };
+    let passing = |after| AuthError::Unavailable { reason: format!("the token endpoint answered {status}"), after };
     if status == 429 {
         return passing(Some(after.unwrap_or(DEFAULT_WAIT)));
     }
     if let Some(word) = body.and_then(|body| wire::text(body, "error")) {
         let (_, words) = wire::refusal(body);
-        let said = words.map_or_else(
-            || wire::shortened(word, 80),
-            |words| format!("{}: {words}", wire::shortened(word, 80)),
-        );
+        let said =
+            words.map_or_else(|| wire::shortened(word, 80), |words| format!("{}: {words}", wire::shortened(word, 80)));
         return match word {
             "invalid_grant" | "access_denied" => AuthError::GrantDead(said),
             "unauthorized_client"
@@ -150,10 +94,7 @@ fn failure(answer: &Answer, body: Option<&Value>) -> AuthError {
             | "invalid_request"
             | "unsupported_grant_type"
             | "invalid_scope" => AuthError::AppRefused(said),
-            _ => AuthError::Unavailable {
-                reason: said,
-                after,
-            },
+            _ => AuthError::Unavailable { reason: said, after },
         };
     }
     match (status, body.is_some()) {

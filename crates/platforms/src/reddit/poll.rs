@@ -73,16 +73,9 @@ pub(super) async fn poll(
     let mut marks = read_marks(cursor, &mut polled.problems);
     let posts = own_posts(api, session, now, &mut polled).await?;
     let due = plan(posts, &mut marks, now, &mut polled.items);
-    Round {
-        api,
-        session,
-        now,
-        marks: &mut marks,
-        polled: &mut polled,
-        extra: EXTRA_CALLS_PER_POLL,
-    }
-    .read_trees(due)
-    .await;
+    Round { api, session, now, marks: &mut marks, polled: &mut polled, extra: EXTRA_CALLS_PER_POLL }
+        .read_trees(due)
+        .await;
     polled.cursor = write_marks(marks);
     Ok(polled)
 }
@@ -119,41 +112,26 @@ async fn own_posts(
         let path = ["user", &session.account.name, "submitted"];
         let mut query = vec![("sort", "new"), ("limit", "100")];
         query.extend(after.as_deref().map(|after| ("after", after)));
-        let answer = match api
-            .get(&session.access_token, &path, &query, Scope::Account)
-            .await
-        {
+        let answer = match api.get(&session.access_token, &path, &query, Scope::Account).await {
             Ok(answer) => answer,
             Err(error) if page == 0 => return Err(error),
             Err(error) => {
-                polled
-                    .problems
-                    .push(format!("older posts could not be listed: {error}"));
+                polled.problems.push(format!("older posts could not be listed: {error}"));
                 break;
             }
         };
         polled.budget = answer.budget.or(polled.budget);
         let Some(listing) = wire::listing(&answer.body) else {
-            return Err(FetchError::Unavailable(
-                "the posts came in an unknown form".to_owned(),
-            ));
+            return Err(FetchError::Unavailable("the posts came in an unknown form".to_owned()));
         };
-        for thing in listing
-            .children
-            .iter()
-            .filter(|thing| wire::kind(thing) == "t3")
-        {
+        for thing in listing.children.iter().filter(|thing| wire::kind(thing) == "t3") {
             match wire::post(thing, &api.config.auth_base, &session.account) {
                 Ok(post) => posts.push(post),
                 Err(problem) => polled.problems.push(problem),
             }
         }
         after = listing.after.map(str::to_owned);
-        if after.is_none()
-            || posts
-                .last()
-                .is_some_and(|post| now - post.post.created_at > WATCHED)
-        {
+        if after.is_none() || posts.last().is_some_and(|post| now - post.post.created_at > WATCHED) {
             break;
         }
     }
@@ -161,12 +139,7 @@ async fn own_posts(
 }
 
 /// Emits new and changed posts and orders the trees to read: failed ones last, then changed before repeated, young first.
-fn plan(
-    posts: Vec<wire::Post>,
-    marks: &mut Marks,
-    now: OffsetDateTime,
-    items: &mut Vec<InboundItem>,
-) -> Vec<Due> {
+fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &mut Vec<InboundItem>) -> Vec<Due> {
     let mut due: Vec<(u32, bool, i64, Due)> = Vec::new();
     for wire::Post { post, comments } in posts {
         let created = post.created_at.unix_timestamp();
@@ -179,20 +152,9 @@ fn plan(
             ..Mark::default()
         });
         let again = mark.n == Some(comments);
-        let stale = mark
-            .r
-            .is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
+        let stale = mark.r.is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
         if !again || (young && comments > 0 && stale) {
-            due.push((
-                mark.f,
-                again,
-                -created,
-                Due {
-                    id: post.id.clone(),
-                    comments,
-                    again,
-                },
-            ));
+            due.push((mark.f, again, -created, Due { id: post.id.clone(), comments, again }));
         }
         if !known || mark.e != edited || mark.l != post.locked {
             (mark.e, mark.l) = (edited, post.locked);
@@ -217,18 +179,11 @@ impl Round<'_> {
         let mut failures = 0;
         let mut waiting = due.into_iter();
         for due in waiting.by_ref().take(TREES_PER_POLL) {
-            if self
-                .polled
-                .budget
-                .is_some_and(|budget| budget.remaining < 1.0)
-            {
+            if self.polled.budget.is_some_and(|budget| budget.remaining < 1.0) {
                 self.polled.more |= !due.again;
                 break;
             }
-            let request = tree::Request {
-                post_id: &due.id,
-                under: None,
-            };
+            let request = tree::Request { post_id: &due.id, under: None };
             let untouched = self.extra == EXTRA_CALLS_PER_POLL;
             let read = tree::read(self.api, self.session, &request, &mut self.extra).await;
             let error = match read {
@@ -252,14 +207,10 @@ impl Round<'_> {
     /// Keeps what came; gives back the error that ended the reading early.
     fn keep(&mut self, due: &Due, tree: Tree) -> Option<FetchError> {
         self.polled.budget = tree.budget.or(self.polled.budget);
-        self.polled
-            .items
-            .extend(tree.comments.into_iter().map(InboundItem::Comment));
+        self.polled.items.extend(tree.comments.into_iter().map(InboundItem::Comment));
         self.polled.problems.extend(tree.problems);
         if tree.cut_short {
-            self.polled
-                .problems
-                .push(format!("{}: too many comments to read them all", due.id));
+            self.polled.problems.push(format!("{}: too many comments to read them all", due.id));
         }
         if tree.halted.is_none() {
             self.settle(due);
@@ -278,11 +229,7 @@ impl Round<'_> {
         match error {
             FetchError::RateLimited { retry_after } => {
                 let limit = self.polled.budget.map_or(0.0, |budget| budget.limit);
-                self.polled.budget = Some(Budget {
-                    limit,
-                    remaining: 0.0,
-                    resets_in: retry_after,
-                });
+                self.polled.budget = Some(Budget { limit, remaining: 0.0, resets_in: retry_after });
                 self.polled.more = true;
                 return true;
             }
@@ -298,9 +245,7 @@ impl Round<'_> {
                 }
             }
         }
-        self.polled
-            .problems
-            .push(format!("{}: comments not read: {error}", due.id));
+        self.polled.problems.push(format!("{}: comments not read: {error}", due.id));
         false
     }
 }

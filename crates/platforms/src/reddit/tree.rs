@@ -43,14 +43,7 @@ pub(super) async fn read(
     extra: &mut usize,
 ) -> Result<Tree, FetchError> {
     let post = calls::bare_id(request.post_id, "t3_")?;
-    let mut walk = Walk {
-        api,
-        session,
-        request,
-        tree: Tree::default(),
-        stubs: VecDeque::new(),
-        known: HashSet::new(),
-    };
+    let mut walk = Walk { api, session, request, tree: Tree::default(), stubs: VecDeque::new(), known: HashSet::new() };
     let focus = request.under.and_then(|id| wire::bare(id, "t1_"));
     walk.branch(post, focus).await?;
     while let Some(stub) = walk.stubs.pop_front() {
@@ -89,20 +82,11 @@ impl Walk<'_> {
         if let Some(comment) = focus {
             query.extend([("comment", comment), ("context", "0")]);
         }
-        let answer = self
-            .api
-            .get(
-                &self.session.access_token,
-                &["comments", post],
-                &query,
-                Scope::Item,
-            )
-            .await?;
+        let answer = self.api.get(&self.session.access_token, &["comments", post], &query, Scope::Item).await?;
         self.tree.budget = answer.budget.or(self.tree.budget);
         let listing = answer.body.get(1).and_then(wire::listing);
-        let listing = listing.ok_or_else(|| {
-            FetchError::Unavailable("the comments came in an unknown form".to_owned())
-        })?;
+        let listing =
+            listing.ok_or_else(|| FetchError::Unavailable("the comments came in an unknown form".to_owned()))?;
         self.take(listing.children);
         Ok(())
     }
@@ -113,31 +97,12 @@ impl Walk<'_> {
             Stub::More(ids) => ids,
         };
         let children = ids.join(",");
-        let query = [
-            ("api_type", "json"),
-            ("link_id", self.request.post_id),
-            ("children", &children),
-        ];
-        let answer = self
-            .api
-            .get(
-                &self.session.access_token,
-                &["api", "morechildren"],
-                &query,
-                Scope::Item,
-            )
-            .await?;
+        let query = [("api_type", "json"), ("link_id", self.request.post_id), ("children", &children)];
+        let answer = self.api.get(&self.session.access_token, &["api", "morechildren"], &query, Scope::Item).await?;
         self.tree.budget = answer.budget.or(self.tree.budget);
-        match answer
-            .body
-            .pointer("/json/data/things")
-            .and_then(Value::as_array)
-        {
+        match answer.body.pointer("/json/data/things").and_then(Value::as_array) {
             Some(things) => self.take(things),
-            None => self
-                .tree
-                .problems
-                .push(format!("{} more comments did not come", ids.len())),
+            None => self.tree.problems.push(format!("{} more comments did not come", ids.len())),
         }
         Ok(())
     }
@@ -149,32 +114,19 @@ impl Walk<'_> {
             match wire::kind(thing) {
                 "t1" => self.take_comment(thing),
                 "more" => self.note_stub(wire::data(thing)),
-                other => self.tree.problems.push(format!(
-                    "a thing of the unknown kind {:?}",
-                    wire::shortened(other, 20)
-                )),
+                other => {
+                    self.tree.problems.push(format!("a thing of the unknown kind {:?}", wire::shortened(other, 20)))
+                }
             }
             let replies = wire::data(thing).get("replies").and_then(wire::listing);
-            waiting.extend(
-                replies
-                    .iter()
-                    .flat_map(|replies| replies.children.iter().rev()),
-            );
+            waiting.extend(replies.iter().flat_map(|replies| replies.children.iter().rev()));
         }
     }
 
     fn take_comment(&mut self, thing: &Value) {
-        match wire::comment(
-            thing,
-            self.request.post_id,
-            &self.api.config.auth_base,
-            &self.session.account,
-        ) {
+        match wire::comment(thing, self.request.post_id, &self.api.config.auth_base, &self.session.account) {
             Ok(comment) => {
-                let wanted = self
-                    .request
-                    .under
-                    .is_none_or(|under| parent_of(&comment) == under);
+                let wanted = self.request.under.is_none_or(|under| parent_of(&comment) == under);
                 if wanted && self.known.insert(comment.id.clone()) {
                     self.tree.comments.push(comment);
                 }
@@ -188,51 +140,27 @@ impl Walk<'_> {
         if self.request.under.is_some_and(|under| under != parent) {
             return;
         }
-        let ids = more
-            .get("children")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let ids: Vec<String> = ids
-            .filter_map(Value::as_str)
-            .filter(|id| wire::is_bare(id))
-            .map(str::to_owned)
-            .collect();
+        let ids = more.get("children").and_then(Value::as_array).into_iter().flatten();
+        let ids: Vec<String> =
+            ids.filter_map(Value::as_str).filter(|id| wire::is_bare(id)).map(str::to_owned).collect();
         if ids.is_empty() {
             let comment = wire::bare(parent, "t1_").map(str::to_owned);
-            self.stubs.extend(
-                comment
-                    .filter(|id| self.known.insert(format!("_{id}")))
-                    .map(Stub::Continue),
-            );
+            self.stubs.extend(comment.filter(|id| self.known.insert(format!("_{id}"))).map(Stub::Continue));
         }
-        self.stubs
-            .extend(ids.chunks(IDS_PER_CALL).map(|ids| Stub::More(ids.to_vec())));
+        self.stubs.extend(ids.chunks(IDS_PER_CALL).map(|ids| Stub::More(ids.to_vec())));
     }
 }
 
 /// What a comment directly answers.
 pub(super) fn parent_of(comment: &InboundComment) -> &str {
-    comment
-        .parent_comment_id
-        .as_deref()
-        .unwrap_or(&comment.post_id)
+    comment.parent_comment_id.as_deref().unwrap_or(&comment.post_id)
 }
 
 #[cfg(test)]
 pub(super) fn take_all(api: &Api, session: &Session, post_id: &str, things: &[Value]) -> Tree {
-    let request = Request {
-        post_id,
-        under: None,
-    };
-    let mut walk = Walk {
-        api,
-        session,
-        request: &request,
-        tree: Tree::default(),
-        stubs: VecDeque::new(),
-        known: HashSet::new(),
-    };
+    let request = Request { post_id, under: None };
+    let mut walk =
+        Walk { api, session, request: &request, tree: Tree::default(), stubs: VecDeque::new(), known: HashSet::new() };
     walk.take(things);
     walk.tree.cut_short = !walk.stubs.is_empty();
     walk.tree

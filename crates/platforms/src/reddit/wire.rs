@@ -16,10 +16,7 @@ pub(super) fn text<'a>(data: &'a Value, key: &str) -> Option<&'a str> {
 
 pub(super) fn number(data: &Value, key: &str) -> Option<f64> {
     let value = data.get(key)?;
-    value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
-        .filter(|n: &f64| n.is_finite())
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n: &f64| n.is_finite())
 }
 
 fn flag(data: &Value, key: &str) -> bool {
@@ -45,10 +42,7 @@ pub(super) struct Listing<'a> {
 pub(super) fn listing(value: &Value) -> Option<Listing<'_>> {
     let data = value.get("data")?;
     let children = data.get("children")?.as_array()?;
-    Some(Listing {
-        children,
-        after: text(data, "after").filter(|after| !after.is_empty()),
-    })
+    Some(Listing { children, after: text(data, "after").filter(|after| !after.is_empty()) })
 }
 
 pub(super) fn kind(thing: &Value) -> &str {
@@ -93,11 +87,18 @@ pub(super) fn is_by(account: &Account, id: Option<&str>, name: Option<&str>) -> 
 }
 
 /// Only a path of the site itself becomes a link; anything else is dropped.
-pub(super) fn permalink(site: &Url, data: &Value) -> Option<Url> {
-    let path =
-        text(data, "permalink").filter(|path| path.starts_with('/') && !path.starts_with("//"))?;
+fn permalink(site: &Url, data: &Value) -> Option<Url> {
+    let path = text(data, "permalink").filter(|path| path.starts_with('/') && !path.starts_with("//"))?;
     let link = site.join(path).ok()?;
     (link.origin() == site.origin()).then_some(link)
+}
+
+/// Comments of 2016 and before carry no permalink; theirs is made of the ids.
+pub(super) fn comment_permalink(site: &Url, data: &Value, post_id: &str, id: &str) -> Option<Url> {
+    permalink(site, data).or_else(|| {
+        let (post, comment) = (bare(post_id, "t3_")?, bare(id, "t1_")?);
+        site.join(&format!("/comments/{post}/_/{comment}/")).ok()
+    })
 }
 
 /// A post together with the comment count that tells whether its tree changed.
@@ -109,18 +110,14 @@ pub(super) struct Post {
 pub(super) fn post(thing: &Value, site: &Url, account: &Account) -> Result<Post, String> {
     let data = data(thing);
     let id = fullname(data, "t3_").ok_or("a post without a usable id")?;
-    let created_at =
-        time(data, "created_utc").ok_or_else(|| format!("post {id} without a time"))?;
+    let created_at = time(data, "created_utc").ok_or_else(|| format!("post {id} without a time"))?;
     let body = text(data, "selftext").filter(|body| !body.is_empty());
     let (author_id, author_name) = author(data, account);
     let post = InboundPost {
         author_id,
         author_name,
         title: text(data, "title").map(str::to_owned),
-        body: body
-            .or_else(|| text(data, "url").filter(|_| !flag(data, "is_self")))
-            .unwrap_or_default()
-            .to_owned(),
+        body: body.or_else(|| text(data, "url").filter(|_| !flag(data, "is_self"))).unwrap_or_default().to_owned(),
         community: community(data),
         permalink: permalink(site, data),
         created_at,
@@ -144,35 +141,21 @@ pub(super) fn is_locked(data: &Value) -> bool {
 /// The account's own things get its id even where the listing names no ids.
 fn author(data: &Value, account: &Account) -> (Option<String>, Option<String>) {
     let (id, name) = (author_id(data), author_name(data));
-    let id = if is_by(account, id, name) {
-        Some(account.id.as_str())
-    } else {
-        id
-    };
+    let id = if is_by(account, id, name) { Some(account.id.as_str()) } else { id };
     (id.map(str::to_owned), name.map(str::to_owned))
 }
 
 /// `post_id` is used where the comment does not name its post.
-pub(super) fn comment(
-    thing: &Value,
-    post_id: &str,
-    site: &Url,
-    account: &Account,
-) -> Result<InboundComment, String> {
+pub(super) fn comment(thing: &Value, post_id: &str, site: &Url, account: &Account) -> Result<InboundComment, String> {
     let data = data(thing);
-    let id = fullname(data, "t1_")
-        .ok_or_else(|| format!("a comment without a usable id under {post_id}"))?;
-    let created_at =
-        time(data, "created_utc").ok_or_else(|| format!("comment {id} without a time"))?;
+    let id = fullname(data, "t1_").ok_or_else(|| format!("a comment without a usable id under {post_id}"))?;
+    let created_at = time(data, "created_utc").ok_or_else(|| format!("comment {id} without a time"))?;
     let parent = text(data, "parent_id").ok_or_else(|| format!("comment {id} without a parent"))?;
     let (author_id, author_name) = author(data, account);
-    let post_id = text(data, "link_id")
-        .filter(|link| bare(link, "t3_").is_some())
-        .unwrap_or(post_id)
-        .to_owned();
+    let post_id = text(data, "link_id").filter(|link| bare(link, "t3_").is_some()).unwrap_or(post_id).to_owned();
     Ok(InboundComment {
         parent_comment_id: bare(parent, "t1_").map(|_| parent.to_owned()),
-        permalink: permalink(site, data).or_else(|| fallback_permalink(site, &post_id, &id)),
+        permalink: comment_permalink(site, data, &post_id, &id),
         post_id,
         text: text(data, "body").unwrap_or_default().to_owned(),
         created_at,
@@ -184,34 +167,19 @@ pub(super) fn comment(
     })
 }
 
-/// Comments of 2016 and before carry no permalink.
-fn fallback_permalink(site: &Url, post_id: &str, id: &str) -> Option<Url> {
-    let (post, comment) = (bare(post_id, "t3_")?, bare(id, "t1_")?);
-    site.join(&format!("/comments/{post}/_/{comment}/")).ok()
-}
-
 /// Neither an author nor a text. A deleted account alone leaves its texts standing.
 pub(super) fn is_gone(data: &Value) -> bool {
-    let body = text(data, "body")
-        .or_else(|| text(data, "selftext"))
-        .unwrap_or_default();
+    let body = text(data, "body").or_else(|| text(data, "selftext")).unwrap_or_default();
     author_name(data).is_none() && (body.is_empty() || GONE.contains(&body))
 }
 
 pub(super) fn found(comment: &InboundComment) -> FoundReply {
-    FoundReply {
-        id: comment.id.clone(),
-        permalink: comment.permalink.clone(),
-        created_at: Some(comment.created_at),
-    }
+    FoundReply { id: comment.id.clone(), permalink: comment.permalink.clone(), created_at: Some(comment.created_at) }
 }
 
 /// The form in which two texts are compared: the site trims and re-spaces, and old answers are escaped.
 pub(super) fn normalised(text: &str) -> String {
-    let plain = text
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&");
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
     let composed: String = plain.nfc().collect();
     composed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -221,14 +189,9 @@ pub(super) fn refusal(body: Option<&Value>) -> (Option<String>, Option<String>) 
     let Some(body) = body else {
         return (None, None);
     };
-    let first = |keys: &[&str]| {
-        keys.iter()
-            .find_map(|key| text(body, key))
-            .filter(|text| !text.is_empty())
-    };
+    let first = |keys: &[&str]| keys.iter().find_map(|key| text(body, key)).filter(|text| !text.is_empty());
     let code = first(&["error_type", "reason"]).map(|code| shortened(code, 80));
-    let words =
-        first(&["explanation", "message", "error_description"]).map(|words| shortened(words, 300));
+    let words = first(&["explanation", "message", "error_description"]).map(|words| shortened(words, 300));
     (code, words)
 }
 

@@ -27,20 +27,10 @@ pub struct RedditWriter {
 /// What an answer to a reply means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Posted {
-        id: String,
-        permalink: Option<Url>,
-    },
-    RateLimited {
-        retry_after: Duration,
-        scope: Scope,
-    },
+    Posted { id: String, permalink: Option<Url> },
+    RateLimited { retry_after: Duration, scope: Scope },
     AuthExpired,
-    Refused {
-        code: String,
-        reason: String,
-        scope: Scope,
-    },
+    Refused { code: String, reason: String, scope: Scope },
     Uncertain(String),
 }
 
@@ -56,24 +46,11 @@ impl Writer for RedditWriter {
         CAPABILITIES.slug
     }
 
-    async fn reply(
-        &self,
-        session: &Session,
-        reply: &OutboundReply,
-    ) -> Result<PostedReply, SendError> {
-        if wire::bare(&reply.target_id, "t1_")
-            .or_else(|| wire::bare(&reply.target_id, "t3_"))
-            .is_none()
-        {
-            return Err(SendError::NotSent(
-                "the target is neither a post nor a comment of Reddit".to_owned(),
-            ));
+    async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError> {
+        if wire::bare(&reply.target_id, "t1_").or_else(|| wire::bare(&reply.target_id, "t3_")).is_none() {
+            return Err(SendError::NotSent("the target is neither a post nor a comment of Reddit".to_owned()));
         }
-        let form = [
-            ("api_type", "json"),
-            ("thing_id", &reply.target_id),
-            ("text", &reply.text),
-        ];
+        let form = [("api_type", "json"), ("thing_id", &reply.target_id), ("text", &reply.text)];
         let request = self
             .client
             .post(address(&self.config.api_base, &["api", "comment"]))
@@ -90,67 +67,28 @@ impl Writer for RedditWriter {
                 return Err(SendError::NotSent(http::trouble(error)));
             }
             Err(error) => {
-                let exchange = Exchange {
-                    request: asked,
-                    status: None,
-                    answer: Value::Null,
-                };
-                return Err(SendError::Uncertain {
-                    reason: http::trouble(error),
-                    exchange,
-                });
+                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
+                return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
             }
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // A broken body leaves the status to decide; with a 200 that means: unknown.
-        let body = http::read_body(response, http::BODY_LIMIT)
-            .await
-            .unwrap_or_default();
-        let answer = Answer {
-            status,
-            headers,
-            body,
-        };
+        let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
+        let answer = Answer { status, headers, body };
         tracing::info!(platform = "reddit", call = "comment", status, "answered");
-        conclude(
-            decide(&answer, &reply.target_id, &self.config.auth_base),
-            asked,
-            &answer,
-        )
+        conclude(decide(&answer, &reply.target_id, &self.config.auth_base), asked, &answer)
     }
 }
 
 fn conclude(verdict: Verdict, request: Value, answer: &Answer) -> Result<PostedReply, SendError> {
-    let exchange = Exchange {
-        request,
-        status: Some(answer.status),
-        answer: for_the_log(answer),
-    };
+    let exchange = Exchange { request, status: Some(answer.status), answer: for_the_log(answer) };
     Err(match verdict {
         Verdict::Posted { id, permalink } => {
-            return Ok(PostedReply {
-                id,
-                permalink,
-                visible: true,
-                exchange,
-            });
+            return Ok(PostedReply { id, permalink, visible: true, exchange });
         }
-        Verdict::RateLimited { retry_after, scope } => SendError::RateLimited {
-            retry_after,
-            scope,
-            exchange,
-        },
+        Verdict::RateLimited { retry_after, scope } => SendError::RateLimited { retry_after, scope, exchange },
         Verdict::AuthExpired => SendError::AuthExpired { exchange },
-        Verdict::Refused {
-            code,
-            reason,
-            scope,
-        } => SendError::Refused {
-            code,
-            reason,
-            scope,
-            exchange,
-        },
+        Verdict::Refused { code, reason, scope } => SendError::Refused { code, reason, scope, exchange },
         Verdict::Uncertain(reason) => SendError::Uncertain { reason, exchange },
     })
 }
@@ -160,18 +98,9 @@ fn for_the_log(answer: &Answer) -> Value {
     let Some(body) = answer.json() else {
         return json!({ "not_json": wire::shortened(&String::from_utf8_lossy(&answer.body), 200) });
     };
-    let things = body
-        .pointer("/json/data/things")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let names: Vec<_> = things
-        .filter_map(|thing| wire::fullname(wire::data(thing), "t1_"))
-        .take(5)
-        .collect();
-    let errors = body
-        .pointer("/json/errors")
-        .map(|errors| wire::shortened(&errors.to_string(), 500));
+    let things = body.pointer("/json/data/things").and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<_> = things.filter_map(|thing| wire::fullname(wire::data(thing), "t1_")).take(5).collect();
+    let errors = body.pointer("/json/errors").map(|errors| wire::shortened(&errors.to_string(), 500));
     let (code, words) = wire::refusal(Some(&body));
     json!({ "things": names, "errors": errors, "code": code, "message": words })
 }
@@ -183,9 +112,7 @@ pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
     let status = answer.status;
     let refused = |scope| Verdict::Refused {
         code: code.clone().unwrap_or_else(|| format!("HTTP_{status}")),
-        reason: words
-            .clone()
-            .unwrap_or_else(|| format!("Reddit answered {status}")),
+        reason: words.clone().unwrap_or_else(|| format!("Reddit answered {status}")),
         scope,
     };
     match status {
@@ -201,11 +128,7 @@ pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
             scope: Scope::Account,
         },
         // With a reason it is about the community; without one it is likely about us, and a series must stop the account.
-        403 => refused(if code.is_some() {
-            Scope::Item
-        } else {
-            Scope::Account
-        }),
+        403 => refused(if code.is_some() { Scope::Item } else { Scope::Account }),
         // The request budget belongs to the client id, so it is spent for every account of the app.
         429 => Verdict::RateLimited {
             retry_after: http::retry_after(&answer.headers).unwrap_or(HTTP_WAIT),
@@ -219,17 +142,12 @@ pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
 }
 
 fn accepted(body: &Value, target_id: &str, site: &Url) -> Verdict {
-    let list = |path| {
-        body.pointer(path)
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-    };
+    let list = |path| body.pointer(path).and_then(Value::as_array).map(Vec::as_slice);
     let (errors, things) = (list("/json/errors"), list("/json/data/things"));
     match (errors.unwrap_or_default(), things) {
         ([], Some([thing])) => posted(thing, target_id, site),
         ([], Some([])) if errors.is_some() => Verdict::Uncertain(
-            "Reddit took the reply without showing it; it may stand in the account's own comments"
-                .to_owned(),
+            "Reddit took the reply without showing it; it may stand in the account's own comments".to_owned(),
         ),
         (errors @ [_, ..], None | Some([])) => in_band(errors, body),
         _ => Verdict::Uncertain("Reddit answered 200 in an unknown form".to_owned()),
@@ -240,15 +158,14 @@ fn posted(thing: &Value, target_id: &str, site: &Url) -> Verdict {
     let data = wire::data(thing);
     let parent = wire::text(data, "parent_id").or_else(|| wire::text(data, "parent"));
     if parent.is_some_and(|parent| parent != target_id) {
-        return Verdict::Uncertain(
-            "Reddit answered with a comment under another parent".to_owned(),
-        );
+        return Verdict::Uncertain("Reddit answered with a comment under another parent".to_owned());
     }
     match wire::fullname(data, "t1_").filter(|_| wire::kind(thing) == "t1") {
-        Some(id) => Verdict::Posted {
-            permalink: wire::permalink(site, data),
-            id,
-        },
+        Some(id) => {
+            let post = wire::text(data, "link_id").unwrap_or_default();
+            let permalink = wire::comment_permalink(site, data, post, &id);
+            Verdict::Posted { id, permalink }
+        }
         None => Verdict::Uncertain("Reddit answered 200 without an id".to_owned()),
     }
 }
@@ -257,9 +174,7 @@ fn posted(thing: &Value, target_id: &str, site: &Url) -> Verdict {
 fn in_band(errors: &[Value], body: &Value) -> Verdict {
     let verdict = |error: &Value| {
         let part = |index| error.get(index).and_then(Value::as_str);
-        let code = part(0)
-            .or_else(|| error.as_str())
-            .filter(|code| !code.is_empty())?;
+        let code = part(0).or_else(|| error.as_str()).filter(|code| !code.is_empty())?;
         Some(by_code(
             code,
             part(1).unwrap_or_default(),
@@ -270,27 +185,16 @@ fn in_band(errors: &[Value], body: &Value) -> Verdict {
         return Verdict::Uncertain("Reddit answered 200 with errors in an unknown form".to_owned());
     };
     let first = verdicts.into_iter().min_by_key(|(rank, _)| *rank);
-    first.map_or_else(
-        || Verdict::Uncertain("Reddit answered 200 with no error".to_owned()),
-        |(_, verdict)| verdict,
-    )
+    first.map_or_else(|| Verdict::Uncertain("Reddit answered 200 with no error".to_owned()), |(_, verdict)| verdict)
 }
 
 fn by_code(code: &str, message: &str, ratelimit_secs: Option<f64>) -> (u8, Verdict) {
-    let refused = |scope| Verdict::Refused {
-        code: wire::shortened(code, 80),
-        reason: wire::shortened(message, 300),
-        scope,
-    };
+    let refused =
+        |scope| Verdict::Refused { code: wire::shortened(code, 80), reason: wire::shortened(message, 300), scope };
     let wait = |default, scope| {
         // The text rounds down to whole units; the number, where there is one, is exact.
-        let told = ratelimit_secs
-            .map(|secs| http::seconds(secs.ceil() + 1.0))
-            .or_else(|| wait_in(message));
-        Verdict::RateLimited {
-            retry_after: told.unwrap_or(default),
-            scope,
-        }
+        let told = ratelimit_secs.map(|secs| http::seconds(secs.ceil() + 1.0)).or_else(|| wait_in(message));
+        Verdict::RateLimited { retry_after: told.unwrap_or(default), scope }
     };
     match code {
         "IN_TIMEOUT" | "USER_REQUIRED" => (0, refused(Scope::Account)),
