@@ -1,0 +1,4 @@
+use std::sync::Arc;
+use axum::Router;
+use crate::Shared;
+pub(crate) fn router() -> Router<Arc<Shared>> { Router::new() }
