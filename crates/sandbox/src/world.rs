@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use faults::FaultPlan;
 use oauth::OauthStore;
-pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36, slug};
+pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
 pub use things::{CommentView, PostView};
 
 /// One request (or one act through the control handle) that changed the world.

@@ -1,6 +1,6 @@
 //! The things of the world and who may see them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::World;
@@ -13,7 +13,7 @@ pub(crate) struct Account {
     pub(crate) suspended: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) short_name: String,
     pub(crate) description: String,
