@@ -1,1 +1,210 @@
+//! A world of its own for trying Rejoinder out: it speaks the vendors' wire protocols over real HTTP on loopback, shows
+//! plain pages to people, and gives tests a control handle on its truth, its faults and its clock.
+//!
+//! One listener serves everything below one base URL:
+//!
+//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
+//! - `/`: pages for people: communities, threads, a form to comment as a stranger, `/sandbox` with clock, faults, counters;
+//! - `/control`: the control handle for other processes, JSON in and out:
+//!
+//! | route | body or query | answer |
+//! |---|---|---|
+//! | GET `/control/state` | | now, counts of things, waiting faults, held writes |
+//! | GET `/control/journal` | | every request that changed something, oldest first |
+//! | GET `/control/requests` | | requests by `METHOD /route` |
+//! | GET `/control/ai-requests` | | the last 200 bodies that the language model got |
+//! | GET `/control/posts` | | all posts |
+//! | GET `/control/replies?parent=t1_x` | or `author=name` | comments as they are, invisible ones too |
+//! | POST `/control/accounts` | `{"name"}` | `{"id"}` |
+//! | POST `/control/posts` | `{"author","community","title","body"}` | `{"fullname"}` |
+//! | POST `/control/comments` | `{"author","parent","text"}` | `{"fullname"}` |
+//! | POST `/control/comments/edit` | `{"fullname","text"}` | `{}` |
+//! | POST `/control/comments/delete`, `/control/comments/remove` | `{"fullname"}` | `{}` |
+//! | POST `/control/posts/lock`, `/archive`, `/delete` | `{"fullname"}` | `{}` |
+//! | POST `/control/accounts/suspend` | `{"name"}` | `{}` |
+//! | POST `/control/messages` | `{"from","to","subject","body"}` | `{"fullname"}` |
+//! | POST `/control/faults` | `{"writes":[..],"reads":[..],"ai":[..]}`, e.g. `{"writes":[{"kind":"lands_after","millis":500}]}` (kinds: see [`WriteFault`], [`ReadFault`], [`AiFault`]) | `{}` |
+//! | POST `/control/faults/clear` | | `{}` |
+//! | POST `/control/hold` | `{"point":"before_effect"}` or `after_effect` | `{}` |
+//! | GET `/control/hold/arrived?at_least=1&timeout_ms=5000` | | `{"arrived":n}`, 408 when the time is over |
+//! | POST `/control/release` | `{"discard":false}` (true: held writes vanish) | `{}` |
+//! | POST `/control/tokens/expire`, `/control/tokens/revoke` | | `{}` |
+//! | POST `/control/tokens` | `{"account","scope"}` | `{"access_token","refresh_token"}` |
+//! | POST `/control/clients` | `{"id","secret"}` | `{}` |
+//! | POST `/control/rate` | `{"limit"}` requests per 10 minutes | `{}` |
+//! | POST `/control/clock` | `{"now":"RFC 3339"}` or `{"advance_secs":60}` | `{"now"}`, 409 with the system clock |
+//! | POST `/control/trickle` | | `{"fullname"}` or null: the next prepared stranger speaks |
+//!
+//! What can go wrong: the port is taken (`start` says so). Anything else is asked for by a fault.
 
+// The vendors' objects are wide, and json! recurses once per token.
+#![recursion_limit = "512"]
+
+mod clock;
+mod connection;
+mod control;
+mod control_http;
+mod demo_world;
+mod pages;
+mod vendors;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub use clock::{Clock, FixedClock};
+pub use control::{Control, HoldGuard};
+pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
+pub use world::oauth::IssuedToken;
+pub use world::{CommentView, JournalEntry, PostView};
+
+use connection::{CutListener, CutSwitch};
+use world::World;
+use world::faults::Verdict;
+
+/// What the world holds at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorldKind {
+    /// Nothing at all.
+    Empty,
+    /// A small maker of coffee machines, its three communities and their people.
+    Demo,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub addr: SocketAddr,
+    pub world: WorldKind,
+    pub clock: Clock,
+    /// How often a prepared stranger comments. Real time, whatever the clock.
+    pub trickle: Option<Duration>,
+    /// Same seed, same ids and tokens.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            world: WorldKind::Empty,
+            clock: Clock::System,
+            trickle: None,
+            seed: 1,
+        }
+    }
+}
+
+/// What every handler shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    stopping: CancellationToken,
+}
+
+impl Shared {
+    /// The world, with everything done whose time has come. Never held across an await.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.settle();
+        world
+    }
+
+    /// Sleeps in real time, shorter when the sandbox stops.
+    pub(crate) async fn pause(&self, how_long: Duration) {
+        let _ = self.stopping.run_until_cancelled(tokio::time::sleep(how_long)).await;
+    }
+}
+
+/// A running sandbox.
+#[derive(Debug)]
+pub struct Sandbox {
+    base_url: Url,
+    control: Control,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    trickle: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// Starts a sandbox. Errors: the address cannot be listened on.
+pub async fn start(options: Options) -> std::io::Result<Sandbox> {
+    let listener = TcpListener::bind(options.addr).await?;
+    let base_url = Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(std::io::Error::other)?;
+    let mut world = World::new(options.clock, options.seed);
+    if options.world == WorldKind::Demo {
+        demo_world::fill(&mut world).map_err(std::io::Error::other)?;
+    }
+    let shared = Arc::new(Shared { world: Mutex::new(world), stopping: CancellationToken::new() });
+    let router = router(shared.clone()).into_make_service_with_connect_info::<CutSwitch>();
+    let stopping = shared.stopping.clone();
+    let server = tokio::spawn(async move {
+        axum::serve(CutListener(listener), router).with_graceful_shutdown(stopping.cancelled_owned()).await
+    });
+    let trickle = options.trickle.map(|every| tokio::spawn(trickle(shared.clone(), every)));
+    Ok(Sandbox { base_url, control: Control::new(shared), server, trickle })
+}
+
+impl Sandbox {
+    /// Scheme, host and port, without a path.
+    pub fn base_url(&self) -> Url {
+        self.base_url.clone()
+    }
+
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Stops serving. Held writes go on, slow answers are cut short; after two seconds nothing is waited for.
+    pub async fn stop(mut self) {
+        let shared = self.control.shared();
+        shared.world().faults.end_hold(None, Verdict::Go);
+        shared.stopping.cancel();
+        if tokio::time::timeout(Duration::from_secs(2), &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.control.shared().stopping.cancel();
+        if let Some(trickle) = &self.trickle {
+            trickle.abort();
+        }
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .merge(pages::router())
+        .nest("/reddit", vendors::reddit::router(&shared))
+        .nest("/gemini", vendors::gemini::router())
+        .nest("/control", control_http::router())
+        .layer(from_fn_with_state(shared.clone(), count_request))
+        .with_state(shared)
+}
+
+async fn count_request(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
+    let route = format!("{} {}", request.method(), if path == "/" { path } else { path.trim_end_matches('/') });
+    *shared.world().requests.entry(route).or_default() += 1;
+    next.run(request).await
+}
+
+async fn trickle(shared: Arc<Shared>, every: Duration) {
+    loop {
+        if shared.stopping.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+            return;
+        }
+        shared.world().trickle();
+    }
+}

@@ -1,0 +1,98 @@
+//! The world of the demo: Brassfinch, an invented maker of espresso machines and grinders, with its community, two
+//! others and the people in them, all created within the three days before the start. Texts stand in `demo_world.json`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use crate::world::{NewPost, PreparedComment, Rule, World};
+
+#[derive(Deserialize)]
+struct Script {
+    brand: String,
+    communities: Vec<ScriptCommunity>,
+    threads: Vec<ScriptThread>,
+    trickle: Vec<ScriptLater>,
+}
+
+#[derive(Deserialize)]
+struct ScriptCommunity {
+    name: String,
+    title: String,
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct ScriptThread {
+    key: String,
+    community: String,
+    author: String,
+    hours_ago: u64,
+    title: String,
+    body: String,
+    comments: Vec<ScriptComment>,
+}
+
+#[derive(Deserialize)]
+struct ScriptComment {
+    author: String,
+    /// After the thread began.
+    minutes: u64,
+    text: String,
+    #[serde(default)]
+    replies: Vec<ScriptComment>,
+}
+
+/// What a stranger will say later, directly under a thread.
+#[derive(Deserialize)]
+struct ScriptLater {
+    thread: String,
+    author: String,
+    text: String,
+}
+
+/// Fills an empty world. The error says where the script is malformed.
+pub(crate) fn fill(world: &mut World) -> Result<(), serde_json::Error> {
+    let script: Script = serde_json::from_str(include_str!("demo_world.json"))?;
+    let now = world.now();
+    world.ensure_account(&script.brand);
+    world.brand = Some(script.brand);
+    for community in script.communities {
+        let place = world.ensure_community(&community.name);
+        world.communities[place].title = community.title;
+        world.communities[place].rules = community.rules;
+    }
+    let mut threads = HashMap::new();
+    for thread in script.threads {
+        let at = now - Duration::from_secs(thread.hours_ago * 3600);
+        let fullname = world.add_post(NewPost {
+            author: &thread.author,
+            community: &thread.community,
+            title: &thread.title,
+            body: &thread.body,
+            at,
+        });
+        add_comments(world, &fullname, at, now, &thread.comments);
+        threads.insert(thread.key, fullname);
+    }
+    world.prepared = script
+        .trickle
+        .into_iter()
+        .filter_map(|later| {
+            let parent = threads.get(&later.thread)?.clone();
+            Some(PreparedComment { author: later.author, parent, text: later.text })
+        })
+        .collect();
+    Ok(())
+}
+
+fn add_comments(world: &mut World, parent: &str, start: OffsetDateTime, now: OffsetDateTime, all: &[ScriptComment]) {
+    for comment in all {
+        let at = (start + Duration::from_secs(comment.minutes * 60)).min(now);
+        if let Some(fullname) = world.add_comment(&comment.author, parent, &comment.text, at) {
+            add_comments(world, &fullname, start, now, &comment.replies);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The vendors' sides of the wire. Each file knows one protocol and shows the world through it.
+
+pub(crate) mod gemini;
+pub(crate) mod reddit;
+
+/// The app that exists from the start; its secret is `sandbox-secret`.
+pub(crate) const DEFAULT_CLIENT: &str = "sandbox-client";

@@ -1,0 +1,343 @@
+//! The truth of the sandbox: accounts, communities, posts, comments, and a journal of every request that changed
+//! something. Vendors show parts of it in their own shapes; the control handle shows all of it.
+//!
+//! Always: a comment that was created stays in `comments` for ever (deleting and removing are marks), so a test can
+//! count what really happened. Panics on a parent or post that does not exist belong to the caller's test.
+
+pub(crate) mod faults;
+pub(crate) mod oauth;
+mod things;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::clock::Clock;
+use faults::FaultPlan;
+use oauth::OauthStore;
+pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
+pub use things::{CommentView, PostView};
+
+/// One request (or one act through the control handle) that changed the world.
+#[derive(Clone, Debug, Serialize)]
+pub struct JournalEntry {
+    pub number: u64,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    pub method: String,
+    pub path: String,
+    /// Who did it, where that is known.
+    pub account: Option<String>,
+    /// `comment`, `edit`, `delete`, `grant`, `token`, `refresh`, `revoke`, `mark_read`.
+    pub effect: String,
+    /// The fullname that was created or changed.
+    pub thing: Option<String>,
+}
+
+/// Why the world refused a comment; the vendor turns it into its own code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NoText,
+    TooLong,
+    Locked,
+    Archived,
+    ParentDeleted,
+    UnknownParent,
+    Suspended,
+}
+
+pub(crate) const MAX_COMMENT_CHARS: usize = 10_000;
+const KEPT_AI_REQUESTS: usize = 200;
+
+#[derive(Debug)]
+struct Landing {
+    at: OffsetDateTime,
+    author: String,
+    parent: String,
+    text: String,
+}
+
+/// Something prepared that a stranger will say.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedComment {
+    pub(crate) author: String,
+    pub(crate) parent: String,
+    pub(crate) text: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) brand: Option<String>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) communities: Vec<Community>,
+    pub(crate) posts: Vec<Post>,
+    pub(crate) comments: Vec<Comment>,
+    pub(crate) messages: Vec<Message>,
+    post_index: HashMap<String, usize>,
+    comment_index: HashMap<String, usize>,
+    landings: Vec<Landing>,
+    pub(crate) prepared: VecDeque<PreparedComment>,
+    pub(crate) read_marks: HashSet<(String, String)>,
+    pub(crate) oauth: OauthStore,
+    pub(crate) faults: FaultPlan,
+    pub(crate) journal: Vec<JournalEntry>,
+    pub(crate) requests: BTreeMap<String, u64>,
+    pub(crate) ai_requests: VecDeque<serde_json::Value>,
+    pub(crate) rate_limit: u32,
+    rate_used: u32,
+    rate_window: i64,
+}
+
+pub(crate) const RATE_WINDOW_SECS: i64 = 600;
+
+/// The request budget after counting one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    pub(crate) used: u32,
+    pub(crate) remaining: u32,
+    pub(crate) reset_secs: i64,
+    pub(crate) exceeded: bool,
+}
+
+impl World {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            seed,
+            brand: None,
+            accounts: Vec::new(),
+            communities: Vec::new(),
+            posts: Vec::new(),
+            comments: Vec::new(),
+            messages: Vec::new(),
+            post_index: HashMap::new(),
+            comment_index: HashMap::new(),
+            landings: Vec::new(),
+            prepared: VecDeque::new(),
+            read_marks: HashSet::new(),
+            oauth: OauthStore::new(seed),
+            faults: FaultPlan::default(),
+            journal: Vec::new(),
+            requests: BTreeMap::new(),
+            ai_requests: VecDeque::new(),
+            rate_limit: 1000,
+            rate_used: 0,
+            rate_window: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// Makes late writes whose time has come happen. Called before every look at the world.
+    pub(crate) fn settle(&mut self) {
+        let now = self.now();
+        let (due, waiting) = std::mem::take(&mut self.landings).into_iter().partition(|landing| landing.at <= now);
+        self.landings = waiting;
+        let due: Vec<Landing> = due;
+        for landing in due {
+            if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text) {
+                self.note("POST", "(late)", Some(&landing.author), "comment", Some(&fullname));
+            }
+        }
+    }
+
+    pub(crate) fn land_later(&mut self, after: Duration, author: &str, parent: &str, text: &str) {
+        let at = self.now() + after;
+        self.landings.push(Landing { at, author: author.to_owned(), parent: parent.to_owned(), text: text.to_owned() });
+    }
+
+    pub(crate) fn note(&mut self, method: &str, path: &str, account: Option<&str>, effect: &str, thing: Option<&str>) {
+        self.journal.push(JournalEntry {
+            number: self.journal.len() as u64 + 1,
+            at: self.now(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            account: account.map(str::to_owned),
+            effect: effect.to_owned(),
+            thing: thing.map(str::to_owned),
+        });
+    }
+
+    pub(crate) fn remember_ai_request(&mut self, request: serde_json::Value) {
+        if self.ai_requests.len() == KEPT_AI_REQUESTS {
+            self.ai_requests.pop_front();
+        }
+        self.ai_requests.push_back(request);
+    }
+
+    /// Counts one API request against the shared budget of the app.
+    pub(crate) fn spend_request(&mut self) -> Budget {
+        let seconds = self.now().unix_timestamp();
+        let window = seconds.div_euclid(RATE_WINDOW_SECS);
+        if window != self.rate_window {
+            self.rate_window = window;
+            self.rate_used = 0;
+        }
+        let exceeded = self.rate_used >= self.rate_limit;
+        if !exceeded {
+            self.rate_used += 1;
+        }
+        Budget {
+            used: self.rate_used,
+            remaining: self.rate_limit.saturating_sub(self.rate_used),
+            reset_secs: RATE_WINDOW_SECS - seconds.rem_euclid(RATE_WINDOW_SECS),
+            exceeded,
+        }
+    }
+
+    /// Forgets what was spent in this window.
+    pub(crate) fn reset_rate(&mut self, limit: u32) {
+        self.rate_limit = limit;
+        self.rate_used = 0;
+    }
+
+    pub(crate) fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn account_mut(&mut self, name: &str) -> Option<&mut Account> {
+        self.accounts.iter_mut().find(|account| account.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The id of the account with this name, which is made if there is none.
+    pub(crate) fn ensure_account(&mut self, name: &str) -> String {
+        if let Some(account) = self.account(name) {
+            return account.id.clone();
+        }
+        let id = base36(4_100_000_000 + 37 * self.accounts.len() as u64);
+        let created_at = self.now() - Duration::from_secs(400 * 86_400);
+        self.accounts.push(Account { id: id.clone(), name: name.to_owned(), created_at, suspended: false });
+        id
+    }
+
+    pub(crate) fn ensure_community(&mut self, name: &str) -> usize {
+        if let Some(found) = self.communities.iter().position(|known| known.name.eq_ignore_ascii_case(name)) {
+            return found;
+        }
+        let id = base36(7_200_000 + 11 * self.communities.len() as u64);
+        let title = name.to_owned();
+        self.communities.push(Community { id, name: name.to_owned(), title, rules: Vec::new() });
+        self.communities.len() - 1
+    }
+
+    pub(crate) fn add_post(&mut self, post: NewPost<'_>) -> String {
+        self.ensure_account(post.author);
+        let community = self.ensure_community(post.community);
+        let id = base36(3_300_000_000 + 101 * self.posts.len() as u64);
+        let fullname = format!("t3_{id}");
+        self.post_index.insert(fullname.clone(), self.posts.len());
+        self.posts.push(Post {
+            id,
+            community,
+            author: post.author.to_owned(),
+            title: post.title.to_owned(),
+            body: post.body.to_owned(),
+            created_at: post.at,
+            edited_at: None,
+            deleted: false,
+            locked: false,
+            archived: false,
+            children: Vec::new(),
+        });
+        fullname
+    }
+
+    pub(crate) fn post(&self, fullname: &str) -> Option<&Post> {
+        self.post_index.get(fullname).map(|&at| &self.posts[at])
+    }
+
+    pub(crate) fn post_mut(&mut self, fullname: &str) -> Option<&mut Post> {
+        self.post_index.get(fullname).map(|&at| &mut self.posts[at])
+    }
+
+    pub(crate) fn comment(&self, fullname: &str) -> Option<&Comment> {
+        self.comment_index.get(fullname).map(|&at| &self.comments[at])
+    }
+
+    pub(crate) fn comment_mut(&mut self, fullname: &str) -> Option<&mut Comment> {
+        self.comment_index.get(fullname).map(|&at| &mut self.comments[at])
+    }
+
+    /// Adds a comment without asking whether the thread takes one.
+    pub(crate) fn add_comment(&mut self, author: &str, parent: &str, text: &str, at: OffsetDateTime) -> Option<String> {
+        let post = match parent.get(..3) {
+            Some("t3_") => *self.post_index.get(parent)?,
+            _ => self.comment(parent)?.post,
+        };
+        self.ensure_account(author);
+        let place = self.comments.len();
+        // Steps of different size, as on the real platform ids of neighbours are not neighbours.
+        let id = base36(46_000_000_000 + 97 * place as u64 + oauth::scatter(self.seed ^ place as u64) % 97);
+        let fullname = format!("t1_{id}");
+        self.comment_index.insert(fullname.clone(), place);
+        self.comments.push(Comment {
+            id,
+            post,
+            parent: parent.to_owned(),
+            author: author.to_owned(),
+            body: text.to_owned(),
+            created_at: at,
+            edited_at: None,
+            deleted: false,
+            removed: false,
+            hidden_until: None,
+            children: Vec::new(),
+        });
+        match self.comment_index.get(parent) {
+            Some(&above) => self.comments[above].children.push(place),
+            None => self.posts[post].children.push(place),
+        }
+        Some(fullname)
+    }
+
+    /// Adds a comment the way the platform does it for a user: with all its refusals.
+    pub(crate) fn try_comment(&mut self, author: &str, parent: &str, text: &str) -> Result<String, Refusal> {
+        if self.account(author).is_some_and(|account| account.suspended) {
+            return Err(Refusal::Suspended);
+        }
+        if text.trim().is_empty() {
+            return Err(Refusal::NoText);
+        }
+        if text.chars().count() > MAX_COMMENT_CHARS {
+            return Err(Refusal::TooLong);
+        }
+        let above = self.comment(parent);
+        let post = match above {
+            Some(comment) => &self.posts[comment.post],
+            None => self.post(parent).ok_or(Refusal::UnknownParent)?,
+        };
+        if above.is_some_and(|comment| comment.deleted || comment.removed) {
+            return Err(Refusal::ParentDeleted);
+        }
+        if post.locked {
+            return Err(Refusal::Locked);
+        }
+        if post.archived {
+            return Err(Refusal::Archived);
+        }
+        let now = self.now();
+        self.add_comment(author, parent, text, now).ok_or(Refusal::UnknownParent)
+    }
+
+    /// A prepared stranger speaks. None when everybody has spoken.
+    pub(crate) fn trickle(&mut self) -> Option<String> {
+        let next = self.prepared.pop_front()?;
+        let now = self.now();
+        self.add_comment(&next.author, &next.parent, &next.text, now)
+    }
+}
+
+/// What a new post needs.
+pub(crate) struct NewPost<'a> {
+    pub(crate) author: &'a str,
+    pub(crate) community: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) at: OffsetDateTime,
+}
