@@ -4,8 +4,8 @@
 //! read them. Which credential of a request counts is decided here alone: where an `Authorization` header stands, the cookie
 //! is not looked at, neither by the sign-in nor by the CSRF guard.
 
-use crate::accounts::token_hash;
 use crate::accounts::sessions::ABSOLUTE_LIFETIME;
+use crate::accounts::token_hash;
 use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;

@@ -67,7 +67,8 @@ fn is_own_origin(origin: &str, host: Option<&str>, public_url: &Url) -> bool {
 
 fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let has_body = headers.contains_key(header::TRANSFER_ENCODING) || text(header::CONTENT_LENGTH).is_some_and(|n| n != "0");
+    let has_body =
+        headers.contains_key(header::TRANSFER_ENCODING) || text(header::CONTENT_LENGTH).is_some_and(|n| n != "0");
     let kind = text(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
     match kind {
         Some(kind) if kind.trim().eq_ignore_ascii_case("application/json") => Ok(()),
@@ -143,7 +144,12 @@ async fn read_form<T: DeserializeOwned>(request: Request, app: &App, cookie_hash
     let (parts, body) = request.into_parts();
     check_origin(&parts.headers, &app.config.public_url)?;
     let bytes = to_bytes(body, FORM_LIMIT_BYTES).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The form is too large", "A form may have at most 64 KiB.")
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The form is too large",
+            "A form may have at most 64 KiB.",
+        )
     })?;
     let (sent, fields) = split_token(&parts.headers, &bytes);
     let expected = form_token(cookie_hash);

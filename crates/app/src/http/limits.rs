@@ -74,7 +74,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) ->
 /// One customer line: an IPv4 address, or the /64 of an IPv6 address.
 fn line_of(address: IpAddr) -> u128 {
     match address {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
     }
 }
@@ -175,7 +175,9 @@ pub async fn count_sign_in(
     let per_address = SIGN_IN_PER_ADDRESS / SIGN_IN_PER_ADDRESS_SECS;
     let per_email = SIGN_IN_PER_EMAIL / SIGN_IN_PER_EMAIL_SECS;
     let line = format!("signin-address:{}", short_hash(&line_of(address.0).to_be_bytes()));
-    buckets::take(conn, &line, 1.0, SIGN_IN_PER_ADDRESS, per_address, now).await.map_err(|e| sign_in_refused(e, now))?;
+    buckets::take(conn, &line, 1.0, SIGN_IN_PER_ADDRESS, per_address, now)
+        .await
+        .map_err(|e| sign_in_refused(e, now))?;
     buckets::take(conn, &email_key(email), 1.0, SIGN_IN_PER_EMAIL, per_email, now)
         .await
         .map_err(|error| sign_in_refused(error, now))
@@ -252,7 +254,11 @@ mod tests {
         assert_eq!(limits.take(key, 1.0, NOW), Err(1));
         assert_eq!(limits.take(Key::Address(2), 1.0, NOW), Ok(()), "others are not held up");
         assert_eq!(limits.take(key, 1.0, NOW + Duration::seconds(1)), Ok(()));
-        assert_eq!(limits.take(key, 1.0, NOW - Duration::hours(1)), Ok(()), "a clock that jumps back takes nothing away");
+        assert_eq!(
+            limits.take(key, 1.0, NOW - Duration::hours(1)),
+            Ok(()),
+            "a clock that jumps back takes nothing away"
+        );
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn sign_in_first(parts: &Parts) -> SignInFirst {
     if header("hx-request") == Some("true") {
         // The part has no address of its own: back to the page around it.
         let around = header("hx-current-url").and_then(|text| Url::parse(text).ok());
-        return SignInFirst::RedirectWholePage(with_next(around.as_ref().map(|url| &url[url::Position::BeforePath..url::Position::AfterQuery])));
+        return SignInFirst::RedirectWholePage(with_next(
+            around.as_ref().map(|url| &url[url::Position::BeforePath..url::Position::AfterQuery]),
+        ));
     }
     let asked = parts.uri.path_and_query().map(|path| path.as_str());
     SignInFirst::Redirect(with_next(asked.filter(|_| parts.method == Method::GET)))
@@ -103,7 +105,9 @@ fn sign_in_first(parts: &Parts) -> SignInFirst {
 fn with_next(path: Option<&str>) -> String {
     match path.and_then(local_path) {
         Some("/") | None => SIGN_IN.to_owned(),
-        Some(path) => format!("{SIGN_IN}?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish()),
+        Some(path) => {
+            format!("{SIGN_IN}?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish())
+        }
     }
 }
 
@@ -149,7 +153,9 @@ mod tests {
     #[test]
     fn next_never_leads_to_another_site() {
         assert_eq!(local_path("/inbox?state=open"), Some("/inbox?state=open"));
-        for path in ["", "inbox", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a b", "/\t/evil"] {
+        for path in
+            ["", "inbox", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a b", "/\t/evil"]
+        {
             assert_eq!(local_path(path), None, "{path:?}");
         }
     }
