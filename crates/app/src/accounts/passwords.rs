@@ -125,9 +125,8 @@ impl Passwords {
         self.off_thread(move || {
             let known = hash.is_some();
             let phc = hash.as_ref().map_or(NOBODYS_HASH, ExposeSecret::expose_secret);
-            let matches = PasswordHash::new(phc).is_ok_and(|phc| {
-                argon2().verify_password(normal(&password).expose_secret().as_bytes(), &phc).is_ok()
-            });
+            let matches = PasswordHash::new(phc)
+                .is_ok_and(|phc| argon2().verify_password(normal(&password).expose_secret().as_bytes(), &phc).is_ok());
             matches && known
         })
         .await

@@ -7,8 +7,8 @@
 use super::passwords::{HashError, Passwords, PolicyError};
 use super::sessions::{self, NewSession};
 use super::teams::{self, NewTeam};
-use super::users::{self, CreateError, InvalidEmail, InvalidName, NewUser};
 use super::token_hash;
+use super::users::{self, CreateError, InvalidEmail, InvalidName, NewUser};
 use crate::clock::Entropy;
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool};
