@@ -106,6 +106,8 @@ fn expected(name: &str, case: &str, got: &Result<Spoken, AiError>) -> bool {
         {
             matches!(got, Err(AiError::BadAnswer { .. }))
         }
+        // This one says of itself that it is complete.
+        _ if name == "genai-groq-gensync-maxtokens" => got.is_ok(),
         "moderation" | "finish-length" => matches!(got, Err(AiError::BadAnswer { .. })),
         _ if case.ends_with("-stream") => matches!(got, Err(AiError::BadAnswer { .. })),
         _ if case.starts_with("error-") => matches!(got, Err(AiError::Misconfigured { .. })),
