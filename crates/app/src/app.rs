@@ -1,5 +1,6 @@
 //! What every part of the server shares. Cheap to clone. Holds no `Writer`: nothing reachable from here can post.
 
+use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
@@ -22,6 +23,7 @@ pub struct Shared {
     pub readers: Readers,
     pub ai: Arc<dyn ai::Provider>,
     pub events: Bus,
+    pub passwords: Passwords,
 }
 
 impl App {

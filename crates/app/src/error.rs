@@ -59,8 +59,12 @@ impl Problem {
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         let field = field.into();
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field is not valid", format!("{field}: {message}"));
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-field",
+            "A field is not valid",
+            format!("{field}: {message}"),
+        );
         problem.errors.push(FieldError { field, message });
         problem
     }
@@ -94,8 +98,7 @@ impl Problem {
     }
 
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now", detail);
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now", detail);
         problem.retry_after_secs = Some(2);
         problem
     }
@@ -143,9 +146,15 @@ impl From<sqlx::Error> for Problem {
 /// Whether the database is away, as opposed to having said no.
 pub fn is_database_gone(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_) => true,
         // 57P0x: the server is shutting down or starting; 53300: no connection left.
-        sqlx::Error::Database(db) => db.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300"),
+        sqlx::Error::Database(db) => {
+            db.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08") || code == "53300")
+        }
         _ => false,
     }
 }

@@ -101,7 +101,10 @@ impl App {
 
     fn holding(folder: &Folder) -> App {
         let mut app = App::spawn(folder);
-        let up = BufReader::new(app.0.stdout.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("cluster is up"));
+        let up = BufReader::new(app.0.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains("cluster is up"));
         assert!(up, "the child did not bring its cluster up");
         app
     }
@@ -123,7 +126,8 @@ impl Drop for App {
 #[tokio::test]
 async fn hold_a_cluster_when_asked() {
     let Some(data_dir) = std::env::var_os(HOLD) else { return };
-    let cluster = cluster::start(&Options { data_dir: data_dir.into(), bin_dir: None, max_connections: 10 }).await.unwrap();
+    let cluster =
+        cluster::start(&Options { data_dir: data_dir.into(), bin_dir: None, max_connections: 10 }).await.unwrap();
     note(&cluster, "written before the kill").await;
     println!("cluster is up");
     std::future::pending::<()>().await;
@@ -155,11 +159,14 @@ async fn no_port_is_open_nobody_else_can_enter_and_commits_are_on_disk() {
     let folder = Folder::new();
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let mut connection = connect(&cluster).await;
-    for (name, wanted) in [("listen_addresses", ""), ("fsync", "on"), ("synchronous_commit", "on"), ("max_connections", "10")] {
+    for (name, wanted) in
+        [("listen_addresses", ""), ("fsync", "on"), ("synchronous_commit", "on"), ("max_connections", "10")]
+    {
         assert_eq!(setting(&mut connection, name).await, wanted, "{name}");
     }
     assert_eq!(setting(&mut connection, "server_encoding").await, "UTF8");
-    let database: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut connection).await.unwrap();
+    let database: String =
+        sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut connection).await.unwrap();
     assert_eq!(database, "rejoinder");
     let sockets = cluster.connect_options().get_socket().unwrap().clone();
     let found = std::fs::metadata(&sockets).unwrap();
@@ -218,8 +225,11 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
     // One process of the old server is held still, so it keeps the shared memory after the kill.
     let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let pairs = listed.lines().filter_map(|line| line.split_whitespace().map(|pid| pid.parse::<i32>().ok()).collect::<Option<Vec<_>>>());
-    let backend = Pid::from_raw(pairs.filter(|pair| pair[1] == postmaster).map(|pair| pair[0]).next().expect("a server process"));
+    let pairs = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().map(|pid| pid.parse::<i32>().ok()).collect::<Option<Vec<_>>>());
+    let backend =
+        Pid::from_raw(pairs.filter(|pair| pair[1] == postmaster).map(|pair| pair[0]).next().expect("a server process"));
     kill(backend, Signal::SIGSTOP).unwrap();
     kill(Pid::from_raw(postmaster), Signal::SIGKILL).unwrap();
     app.end(Signal::SIGKILL);
@@ -227,7 +237,10 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
     let options = folder.options();
     let start = tokio::spawn(async move { cluster::start(&options).await });
     let log = folder.options().data_dir.join("postgres.log");
-    until("the first start is refused", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("still in use"))).await;
+    until("the first start is refused", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("still in use"))
+    })
+    .await;
     kill(backend, Signal::SIGKILL).unwrap();
     let cluster = start.await.unwrap().unwrap();
     assert_eq!(notes(&cluster).await, ["written before the kill"]);
@@ -260,7 +273,8 @@ async fn a_pid_file_whose_number_went_to_another_process_stops_nothing() {
         stranger.uid(std::fs::metadata(folder.data()).unwrap().uid());
     }
     let mut stranger = stranger.spawn().unwrap();
-    let pid_file = format!("{}\n{}\n1700000000\n5432\n/nowhere\n\n  0  0\nready   \n", stranger.id(), folder.data().display());
+    let pid_file =
+        format!("{}\n{}\n1700000000\n5432\n/nowhere\n\n  0  0\nready   \n", stranger.id(), folder.data().display());
     std::fs::write(folder.data().join("postmaster.pid"), pid_file).unwrap();
 
     let started = cluster::start(&folder.options()).await;
@@ -285,7 +299,8 @@ async fn an_app_killed_in_the_middle_of_initdb_leaves_a_folder_that_starts() {
 
     let cluster = cluster::start(&folder.options()).await.unwrap();
     note(&cluster, "works").await;
-    let mut names: Vec<_> = std::fs::read_dir(&pg).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&pg).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, [".s.PGSQL.5432", ".s.PGSQL.5432.lock", "data"]);
     cluster.stop().await.unwrap();

@@ -50,9 +50,10 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/clients", post(add_client))
         .route("/rate", post(set_rate))
         .route("/clock", post(set_clock))
-        .route("/trickle", post(|world: World| async move {
-            Json(json!({"fullname": control(&world).trickle_once()}))
-        }))
+        .route(
+            "/trickle",
+            post(|world: World| async move { Json(json!({"fullname": control(&world).trickle_once()})) }),
+        )
 }
 
 fn control(world: &World) -> Control {

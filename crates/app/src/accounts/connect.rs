@@ -122,20 +122,21 @@ pub async fn finish(
     }
     // Some platforms append `#_`; browsers drop it, copied addresses do not.
     let code = callback.code.as_deref().map(|code| code.trim_end_matches("#_")).ok_or(ConnectError::CodeSpent)?;
-    let grant = reader
-        .exchange_code(code, &callback_url(app, platform), verifier.expose_secret())
-        .await
-        .map_err(|error| match error {
-            AuthError::GrantDead(_) => ConnectError::CodeSpent,
-            AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
-            AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
+    let grant =
+        reader.exchange_code(code, &callback_url(app, platform), verifier.expose_secret()).await.map_err(|error| {
+            match error {
+                AuthError::GrantDead(_) => ConnectError::CodeSpent,
+                AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
+                AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
+            }
         })?;
     let account = reader.me(&grant.access_token).await.map_err(|error| match error {
         FetchError::Refused { code, reason, .. } => ConnectError::AppRefused(format!("{reason} ({code})")),
         other => ConnectError::Unavailable(other.to_string()),
     })?;
     let mut tx = app.db.begin().await?;
-    let id = integrations::row_for_account(&mut tx, team_id, platform, &account.id).await?.unwrap_or_else(|| moment.id());
+    let id =
+        integrations::row_for_account(&mut tx, team_id, platform, &account.id).await?.unwrap_or_else(|| moment.id());
     let (access_token, refresh_token) = tokens::seal(app, &mut tx, moment, (id, team_id), &grant).await?;
     let connected = Connected {
         id,

@@ -35,7 +35,11 @@ pub struct Integration {
 
 impl std::fmt::Debug for Integration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Integration").field("id", &self.id).field("platform", &self.platform).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Integration")
+            .field("id", &self.id)
+            .field("platform", &self.platform)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +76,9 @@ pub async fn load_any_team(conn: &mut PgConnection, id: Uuid) -> Result<Option<I
 
 /// Those that are not disconnected, oldest first.
 pub async fn list(conn: &mut PgConnection, team_id: Uuid) -> Result<Vec<Integration>, sqlx::Error> {
-    select_integrations!("where team_id = $1 and state <> 'disconnected' order by created_at, id", team_id).fetch_all(conn).await
+    select_integrations!("where team_id = $1 and state <> 'disconnected' order by created_at, id", team_id)
+        .fetch_all(conn)
+        .await
 }
 
 /// Connected accounts whose next round is due. `limit` bounds one sweep.
@@ -186,7 +192,8 @@ async fn set_state(
         return Ok(());
     }
     let payload = json!({ "before": { "state": integration.state }, "after": { "state": state }, "reason": reason });
-    activity::record(conn, moment, integration.team_id, actor, kind, Subject::Integration(integration.id), payload).await
+    activity::record(conn, moment, integration.team_id, actor, kind, Subject::Integration(integration.id), payload)
+        .await
 }
 
 pub async fn pause(
@@ -290,7 +297,16 @@ pub async fn connect(
     let payload = json!({
         "platform": connected.platform, "account": connected.account.name, "account_id": connected.account.id, "scopes": connected.scopes,
     });
-    activity::record(conn, moment, team_id, actor, Kind::IntegrationConnected, Subject::Integration(connected.id), payload).await
+    activity::record(
+        conn,
+        moment,
+        team_id,
+        actor,
+        Kind::IntegrationConnected,
+        Subject::Integration(connected.id),
+        payload,
+    )
+    .await
 }
 
 async fn release_elsewhere(

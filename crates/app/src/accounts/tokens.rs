@@ -115,14 +115,21 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration) -> Result<Se
     .execute(&mut *conn)
     .await?;
     if leased.rows_affected() == 0 {
-        return Err(TokenError::Wait { after: Duration::from_secs(2), reason: "the token is being refreshed".to_owned() });
+        return Err(TokenError::Wait {
+            after: Duration::from_secs(2),
+            reason: "the token is being refreshed".to_owned(),
+        });
     }
     drop(conn);
     let result = refresh(app, moment, current).await;
     let mut conn = app.db.acquire().await?;
-    sqlx::query!("update integrations set token_lease_until = null where id = $1 and token_lease_until = $2", current.id, until)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query!(
+        "update integrations set token_lease_until = null where id = $1 and token_lease_until = $2",
+        current.id,
+        until
+    )
+    .execute(&mut *conn)
+    .await?;
     match result? {
         Some(token) => Ok(session_of(current, token)),
         // Someone else stored newer tokens meanwhile.
@@ -153,10 +160,10 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     let Some(sealed) = integration.refresh_token.as_deref() else {
         return Err(TokenError::Reconnect("the access has ended and the platform gave no way to renew it".to_owned()));
     };
-    let reader = app.readers.get(&integration.platform).map_err(|error| TokenError::Wait {
-        after: Duration::from_secs(300),
-        reason: error.to_string(),
-    })?;
+    let reader = app
+        .readers
+        .get(&integration.platform)
+        .map_err(|error| TokenError::Wait { after: Duration::from_secs(300), reason: error.to_string() })?;
     let mut conn = app.db.acquire().await?;
     let refresh_token =
         app.keyring.open(&mut conn, place("refresh_token", integration.id, integration.team_id), sealed).await?;
@@ -169,7 +176,9 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
         Err(AuthError::GrantDead(reason)) => {
             let mut conn = app.db.acquire().await?;
             let now_stored = integrations::load(&mut conn, integration.team_id, integration.id).await?;
-            if now_stored.is_some_and(|row| row.refresh_token.is_some() && row.refresh_token != integration.refresh_token) {
+            if now_stored
+                .is_some_and(|row| row.refresh_token.is_some() && row.refresh_token != integration.refresh_token)
+            {
                 return Ok(None);
             }
             Err(TokenError::Reconnect(reason))

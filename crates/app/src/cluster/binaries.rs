@@ -39,9 +39,11 @@ pub(super) struct Binaries {
 
 /// `needed` is the major version of the existing cluster, if there is one.
 pub(super) async fn locate(place: &Place, named: Option<&Path>, needed: Option<u32>) -> Result<Binaries, ClusterError> {
-    let wrong = |found: String| ClusterError::WrongVersion { folder: place.data(), needed: needed.unwrap_or_default(), found };
+    let wrong =
+        |found: String| ClusterError::WrongVersion { folder: place.data(), needed: needed.unwrap_or_default(), found };
     if let Some(folder) = named {
-        let found = inspect(place, folder).map_err(|reason| ClusterError::BinDir { folder: folder.to_owned(), reason })?;
+        let found =
+            inspect(place, folder).map_err(|reason| ClusterError::BinDir { folder: folder.to_owned(), reason })?;
         return match needed {
             Some(needed) if needed != found.major => Err(wrong(found.to_string())),
             _ => Ok(found),
@@ -115,7 +117,8 @@ fn inspect(place: &Place, folder: &Path) -> Result<Binaries, String> {
     }
     let program = folder.join("postgres");
     let output = place.owner.command(&program, &place.base).arg("--version").output();
-    let output = output.map_err(|error| format!("user {} cannot run {}: {error}", place.owner.name, program.display()))?;
+    let output =
+        output.map_err(|error| format!("user {} cannot run {}: {error}", place.owner.name, program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let major = parse_version(&text).ok_or_else(|| format!("{} --version says no version", program.display()))?;
     Ok(Binaries { folder: folder.to_owned(), major })
@@ -150,7 +153,8 @@ fn unpack(archive: &Vec<u8>, unpacking: &Path, target: &Path) -> Result<(), Stri
     let _ = std::fs::remove_dir_all(unpacking);
     let _ = std::fs::remove_dir_all(target);
     let out = unpacking.join("out");
-    futures::executor::block_on(extract(theseus::URL, archive, &out)).map_err(|error| first_line(&error.to_string()))?;
+    futures::executor::block_on(extract(theseus::URL, archive, &out))
+        .map_err(|error| first_line(&error.to_string()))?;
     // The top folder may or may not be part of the archive.
     let mut tops = vec![out.clone()];
     tops.extend(std::fs::read_dir(&out).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path()));
@@ -169,7 +173,10 @@ mod tests {
     use super::*;
 
     fn installed(majors: &[u32]) -> Vec<Binaries> {
-        majors.iter().map(|major| Binaries { folder: PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")), major: *major }).collect()
+        majors
+            .iter()
+            .map(|major| Binaries { folder: PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")), major: *major })
+            .collect()
     }
 
     #[test]
@@ -197,7 +204,8 @@ mod tests {
         for name in ["9.6", "15", "17", "common"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
-        let order: Vec<_> = versions_in(root.path()).iter().map(|folder| folder.file_name().unwrap().to_owned()).collect();
+        let order: Vec<_> =
+            versions_in(root.path()).iter().map(|folder| folder.file_name().unwrap().to_owned()).collect();
         assert_eq!(order, ["17", "15", "9.6"]);
     }
 }

@@ -40,9 +40,16 @@ async fn run(place: &Place, binaries: &Binaries, target: &Path, locale: &[&str])
     let log = place.open_log()?;
     let copy = log.try_clone().map_err(|error| failed(error.to_string()))?;
     let mut command = place.owner.command(&binaries.folder.join("initdb"), &place.base);
-    command.arg("-D").arg(target).args(["-U", SUPERUSER, "--encoding=UTF8", "--auth-local=trust", "--auth-host=reject"]);
+    command.arg("-D").arg(target).args([
+        "-U",
+        SUPERUSER,
+        "--encoding=UTF8",
+        "--auth-local=trust",
+        "--auth-host=reject",
+    ]);
     command.args(["--no-instructions", "--text-search-config=simple"]).args(locale).stdout(log).stderr(copy);
-    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child =
+        tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(|error| failed(error.to_string()))?;
     match tokio::time::timeout(TIMEOUT, child.wait()).await {
         Ok(status) => status.map_err(|error| failed(error.to_string())),
         Err(_) => Err(failed(format!("initdb took longer than {} s", TIMEOUT.as_secs()))),

@@ -35,7 +35,8 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
         let Ok(arguments) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
         return is_server_of(&arguments, data);
     }
-    let listed = Command::new("/bin/ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).stdin(Stdio::null()).output();
+    let listed =
+        Command::new("/bin/ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).stdin(Stdio::null()).output();
     listed.is_ok_and(|output| {
         let line = String::from_utf8_lossy(&output.stdout).into_owned();
         line.contains("postgres") && line.contains(&*data.to_string_lossy())

@@ -70,9 +70,8 @@ impl Owner {
     /// Makes a folder that only this user may enter. An existing one must be exactly that.
     fn private_folder(&self, folder: &Path) -> Result<(), String> {
         match DirBuilder::new().mode(0o700).create(folder) {
-            Ok(()) if self.switch => {
-                lchown(folder, Some(self.uid), Some(self.gid)).map_err(|error| format!("cannot give it to {}: {error}", self.name))
-            }
+            Ok(()) if self.switch => lchown(folder, Some(self.uid), Some(self.gid))
+                .map_err(|error| format!("cannot give it to {}: {error}", self.name)),
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.check_private(folder),
             Err(error) => Err(error.to_string()),
@@ -123,7 +122,12 @@ impl Place {
         let lock = lock(&folder)?;
         let (owner, base) = if geteuid().is_root() { home_as_root(&folder)? } else { home_as_user(&folder)? };
         let note = (!base.starts_with(&folder)).then(|| {
-            format!("the data folder {} cannot be reached by user {}, the cluster is in {}", folder.display(), owner.name, base.display())
+            format!(
+                "the data folder {} cannot be reached by user {}, the cluster is in {}",
+                folder.display(),
+                owner.name,
+                base.display()
+            )
         });
         let sockets = socket_folder(&owner, &base, Path::new("/tmp"))?;
         Ok(Place { owner, base, sockets, note, log: folder.join("postgres.log"), lock })
@@ -168,7 +172,9 @@ fn not_writable(folder: &Path, error: &std::io::Error) -> ClusterError {
 }
 
 fn usable_folder(data_dir: &Path) -> Result<PathBuf, ClusterError> {
-    std::fs::create_dir_all(data_dir).and_then(|()| data_dir.canonicalize()).map_err(|error| not_writable(data_dir, &error))
+    std::fs::create_dir_all(data_dir)
+        .and_then(|()| data_dir.canonicalize())
+        .map_err(|error| not_writable(data_dir, &error))
 }
 
 fn open_own(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
@@ -177,7 +183,8 @@ fn open_own(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
 
 fn lock(folder: &Path) -> Result<File, ClusterError> {
     let path = folder.join("cluster.lock");
-    let mut file = open_own(&path, OpenOptions::new().read(true).write(true)).map_err(|error| not_writable(folder, &error))?;
+    let mut file =
+        open_own(&path, OpenOptions::new().read(true).write(true)).map_err(|error| not_writable(folder, &error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -207,7 +214,10 @@ fn home_as_user(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
         if let Ok(found) = std::fs::symlink_metadata(kept)
             && found.uid() != owner.uid
         {
-            return Err(ClusterError::OtherOwner { folder: kept.clone(), owner: user_name(Uid::from_raw(found.uid())) });
+            return Err(ClusterError::OtherOwner {
+                folder: kept.clone(),
+                owner: user_name(Uid::from_raw(found.uid())),
+            });
         }
     }
     owner.private_folder(&base).map_err(|reason| ClusterError::NotWritable { folder: base.clone(), reason })?;

@@ -91,7 +91,9 @@ pub(super) async fn attach(place: &Place, connect: &PgConnectOptions) -> Result<
     loop {
         match ask(connect).await {
             Answer::NotYet(reason) if Instant::now() > deadline => {
-                return Err(place.start_failed(format!("process {pid} runs there but does not answer ({reason}); stop it by hand")));
+                return Err(place.start_failed(format!(
+                    "process {pid} runs there but does not answer ({reason}); stop it by hand"
+                )));
             }
             Answer::NotYet(_) => tokio::time::sleep(POLL).await,
             Answer::Ready | Answer::NoDatabase => break,
@@ -129,18 +131,27 @@ pub(super) async fn launch(
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
-            None => return Err(place.start_failed(log_tail(&place.log, mark).unwrap_or_else(|| "it ended without a word".to_owned()))),
+            None => {
+                return Err(place
+                    .start_failed(log_tail(&place.log, mark).unwrap_or_else(|| "it ended without a word".to_owned())));
+            }
         }
     }
 }
 
 /// `None`: the process ended instead.
-async fn first_answer(server: &mut Server, place: &Place, connect: &PgConnectOptions) -> Result<Option<()>, ClusterError> {
+async fn first_answer(
+    server: &mut Server,
+    place: &Place,
+    connect: &PgConnectOptions,
+) -> Result<Option<()>, ClusterError> {
     let deadline = Instant::now() + RECOVERY_PATIENCE;
     while server.alive() {
         match ask(connect).await {
             Answer::NotYet(reason) if Instant::now() > deadline => {
-                return Err(place.start_failed(format!("no answer within {} s ({reason})", RECOVERY_PATIENCE.as_secs())));
+                return Err(
+                    place.start_failed(format!("no answer within {} s ({reason})", RECOVERY_PATIENCE.as_secs()))
+                );
             }
             Answer::NotYet(_) => tokio::time::sleep(POLL).await,
             Answer::Ready | Answer::NoDatabase => return Ok(Some(())),

@@ -201,7 +201,8 @@ pub async fn create(
     .execute(&mut *conn)
     .await?;
     let payload = json!({ "after": describe(&intent) });
-    activity::record(conn, moment, team_id, Some(actor), Kind::IntentCreated, Subject::Intent(intent.id), payload).await?;
+    activity::record(conn, moment, team_id, Some(actor), Kind::IntentCreated, Subject::Intent(intent.id), payload)
+        .await?;
     Ok(intent)
 }
 
@@ -278,12 +279,10 @@ pub async fn add_variation(
     fields.check()?;
     let Some(text) = fields.text else { return field("text", "is missing") };
     load(conn, team_id, intent_id).await?.ok_or(IntentError::NotFound)?;
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "n!" from intent_variations where intent_id = $1"#,
-        intent_id
-    )
-    .fetch_one(&mut *conn)
-    .await?;
+    let count =
+        sqlx::query_scalar!(r#"select count(*) as "n!" from intent_variations where intent_id = $1"#, intent_id)
+            .fetch_one(&mut *conn)
+            .await?;
     if count >= MAX_VARIATIONS {
         return Err(IntentError::Full(format!("An intent may have {MAX_VARIATIONS} variations. Delete one first.")));
     }
@@ -306,7 +305,8 @@ pub async fn add_variation(
     )
     .execute(&mut *conn)
     .await?;
-    let payload = json!({ "variation_id": variation.id, "after": { "text": variation.text, "weight": variation.weight } });
+    let payload =
+        json!({ "variation_id": variation.id, "after": { "text": variation.text, "weight": variation.weight } });
     let subject = Subject::Intent(intent_id);
     activity::record(conn, moment, team_id, Some(actor), Kind::VariationCreated, subject, payload).await?;
     Ok(variation)

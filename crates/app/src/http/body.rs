@@ -15,14 +15,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+        let is_json =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            });
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", "A body may have at most 256 KiB.")
+                Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too-large",
+                    "The body is too large",
+                    "A body may have at most 256 KiB.",
+                )
             } else {
                 Problem::bad_request("The body could not be read to its end. Send it again.")
             }
@@ -43,19 +47,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| describe(&error))?;
-    deserializer.end().map_err(|_| Problem::bad_request("The body goes on after the JSON value. Send one value only."))?;
+    deserializer
+        .end()
+        .map_err(|_| Problem::bad_request("The body goes on after the JSON value. Send one value only."))?;
     Ok(value)
 }
 
 fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let inner = error.inner();
     if inner.is_syntax() || inner.is_eof() {
-        return Problem::bad_request(format!("The body is not valid JSON at line {}, column {}.", inner.line(), inner.column()));
+        return Problem::bad_request(format!(
+            "The body is not valid JSON at line {}, column {}.",
+            inner.line(),
+            inner.column()
+        ));
     }
     let text = inner.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
     // serde names unknown and missing fields in the message only.
-    let named = message.split('`').nth(1).filter(|_| message.starts_with("unknown field") || message.starts_with("missing field"));
+    let named = message
+        .split('`')
+        .nth(1)
+        .filter(|_| message.starts_with("unknown field") || message.starts_with("missing field"));
     let path = error.path().to_string();
     let field = match (path.as_str(), named) {
         (".", Some(name)) => name.to_owned(),

@@ -34,7 +34,8 @@ pub async fn assign(State(app): State<App>, mut request: Request, next: Next) ->
         .map_or_else(|| app.entropy.uuid_v7(app.clock.now()).simple().to_string(), str::to_owned);
     let header = HeaderValue::from_str(&id).expect("checked to be visible ASCII");
     request.headers_mut().insert(HEADER, header.clone());
-    let span = tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
+    let span =
+        tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
     let mut response = scope(id, next.run(request)).instrument(span).await;
     response.headers_mut().insert(HEADER, header);
     response

@@ -20,9 +20,7 @@ impl<S: 'static> Handler<S> for Cleanup {
 
     fn run(_fields: Value, _state: S, ctx: JobContext, pool: PgPool) -> RunFuture {
         Box::pin(async move {
-            cleanup(&pool, ctx.now)
-                .await
-                .map_err(|error| JobError::Retry(error.to_string()))?;
+            cleanup(&pool, ctx.now).await.map_err(|error| JobError::Retry(error.to_string()))?;
             Ok(())
         })
     }
@@ -58,8 +56,6 @@ pub async fn cleanup(pool: &PgPool, now: OffsetDateTime) -> Result<Cleaned, Queu
 }
 
 async fn count_queue_names(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    let (count,) = sqlx::query_as("select count(*) from graphile_worker._private_job_queues")
-        .fetch_one(pool)
-        .await?;
+    let (count,) = sqlx::query_as("select count(*) from graphile_worker._private_job_queues").fetch_one(pool).await?;
     Ok(count)
 }

@@ -29,11 +29,7 @@ pub struct Depth {
 type Row = (String, i64, i64, i64, i64, Option<OffsetDateTime>);
 
 /// Counts all jobs, by name.
-pub async fn depth<S>(
-    registry: &Registry<S>,
-    pool: &PgPool,
-    now: OffsetDateTime,
-) -> Result<Vec<Depth>, QueueError>
+pub async fn depth<S>(registry: &Registry<S>, pool: &PgPool, now: OffsetDateTime) -> Result<Vec<Depth>, QueueError>
 where
     S: Clone + Send + Sync + 'static,
 {

@@ -90,25 +90,10 @@ where
         set_clock(clock);
         let verdict = match open(&taken) {
             Err(verdict) => verdict,
-            Ok(opened) => {
-                run(
-                    entry,
-                    state.clone(),
-                    pool.clone(),
-                    &taken,
-                    opened,
-                    clock,
-                    &never,
-                )
-                .await
-            }
+            Ok(opened) => run(entry, state.clone(), pool.clone(), &taken, opened, clock, &never).await,
         };
         let failure = settle(pool, &taken, verdict, clock).await?;
-        report.ran.push(Ran {
-            name,
-            at: clock,
-            failure,
-        });
+        report.ran.push(Ran { name, at: clock, failure });
     }
     rest(pool, &mut report).await?;
     Ok(report)
@@ -147,18 +132,10 @@ where
     .bind(DRIVER)
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(
-        |(name, due, id, attempts, max_attempts, payload, last_error)| {
-            let taken = Taken {
-                id,
-                attempts,
-                max_attempts,
-                payload,
-                last_error,
-            };
-            (name, due, taken)
-        },
-    ))
+    Ok(row.map(|(name, due, id, attempts, max_attempts, payload, last_error)| {
+        let taken = Taken { id, attempts, max_attempts, payload, last_error };
+        (name, due, taken)
+    }))
 }
 
 /// The engine's release and its backoff of exp(attempts) seconds, in simulated time.
@@ -168,16 +145,8 @@ async fn settle(
     verdict: Verdict,
     now: OffsetDateTime,
 ) -> Result<Option<Failure>, sqlx::Error> {
-    let Verdict::Failed {
-        failure,
-        costs_attempt,
-        envelope,
-    } = verdict
-    else {
-        sqlx::query("delete from graphile_worker._private_jobs where id = $1")
-            .bind(taken.id)
-            .execute(pool)
-            .await?;
+    let Verdict::Failed { failure, costs_attempt, envelope } = verdict else {
+        sqlx::query("delete from graphile_worker._private_jobs where id = $1").bind(taken.id).execute(pool).await?;
         return Ok(None);
     };
     let attempts = match failure.decision {
@@ -222,9 +191,7 @@ async fn rest(pool: &PgPool, report: &mut DrainReport) -> Result<(), sqlx::Error
     .await?;
     for (name, dead, last_error) in rows {
         if dead {
-            let reason = last_error
-                .map(|text| Failure::parse(&text).reason)
-                .unwrap_or_default();
+            let reason = last_error.map(|text| Failure::parse(&text).reason).unwrap_or_default();
             report.dead.push(DeadJob { name, reason });
         } else {
             *report.left.entry(name).or_default() += 1;

@@ -26,8 +26,7 @@ impl Spec {
         S: Clone + Send + Sync + 'static,
         J: Job<S>,
     {
-        let fields =
-            serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let fields = serde_json::to_value(job).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         Ok(Self {
             name: J::NAME,
             payload: Envelope::new(fields, request_id).encode(),
@@ -99,11 +98,7 @@ where
     for job in jobs {
         let spec = Spec::of::<S, J>(job, request_id)?;
         // The engine's upsert cannot touch one row twice.
-        match spec
-            .key
-            .clone()
-            .and_then(|key| place_of_key.insert(key, specs.len()))
-        {
+        match spec.key.clone().and_then(|key| place_of_key.insert(key, specs.len())) {
             Some(earlier) => {
                 place_of_key.insert(spec.key.clone().unwrap_or_default(), earlier);
                 specs[earlier] = spec;
@@ -153,10 +148,7 @@ pub(super) async fn add_if_absent(
 ) -> Result<Option<i64>, sqlx::Error> {
     if let Some(key) = &spec.key {
         // The lock that the engine's add_job takes: two adders of one key see each other.
-        sqlx::query("select pg_advisory_xact_lock(hashtext($1))")
-            .bind(key)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query("select pg_advisory_xact_lock(hashtext($1))").bind(key).execute(&mut *conn).await?;
         let taken: Option<(i64,)> = sqlx::query_as(
             "select id from graphile_worker._private_jobs
              where key = $1 and (locked_at is not null or attempts < max_attempts)",
@@ -171,11 +163,7 @@ pub(super) async fn add_if_absent(
     add(conn, spec, at).await.map(Some)
 }
 
-async fn add_all(
-    conn: &mut PgConnection,
-    specs: &[Spec],
-    at: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
+async fn add_all(conn: &mut PgConnection, specs: &[Spec], at: OffsetDateTime) -> Result<u64, sqlx::Error> {
     if specs.is_empty() {
         return Ok(0);
     }

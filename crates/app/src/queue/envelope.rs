@@ -34,23 +34,14 @@ pub(super) struct Envelope {
     pub(super) deaths: u32,
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
 impl Envelope {
     pub(super) fn new(job: Value, request_id: Option<&str>) -> Self {
-        Self {
-            job,
-            request_id: request_id.map(str::to_owned),
-            parks: 0,
-            parked_since: None,
-            deaths: 0,
-        }
+        Self { job, request_id: request_id.map(str::to_owned), parks: 0, parked_since: None, deaths: 0 }
     }
 
     pub(super) fn decode(payload: &Value) -> Result<Self, serde_json::Error> {
@@ -93,10 +84,7 @@ pub enum Decision {
 
 impl Failure {
     pub(super) fn new(decision: Decision, reason: &str) -> Self {
-        Self {
-            decision,
-            reason: reason.chars().take(REASON_MAX_CHARS).collect(),
-        }
+        Self { decision, reason: reason.chars().take(REASON_MAX_CHARS).collect() }
     }
 
     /// Reads `last_error` of a job.
@@ -125,12 +113,7 @@ impl std::fmt::Display for Failure {
             Decision::Retry => write!(f, "retry: {}", self.reason),
             Decision::RetryAt(at) => {
                 let at = at.to_utc();
-                write!(
-                    f,
-                    "retry-at {}: {}",
-                    at.format(&Rfc3339).map_err(|_| std::fmt::Error)?,
-                    self.reason
-                )
+                write!(f, "retry-at {}: {}", at.format(&Rfc3339).map_err(|_| std::fmt::Error)?, self.reason)
             }
             Decision::Permanent => write!(f, "permanent: {}", self.reason),
             Decision::Interrupted => write!(f, "interrupted: {}", self.reason),
@@ -145,10 +128,7 @@ fn parse_retry_at(head: &str) -> Option<OffsetDateTime> {
 
 /// `TaskError("...")` is the engine's Debug form of our text.
 fn unwrap_engine_text(last_error: &str) -> String {
-    let Some(quoted) = last_error
-        .strip_prefix("TaskError(\"")
-        .and_then(|rest| rest.strip_suffix("\")"))
-    else {
+    let Some(quoted) = last_error.strip_prefix("TaskError(\"").and_then(|rest| rest.strip_suffix("\")")) else {
         return last_error.to_owned();
     };
     let mut text = String::with_capacity(quoted.len());
@@ -175,22 +155,14 @@ mod tests {
     #[test]
     fn a_decision_survives_the_way_through_last_error() {
         let at = datetime!(2026-03-01 12:00:00.25 UTC);
-        for decision in [
-            Decision::Retry,
-            Decision::RetryAt(at),
-            Decision::Permanent,
-            Decision::Interrupted,
-        ] {
+        for decision in [Decision::Retry, Decision::RetryAt(at), Decision::Permanent, Decision::Interrupted] {
             let failure = Failure::new(decision, "it said: \"no\" \\ twice\nand left");
             let by_engine = format!("TaskError({:?})", failure.to_string());
             assert_eq!(Failure::parse(&failure.to_string()), failure);
             assert_eq!(Failure::parse(&by_engine), failure);
         }
         assert_eq!(Failure::parse(RECOVERED).decision, Decision::Crashed);
-        assert_eq!(
-            Failure::parse("TaskPanic(\"x\")").decision,
-            Decision::Unknown
-        );
+        assert_eq!(Failure::parse("TaskPanic(\"x\")").decision, Decision::Unknown);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod depth;
 mod drain;
 mod enqueue;
 mod envelope;
+mod key;
 mod registry;
 mod run;
 mod schedule;
@@ -42,6 +43,7 @@ pub use depth::{Depth, depth};
 pub use drain::{DeadJob, DrainReport, Ran, drain, drain_with_clock};
 pub use enqueue::{enqueue, enqueue_if_absent, enqueue_many, remove};
 pub use envelope::{Decision, Failure};
+pub use key::job_id;
 pub use registry::Registry;
 pub use schedule::schedule_due;
 pub use start::{Clock, Concurrency, Recovery, Running, Settings, start};
@@ -145,13 +147,8 @@ pub enum QueueError {
 /// Installs or updates the engine's schema. Safe to run from several processes at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), QueueError> {
     let mut turn = pool.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock(hashtext('rejoinder queue migrate'))")
-        .execute(&mut *turn)
-        .await?;
-    WorkerUtils::new(pool, SCHEMA)
-        .migrate()
-        .await
-        .map_err(|error| QueueError::Schema(error.to_string()))?;
+    sqlx::query("select pg_advisory_xact_lock(hashtext('rejoinder queue migrate'))").execute(&mut *turn).await?;
+    WorkerUtils::new(pool, SCHEMA).migrate().await.map_err(|error| QueueError::Schema(error.to_string()))?;
     turn.commit().await?;
     Ok(())
 }

@@ -42,9 +42,8 @@ where
 
     fn run(fields: Value, state: S, ctx: JobContext, _pool: PgPool) -> RunFuture {
         Box::pin(async move {
-            let job: J = serde_json::from_value(fields).map_err(|error| {
-                JobError::Permanent(format!("the job's fields cannot be read: {error}"))
-            })?;
+            let job: J = serde_json::from_value(fields)
+                .map_err(|error| JobError::Permanent(format!("the job's fields cannot be read: {error}")))?;
             job.run(&state, &ctx).await
         })
     }
@@ -78,15 +77,9 @@ where
 {
     /// Knows only the queue's own daily cleanup.
     pub fn new() -> Self {
-        let mut new = Self {
-            entries: BTreeMap::new(),
-            schedules: Vec::new(),
-        };
+        let mut new = Self { entries: BTreeMap::new(), schedules: Vec::new() };
         new.add::<Cleanup>(Class::Upkeep, Duration::from_secs(120));
-        new.add_schedule(
-            Spec::of_queue(QUEUE_CLEANUP),
-            Duration::from_secs(24 * 3600),
-        );
+        new.add_schedule(Spec::of_queue(QUEUE_CLEANUP), Duration::from_secs(24 * 3600));
         new
     }
 
@@ -101,28 +94,18 @@ where
     /// before is still waiting or running. The kind of job must be added too. Periods under a second are a second.
     #[must_use]
     pub fn every<J: Job<S> + Default>(mut self, period: Duration) -> Self {
-        let spec =
-            Spec::of::<S, J>(&J::default(), None).expect("a job that can be stored serialises");
+        let spec = Spec::of::<S, J>(&J::default(), None).expect("a job that can be stored serialises");
         self.add_schedule(spec, period);
         self
     }
 
     fn add<H: Handler<S>>(&mut self, class: Class, timeout: Duration) {
-        let entry = Entry {
-            name: H::NAME,
-            class,
-            timeout,
-            run: H::run,
-            define: definition::<S, H>,
-        };
+        let entry = Entry { name: H::NAME, class, timeout, run: H::run, define: definition::<S, H> };
         self.entries.insert(H::NAME, entry);
     }
 
     fn add_schedule(&mut self, mut spec: Spec, period: Duration) {
-        let key = spec
-            .key
-            .get_or_insert_with(|| format!("every:{}", spec.name))
-            .clone();
+        let key = spec.key.get_or_insert_with(|| format!("every:{}", spec.name)).clone();
         let period = period.max(Duration::from_secs(1));
         self.schedules.push(Schedule { spec, key, period });
     }
@@ -132,9 +115,7 @@ where
     }
 
     pub(super) fn of_class(&self, class: Class) -> impl Iterator<Item = &Entry<S>> {
-        self.entries
-            .values()
-            .filter(move |entry| entry.class == class)
+        self.entries.values().filter(move |entry| entry.class == class)
     }
 
     pub(super) fn names(&self) -> Vec<&'static str> {

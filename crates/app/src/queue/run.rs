@@ -54,10 +54,7 @@ pub(super) fn open(taken: &Taken) -> Result<Opened, Verdict> {
     let last = taken.last_error.as_deref().map(Failure::parse);
     let suspect = last.is_some_and(|failure| failure.decision == Decision::Crashed);
     if suspect && envelope.deaths >= MAX_DEATHS {
-        let reason = format!(
-            "the process died {} times while it ran this job",
-            MAX_DEATHS + 1
-        );
+        let reason = format!("the process died {} times while it ran this job", MAX_DEATHS + 1);
         return Err(permanent(&reason, Some(envelope)));
     }
     if suspect {
@@ -67,11 +64,7 @@ pub(super) fn open(taken: &Taken) -> Result<Opened, Verdict> {
 }
 
 fn permanent(reason: &str, envelope: Option<Envelope>) -> Verdict {
-    Verdict::Failed {
-        failure: Failure::new(Decision::Permanent, reason),
-        costs_attempt: true,
-        envelope,
-    }
+    Verdict::Failed { failure: Failure::new(Decision::Permanent, reason), costs_attempt: true, envelope }
 }
 
 /// Runs the handler. `cut` drops the run: the server stops and can wait no longer.
@@ -103,8 +96,7 @@ where
         request_id = ctx.request_id.as_deref(),
     );
     let fields = envelope.job.clone();
-    let handler =
-        AssertUnwindSafe(async move { (entry.run)(fields, state, ctx, pool).await }).catch_unwind();
+    let handler = AssertUnwindSafe(async move { (entry.run)(fields, state, ctx, pool).await }).catch_unwind();
     let began = Instant::now();
     let end = async {
         tokio::select! {
@@ -147,10 +139,7 @@ impl End {
     }
 }
 
-type Ended = Result<
-    Result<Result<(), JobError>, Box<dyn std::any::Any + Send>>,
-    tokio::time::error::Elapsed,
->;
+type Ended = Result<Result<Result<(), JobError>, Box<dyn std::any::Any + Send>>, tokio::time::error::Elapsed>;
 
 fn end_of(ended: Ended, timeout: Duration) -> End {
     match ended {
@@ -191,11 +180,7 @@ fn verdict(end: End, mut envelope: Envelope, had_deaths: bool, now: OffsetDateTi
         End::TimedOut(after) => (Decision::Retry, format!("timed out after {after:?}"), true),
         End::Panicked(text) => (Decision::Retry, format!("panicked: {text}"), true),
         End::Failed(JobError::Permanent(reason)) => (Decision::Permanent, reason, true),
-        End::Interrupted => (
-            Decision::Interrupted,
-            "the server was stopping".to_owned(),
-            false,
-        ),
+        End::Interrupted => (Decision::Interrupted, "the server was stopping".to_owned(), false),
         End::Failed(JobError::RetryAt { at, reason }) => {
             let free = envelope.park(now);
             let at = at.clamp(now + SOONEST, now + MAX_PARKED);
@@ -203,9 +188,5 @@ fn verdict(end: End, mut envelope: Envelope, had_deaths: bool, now: OffsetDateTi
         }
     };
     let changed = had_deaths || matches!(decision, Decision::RetryAt(_));
-    Verdict::Failed {
-        failure: Failure::new(decision, &reason),
-        costs_attempt,
-        envelope: changed.then_some(envelope),
-    }
+    Verdict::Failed { failure: Failure::new(decision, &reason), costs_attempt, envelope: changed.then_some(envelope) }
 }

@@ -11,19 +11,11 @@ use super::enqueue::add_if_absent;
 use super::registry::Registry;
 
 /// Adds the next job of every schedule that has none; gives how many it added.
-pub async fn schedule_due<S>(
-    registry: &Registry<S>,
-    pool: &PgPool,
-    now: OffsetDateTime,
-) -> Result<u64, QueueError>
+pub async fn schedule_due<S>(registry: &Registry<S>, pool: &PgPool, now: OffsetDateTime) -> Result<u64, QueueError>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let keys: Vec<&str> = registry
-        .schedules
-        .iter()
-        .map(|schedule| schedule.key.as_str())
-        .collect();
+    let keys: Vec<&str> = registry.schedules.iter().map(|schedule| schedule.key.as_str()).collect();
     let present: Vec<(String,)> = sqlx::query_as(
         "select key from graphile_worker._private_jobs
          where key = any($1) and (locked_at is not null or attempts < max_attempts)",
@@ -61,17 +53,8 @@ mod tests {
     fn schedules_fall_on_the_same_moments_everywhere() {
         let minute = Duration::from_secs(60);
         let day = Duration::from_secs(24 * 3600);
-        assert_eq!(
-            next_moment(datetime!(2026-03-01 12:00:59.9 UTC), minute),
-            datetime!(2026-03-01 12:01 UTC)
-        );
-        assert_eq!(
-            next_moment(datetime!(2026-03-01 12:01 UTC), minute),
-            datetime!(2026-03-01 12:02 UTC)
-        );
-        assert_eq!(
-            next_moment(datetime!(2026-03-01 12:01 +02:00), day),
-            datetime!(2026-03-02 0:00 UTC)
-        );
+        assert_eq!(next_moment(datetime!(2026-03-01 12:00:59.9 UTC), minute), datetime!(2026-03-01 12:01 UTC));
+        assert_eq!(next_moment(datetime!(2026-03-01 12:01 UTC), minute), datetime!(2026-03-01 12:02 UTC));
+        assert_eq!(next_moment(datetime!(2026-03-01 12:01 +02:00), day), datetime!(2026-03-02 0:00 UTC));
     }
 }

@@ -40,12 +40,7 @@ impl Concurrency {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self {
-            ai: 8,
-            send: 16,
-            poll: 8,
-            upkeep: 16,
-        }
+        Self { ai: 8, send: 16, poll: 8, upkeep: 16 }
     }
 }
 
@@ -133,42 +128,21 @@ where
         if concurrency == 0 || registry.of_class(class).next().is_none() {
             continue;
         }
-        let supervisor = Arc::new(Supervisor::new(
-            class,
-            concurrency,
-            &registry,
-            &state,
-            &pool,
-            &settings,
-            &running.cut,
-        ));
+        let supervisor =
+            Arc::new(Supervisor::new(class, concurrency, &registry, &state, &pool, &settings, &running.cut));
         running.activities.push((class, supervisor.activity()));
         supervisors.push(Arc::clone(&supervisor));
         running.spawn(supervise(supervisor, running.stop.clone()));
     }
-    running.spawn(watch(
-        supervisors,
-        pool.clone(),
-        settings.clone(),
-        running.stop.clone(),
-    ));
+    running.spawn(watch(supervisors, pool.clone(), settings.clone(), running.stop.clone()));
     if settings.scheduler {
-        running.spawn(keep_scheduling(
-            registry,
-            pool,
-            settings,
-            running.stop.clone(),
-        ));
+        running.spawn(keep_scheduling(registry, pool, settings, running.stop.clone()));
     }
     Ok(running)
 }
 
-async fn keep_scheduling<S>(
-    registry: Arc<Registry<S>>,
-    pool: PgPool,
-    settings: Settings,
-    stop: CancellationToken,
-) where
+async fn keep_scheduling<S>(registry: Arc<Registry<S>>, pool: PgPool, settings: Settings, stop: CancellationToken)
+where
     S: Clone + Send + Sync + 'static,
 {
     loop {
@@ -212,17 +186,11 @@ impl Running {
     pub async fn shutdown(mut self, grace: Duration) {
         const LAST_WORDS: Duration = Duration::from_secs(5);
         self.stop.cancel();
-        if tokio::time::timeout(grace, join_all(&mut self.tasks))
-            .await
-            .is_ok()
-        {
+        if tokio::time::timeout(grace, join_all(&mut self.tasks)).await.is_ok() {
             return;
         }
         self.cut.cancel();
-        if tokio::time::timeout(LAST_WORDS, join_all(&mut self.tasks))
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(LAST_WORDS, join_all(&mut self.tasks)).await.is_err() {
             tracing::warn!("the job queue did not stop in time; what it held is recovered later");
         }
     }

@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use graphile_worker::{
-    JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions,
-};
+use graphile_worker::{JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,15 +59,8 @@ where
         Self {
             class,
             concurrency,
-            names: registry
-                .of_class(class)
-                .map(|entry| entry.name.to_owned())
-                .collect(),
-            longest_run: registry
-                .of_class(class)
-                .map(|entry| entry.timeout)
-                .max()
-                .unwrap_or_default(),
+            names: registry.of_class(class).map(|entry| entry.name.to_owned()).collect(),
+            longest_run: registry.of_class(class).map(|entry| entry.timeout).max().unwrap_or_default(),
             shared: Arc::new(Shared {
                 registry: Arc::clone(registry),
                 state: state.clone(),
@@ -97,11 +88,7 @@ where
             .schema(SCHEMA)
             .concurrency(self.concurrency)
             .poll_interval(POLL_INTERVAL)
-            .local_queue(
-                LocalQueueConfig::default()
-                    .with_size(prefetch)
-                    .with_ttl(PREFETCH_TTL),
-            )
+            .local_queue(LocalQueueConfig::default().with_size(prefetch).with_ttl(PREFETCH_TTL))
             .complete_job_batch_delay(COMPLETION_DELAY)
             .heartbeat_interval(times.heartbeat)
             .sweep_interval(times.sweep)
@@ -110,12 +97,7 @@ where
             .listen_os_shutdown_signals(false)
             .shutdown_grace_period(ENGINE_GRACE)
             .add_extension(Extension(Arc::clone(&self.shared)))
-            .define_jobs(
-                self.shared
-                    .registry
-                    .of_class(self.class)
-                    .map(|entry| (entry.define)()),
-            );
+            .define_jobs(self.shared.registry.of_class(self.class).map(|entry| (entry.define)()));
         self.with_hooks(options).init().await
     }
 
@@ -124,9 +106,7 @@ where
         let (pool_at_end, now_at_end) = (pool.clone(), Arc::clone(&now));
         let (recovery_now, delay) = (Arc::clone(&now), self.settings.recovery.delay);
         options
-            .on(JobFail, move |ctx| {
-                settle_moment(pool.clone(), now(), *ctx.job.id(), ctx.error)
-            })
+            .on(JobFail, move |ctx| settle_moment(pool.clone(), now(), *ctx.job.id(), ctx.error))
             .on(JobPermanentlyFail, move |ctx| {
                 settle_moment(pool_at_end.clone(), now_at_end(), *ctx.job.id(), ctx.error)
             })
@@ -164,11 +144,7 @@ where
             Ok(worker) => {
                 let began = Instant::now();
                 supervisor.shared.activity.renew(worker.worker_id());
-                tracing::info!(
-                    class,
-                    worker_id = worker.worker_id(),
-                    "queue worker started"
-                );
+                tracing::info!(class, worker_id = worker.worker_id(), "queue worker started");
                 match run_one(Arc::new(worker), &supervisor.shared.activity, &stop, class).await {
                     Ended::Stopped => break,
                     Ended::ByItself => {}
@@ -179,11 +155,7 @@ where
                 if began.elapsed() > LONG_LIFE {
                     pause = FIRST_PAUSE;
                 }
-                supervisor
-                    .shared
-                    .activity
-                    .restarts
-                    .fetch_add(1, Ordering::Relaxed);
+                supervisor.shared.activity.restarts.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!("queue_worker_restarts_total", "class" => class).increment(1);
             }
         }
@@ -197,15 +169,9 @@ where
 }
 
 /// The engine's run is part of this future: dropped with it, the worker stops.
-async fn run_one(
-    worker: Arc<Worker>,
-    activity: &Activity,
-    stop: &CancellationToken,
-    class: &'static str,
-) -> Ended {
+async fn run_one(worker: Arc<Worker>, activity: &Activity, stop: &CancellationToken, class: &'static str) -> Ended {
     let engine = Arc::clone(&worker);
-    let mut run: EngineRun =
-        Box::pin(async move { engine.run().await.map_err(|error| error.to_string()) });
+    let mut run: EngineRun = Box::pin(async move { engine.run().await.map_err(|error| error.to_string()) });
     tokio::select! {
         ended = &mut run => {
             tracing::warn!(class, ?ended, "a queue worker ended by itself");
@@ -284,11 +250,7 @@ where
             false => look(pool, &watched, (settings.now)(), settings.stall_after).await?,
         };
         if let Some(reason) = reason {
-            tracing::warn!(
-                class = supervisor.class.as_str(),
-                reason,
-                "a queue worker is replaced"
-            );
+            tracing::warn!(class = supervisor.class.as_str(), reason, "a queue worker is replaced");
             activity.restart.notify_one();
         }
     }

@@ -45,35 +45,21 @@ impl Activity {
     }
 
     fn touch(&self) {
-        *self
-            .last_begin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        *self.last_begin.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
     }
 
     /// A new worker took the place of the old one.
     pub(super) fn renew(&self, worker_id: &str) {
-        worker_id.clone_into(
-            &mut self
-                .worker_id
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+        worker_id.clone_into(&mut self.worker_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.touch();
     }
 
     fn worker_id(&self) -> String {
-        self.worker_id
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.worker_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn idle_for(&self) -> Duration {
-        self.last_begin
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .elapsed()
+        self.last_begin.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
     }
 }
 
@@ -144,9 +130,7 @@ pub(super) async fn look(
 
 /// Since when the server runs: another moment than before = it was restarted or failed over.
 pub(super) async fn server_start(pool: &PgPool) -> Result<OffsetDateTime, sqlx::Error> {
-    let (since,) = sqlx::query_as("select pg_postmaster_start_time()")
-        .fetch_one(pool)
-        .await?;
+    let (since,) = sqlx::query_as("select pg_postmaster_start_time()").fetch_one(pool).await?;
     Ok(since)
 }
 
@@ -169,22 +153,10 @@ mod tests {
 
     #[test]
     fn a_worker_is_left_alone_while_it_works_waits_or_is_full() {
-        let busy = Signs {
-            idle_for: Duration::from_secs(1),
-            ..CALM
-        };
-        let empty = Signs {
-            oldest_ready: None,
-            ..CALM
-        };
-        let full = Signs {
-            slots_free: false,
-            ..CALM
-        };
-        let fresh = Signs {
-            oldest_ready: Some(Duration::from_secs(59)),
-            ..CALM
-        };
+        let busy = Signs { idle_for: Duration::from_secs(1), ..CALM };
+        let empty = Signs { oldest_ready: None, ..CALM };
+        let full = Signs { slots_free: false, ..CALM };
+        let fresh = Signs { oldest_ready: Some(Duration::from_secs(59)), ..CALM };
         for signs in [busy, empty, full, fresh] {
             assert_eq!(trouble(signs, STALL), None, "{signs:?}");
         }
@@ -192,11 +164,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_lost_the_end_of_a_job_is_replaced() {
-        let lost = Signs {
-            oldest_ready: None,
-            forgotten: 1,
-            ..CALM
-        };
+        let lost = Signs { oldest_ready: None, forgotten: 1, ..CALM };
         assert!(trouble(lost, STALL).is_some());
     }
 }

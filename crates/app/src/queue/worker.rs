@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use graphile_worker::{
-    FailureReason, IntoTaskHandlerResult, JobDefinition, JobRecoveryContext, JobRecoveryResult,
-    TaskHandler, WorkerContext,
+    FailureReason, IntoTaskHandlerResult, JobDefinition, JobRecoveryContext, JobRecoveryResult, TaskHandler,
+    WorkerContext,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -73,10 +73,7 @@ where
 {
     const IDENTIFIER: &'static str = H::NAME;
 
-    fn run(
-        self,
-        ctx: WorkerContext,
-    ) -> impl Future<Output = impl IntoTaskHandlerResult> + Send + 'static {
+    fn run(self, ctx: WorkerContext) -> impl Future<Output = impl IntoTaskHandlerResult> + Send + 'static {
         work::<S>(H::NAME, ctx)
     }
 }
@@ -94,18 +91,12 @@ async fn work<S>(name: &'static str, ctx: WorkerContext) -> Result<(), Told>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let shared = ctx
-        .get_ext::<Extension<S>>()
-        .map(|extension| Arc::clone(&extension.0));
+    let shared = ctx.get_ext::<Extension<S>>().map(|extension| Arc::clone(&extension.0));
     let (Some(shared), Some(pool)) = (shared, ctx.try_pg_pool().cloned()) else {
-        return Err(Told(
-            "retry: the worker was built without its state".to_owned(),
-        ));
+        return Err(Told("retry: the worker was built without its state".to_owned()));
     };
     let Some(entry) = shared.registry.get(name) else {
-        return Err(Told(format!(
-            "retry: this process does not know jobs named {name}"
-        )));
+        return Err(Told(format!("retry: this process does not know jobs named {name}")));
     };
     let _running = shared.activity.begin();
     let job = ctx.job();
@@ -123,35 +114,13 @@ where
                 mark_begun(&pool, taken.id, ctx.worker_id(), &opened.envelope).await?;
             }
             let now = (shared.now)();
-            run(
-                entry,
-                shared.state.clone(),
-                pool.clone(),
-                &taken,
-                opened,
-                now,
-                &shared.cut,
-            )
-            .await
+            run(entry, shared.state.clone(), pool.clone(), &taken, opened, now, &shared.cut).await
         }
     };
     match verdict {
         Verdict::Done => Ok(()),
-        Verdict::Failed {
-            failure,
-            costs_attempt,
-            envelope,
-        } => {
-            match prepare(
-                &pool,
-                &taken,
-                ctx.worker_id(),
-                &failure,
-                costs_attempt,
-                envelope.as_ref(),
-            )
-            .await
-            {
+        Verdict::Failed { failure, costs_attempt, envelope } => {
+            match prepare(&pool, &taken, ctx.worker_id(), &failure, costs_attempt, envelope.as_ref()).await {
                 Ok(Prepared::Superseded) => return Ok(()),
                 Ok(Prepared::Written) => {}
                 Err(error) => {
@@ -164,12 +133,7 @@ where
 }
 
 /// Counts the run of a job whose last run killed its process, before it starts.
-async fn mark_begun(
-    pool: &PgPool,
-    id: i64,
-    worker_id: &str,
-    envelope: &Envelope,
-) -> Result<(), Told> {
+async fn mark_begun(pool: &PgPool, id: i64, worker_id: &str, envelope: &Envelope) -> Result<(), Told> {
     let marked = sqlx::query(
         "update graphile_worker._private_jobs set payload = $3::text::json where id = $1 and locked_by = $2",
     )
@@ -180,9 +144,7 @@ async fn mark_begun(
     .await
     .map_err(|error| Told(format!("retry: the start could not be noted: {error}")))?;
     match marked.rows_affected() {
-        0 => Err(Told(
-            "retry: the job was given to another worker".to_owned(),
-        )),
+        0 => Err(Told("retry: the job was given to another worker".to_owned())),
         _ => Ok(()),
     }
 }
@@ -201,11 +163,10 @@ async fn prepare(
     costs_attempt: bool,
     envelope: Option<&Envelope>,
 ) -> Result<Prepared, sqlx::Error> {
-    let superseded =
-        sqlx::query("select id from graphile_worker._private_job_retirements where id = $1")
-            .bind(taken.id)
-            .fetch_optional(pool)
-            .await?;
+    let superseded = sqlx::query("select id from graphile_worker._private_job_retirements where id = $1")
+        .bind(taken.id)
+        .fetch_optional(pool)
+        .await?;
     if superseded.is_some() {
         return Ok(Prepared::Superseded);
     }
@@ -243,13 +204,11 @@ pub(super) async fn settle_moment(pool: PgPool, now: OffsetDateTime, job_id: i64
         Decision::Interrupted => now,
         _ => return,
     };
-    let settled = sqlx::query(
-        "select id from graphile_worker.reschedule_jobs(array[$1]::bigint[], run_at => $2)",
-    )
-    .bind(job_id)
-    .bind(run_at)
-    .execute(&pool)
-    .await;
+    let settled = sqlx::query("select id from graphile_worker.reschedule_jobs(array[$1]::bigint[], run_at => $2)")
+        .bind(job_id)
+        .bind(run_at)
+        .execute(&pool)
+        .await;
     if let Err(error) = settled {
         tracing::warn!(job_id, %error, "a job comes back later than it asked for");
     }
@@ -257,19 +216,12 @@ pub(super) async fn settle_moment(pool: PgPool, now: OffsetDateTime, job_id: i64
 
 /// Jobs of a dead worker come back one after the other, and later each time they killed a process: a job that does so
 /// meets few others, and these survive it.
-pub(super) fn recovery(
-    ctx: &JobRecoveryContext,
-    now: OffsetDateTime,
-    delay: std::time::Duration,
-) -> JobRecoveryResult {
+pub(super) fn recovery(ctx: &JobRecoveryContext, now: OffsetDateTime, delay: std::time::Duration) -> JobRecoveryResult {
     if ctx.reason != FailureReason::WorkerCrashed {
         return JobRecoveryResult::Default;
     }
     let deaths = Envelope::decode(ctx.job.payload()).map_or(0, |envelope| envelope.deaths);
     let place = u32::try_from(ctx.job.id().rem_euclid(8)).unwrap_or(0);
     let wait = delay * 4u32.pow(deaths.min(4)) + delay * place / 8;
-    JobRecoveryResult::Reschedule {
-        run_at: std::time::SystemTime::from(now + wait).into(),
-        attempts: None,
-    }
+    JobRecoveryResult::Reschedule { run_at: std::time::SystemTime::from(now + wait).into(), attempts: None }
 }

@@ -22,17 +22,14 @@ pub struct Cluster {
 
 /// A pool on a new database with the queue's schema and the table `runs`.
 pub async fn database() -> PgPool {
-    let cluster = tokio::task::spawn_blocking(|| SHARED.get_or_init(Cluster::start))
-        .await
-        .unwrap();
+    let cluster = tokio::task::spawn_blocking(|| SHARED.get_or_init(Cluster::start)).await.unwrap();
     cluster.database().await
 }
 
 impl Cluster {
     pub fn start() -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("queue-test-{}-{number}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("queue-test-{}-{number}", std::process::id()));
         let bin = bin_folder();
         let script = format!(
             "set -e; cd /; mkdir -m 700 {folder}; trap '' INT
@@ -44,23 +41,12 @@ impl Cluster {
             folder = folder.display(),
             bin = bin.display(),
         );
-        let mut holder = as_postgres(&["sh", "-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
+        let mut holder =
+            as_postgres(&["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
         let mut ready = [0; 5];
-        let said = holder
-            .stdout
-            .as_mut()
-            .expect("piped")
-            .read_exact(&mut ready);
+        let said = holder.stdout.as_mut().expect("piped").read_exact(&mut ready);
         said.expect("Postgres starts: its folder is in the temporary folder");
-        Self {
-            folder,
-            bin,
-            _holder: holder,
-        }
+        Self { folder, bin, _holder: holder }
     }
 
     /// As after a crash: nothing is told to the clients.
@@ -85,10 +71,7 @@ impl Cluster {
     pub async fn database(&self) -> PgPool {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin = connect(&self.folder, "postgres", 1).await;
-        admin
-            .execute(AssertSqlSafe(format!("create database {name}")))
-            .await
-            .unwrap();
+        admin.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
         admin.close().await;
         let pool = connect(&self.folder, &name, 24).await;
         rejoinder_app::queue::migrate(&pool).await.unwrap();
@@ -106,11 +89,7 @@ impl Cluster {
 pub fn url(pool: &PgPool) -> String {
     let options = pool.connect_options();
     let folder = options.get_socket().expect("tests use a socket");
-    format!(
-        "{}|{}",
-        folder.display(),
-        options.get_database().expect("a database")
-    )
+    format!("{}|{}", folder.display(), options.get_database().expect("a database"))
 }
 
 pub async fn connect_url(url: &str) -> PgPool {
@@ -119,10 +98,7 @@ pub async fn connect_url(url: &str) -> PgPool {
 }
 
 async fn connect(folder: &Path, database: &str, connections: u32) -> PgPool {
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(folder)
-        .username("postgres")
-        .database(database);
+    let options = PgConnectOptions::new_without_pgpass().socket(folder).username("postgres").database(database);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(60))
@@ -148,17 +124,11 @@ fn bin_folder() -> PathBuf {
     if let Some(named) = std::env::var_os("POSTGRES_BIN_DIR") {
         return named.into();
     }
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = debian.map(|entry| entry.path().join("bin")).collect();
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     found.extend(std::env::split_paths(&on_path));
     found.sort_by_key(|folder| !folder.starts_with("/usr/lib/postgresql"));
     let has_initdb = |folder: &PathBuf| folder.join("initdb").exists();
-    found
-        .into_iter()
-        .find(has_initdb)
-        .expect("Postgres binaries: set POSTGRES_BIN_DIR")
+    found.into_iter().find(has_initdb).expect("Postgres binaries: set POSTGRES_BIN_DIR")
 }

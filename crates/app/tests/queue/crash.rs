@@ -26,22 +26,12 @@ async fn what_a_killed_process_held_runs_again_elsewhere() {
     let world = World::empty().await;
     world.add(&Probe::new("running", Act::HangInChild)).await;
     for n in 0..5 {
-        world
-            .add(&Probe::new(&format!("fetched-{n}"), Act::Succeed))
-            .await;
+        world.add(&Probe::new(&format!("fetched-{n}"), Act::Succeed)).await;
     }
     let mut child = child(&world);
+    world.until("the child runs one", "select count(*) = 1 from runs where child").await;
     world
-        .until(
-            "the child runs one",
-            "select count(*) = 1 from runs where child",
-        )
-        .await;
-    world
-        .until(
-            "the child holds all",
-            "select bool_and(locked_at is not null) from graphile_worker._private_jobs",
-        )
+        .until("the child holds all", "select bool_and(locked_at is not null) from graphile_worker._private_jobs")
         .await;
     child.kill().unwrap();
     child.wait().unwrap();
@@ -53,15 +43,7 @@ async fn what_a_killed_process_held_runs_again_elsewhere() {
     runs.sort();
     assert_eq!(
         runs,
-        [
-            "fetched-0 1",
-            "fetched-1 1",
-            "fetched-2 1",
-            "fetched-3 1",
-            "fetched-4 1",
-            "running 1",
-            "running 1"
-        ]
+        ["fetched-0 1", "fetched-1 1", "fetched-2 1", "fetched-3 1", "fetched-4 1", "running 1", "running 1"]
     );
 }
 
@@ -69,13 +51,9 @@ async fn what_a_killed_process_held_runs_again_elsewhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_only_stalled_goes_on_after_its_job_ran_elsewhere() {
     let world = World::empty().await;
-    world
-        .add(&Probe::new("stalled", Act::AwaitAnotherInChild))
-        .await;
+    world.add(&Probe::new("stalled", Act::AwaitAnotherInChild)).await;
     let mut child = child(&world);
-    world
-        .until("the child runs it", "select count(*) = 1 from runs")
-        .await;
+    world.until("the child runs it", "select count(*) = 1 from runs").await;
     let pid = Pid::from_raw(child.id().cast_signed());
     kill(pid, Signal::SIGSTOP).unwrap();
 
@@ -86,13 +64,9 @@ async fn a_process_that_only_stalled_goes_on_after_its_job_ran_elsewhere() {
 
     kill(pid, Signal::SIGCONT).unwrap();
     world.add(&Probe::new("next", Act::HangInChild)).await;
-    world
-        .until("the child takes the next", "select count(*) = 3 from runs")
-        .await;
-    let by_child: Vec<bool> = sqlx::query_scalar("select child from runs order by id")
-        .fetch_all(&world.pool)
-        .await
-        .unwrap();
+    world.until("the child takes the next", "select count(*) = 3 from runs").await;
+    let by_child: Vec<bool> =
+        sqlx::query_scalar("select child from runs order by id").fetch_all(&world.pool).await.unwrap();
     assert_eq!(by_child, [true, false, true]);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -105,9 +79,7 @@ async fn a_job_that_kills_its_process_each_time_ends_as_failed() {
     world.add(&Probe::new("innocent", Act::Succeed)).await;
     for _ in 0..4 {
         let mut dying = child(&world);
-        let ended = tokio::task::spawn_blocking(move || dying.wait().unwrap())
-            .await
-            .unwrap();
+        let ended = tokio::task::spawn_blocking(move || dying.wait().unwrap()).await.unwrap();
         assert!(!ended.success());
     }
     let mut last = child(&world);
@@ -117,26 +89,17 @@ async fn a_job_that_kills_its_process_each_time_ends_as_failed() {
             "select count(*) = 1 and bool_and(attempts = max_attempts and locked_at is null) from graphile_worker._private_jobs",
         )
         .await;
-    assert!(
-        last.try_wait().unwrap().is_none(),
-        "the fifth process lives"
-    );
+    assert!(last.try_wait().unwrap().is_none(), "the fifth process lives");
     last.kill().unwrap();
     last.wait().unwrap();
 
     let (_, _, _, failure) = world.job(poison).await.unwrap();
     let failure = failure.unwrap();
     assert_eq!(failure.decision, Decision::Permanent);
-    assert_eq!(
-        failure.reason,
-        "the process died 4 times while it ran this job"
-    );
+    assert_eq!(failure.reason, "the process died 4 times while it ran this job");
     let mut runs = world.runs().await;
     runs.sort();
-    assert_eq!(
-        runs,
-        ["innocent 1", "poison 1", "poison 1", "poison 1", "poison 1"]
-    );
+    assert_eq!(runs, ["innocent 1", "poison 1", "poison 1", "poison 1", "poison 1"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,16 +109,9 @@ async fn workers_survive_a_restart_of_postgres_and_listen_again() {
     let running = world.start().await;
     world.add(&Probe::new("before", Act::Succeed)).await;
     let held = world.add(&Probe::new("during", Act::Hold)).await;
-    world
-        .until("one is done, one runs", "select count(*) = 2 from runs")
-        .await;
+    world.until("one is done, one runs", "select count(*) = 2 from runs").await;
     // The watchdog has seen the server once.
-    world
-        .until(
-            "it is quiet",
-            "select count(*) = 1 from graphile_worker._private_jobs",
-        )
-        .await;
+    world.until("it is quiet", "select count(*) = 1 from graphile_worker._private_jobs").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     let cluster = tokio::task::spawn_blocking(move || {
@@ -189,10 +145,8 @@ async fn a_worker_that_takes_nothing_any_more_is_replaced() {
     world.add(&Probe::new("first", Act::Succeed)).await;
     world.until_idle().await;
     // From now on every fetch of the present workers hangs; a new worker has a new id and is not touched.
-    let old: Vec<String> = sqlx::query_scalar("select id from graphile_worker._private_workers")
-        .fetch_all(&world.pool)
-        .await
-        .unwrap();
+    let old: Vec<String> =
+        sqlx::query_scalar("select id from graphile_worker._private_workers").fetch_all(&world.pool).await.unwrap();
     let hang = format!(
         "create function hang() returns trigger language plpgsql as
            $$ begin if new.locked_by in ('{}') then perform pg_sleep(20); end if; return new; end $$;
@@ -202,19 +156,9 @@ async fn a_worker_that_takes_nothing_any_more_is_replaced() {
     world.pool.execute(AssertSqlSafe(hang)).await.unwrap();
 
     let stuck = world.add(&Probe::new("stuck", Act::Succeed)).await;
-    world
-        .until(
-            "the fetch hangs",
-            "select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep'",
-        )
-        .await;
+    world.until("the fetch hangs", "select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep'").await;
     world.add(&Probe::new("second", Act::Succeed)).await;
-    world
-        .until(
-            "a new worker runs it",
-            "select count(*) = 1 from runs where note = 'second'",
-        )
-        .await;
+    world.until("a new worker runs it", "select count(*) = 1 from runs where note = 'second'").await;
     assert!(running.restarts(Class::Upkeep) >= 1);
     world.until_idle().await;
     assert!(world.job(stuck).await.is_none(), "nothing is lost");

@@ -2,10 +2,7 @@
 //!
 //! Tests that kill a process start this binary again as [`child_worker`].
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may panic, in its own helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may panic, in its own helpers too")]
 
 mod cluster;
 mod crash;
@@ -29,10 +26,7 @@ fn child_worker() {
         let pool = cluster::connect_url(&database).await;
         let mut world = world::World::new(pool);
         world.in_child = true;
-        let concurrency = rejoinder_app::queue::Concurrency {
-            upkeep: 1,
-            ..world::ONE_EACH
-        };
+        let concurrency = rejoinder_app::queue::Concurrency { upkeep: 1, ..world::ONE_EACH };
         let _running = world.start_with(concurrency).await;
         // The test ends this process; a test that died must not leave it behind.
         tokio::time::sleep(Duration::from_secs(120)).await;

@@ -6,20 +6,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rejoinder_app::queue::{
-    Class, Concurrency, Failure, Job, JobContext, JobError, Recovery, Registry, Running, Settings,
-    start,
+    Class, Concurrency, Failure, Job, JobContext, JobError, Recovery, Registry, Running, Settings, start,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::{Barrier, Semaphore};
 
-pub const ONE_EACH: Concurrency = Concurrency {
-    ai: 0,
-    send: 1,
-    poll: 0,
-    upkeep: 8,
-};
+pub const ONE_EACH: Concurrency = Concurrency { ai: 0, send: 1, poll: 0, upkeep: 8 };
 
 #[derive(Clone)]
 pub struct World {
@@ -55,11 +49,7 @@ impl World {
     }
 
     pub fn registry() -> Registry<Self> {
-        Registry::new()
-            .job::<Probe>()
-            .job::<Once>()
-            .job::<Count>()
-            .job::<Tick>()
+        Registry::new().job::<Probe>().job::<Once>().job::<Count>().job::<Tick>()
     }
 
     pub async fn start(&self) -> Running {
@@ -78,14 +68,7 @@ impl World {
             dead_after: Duration::from_millis(1500),
             delay: Duration::from_millis(100),
         };
-        start(
-            Arc::new(Self::registry()),
-            self.clone(),
-            self.pool.clone(),
-            settings,
-        )
-        .await
-        .unwrap()
+        start(Arc::new(Self::registry()), self.clone(), self.pool.clone(), settings).await.unwrap()
     }
 
     pub async fn add(&self, job: &Probe) -> i64 {
@@ -94,17 +77,12 @@ impl World {
 
     pub async fn add_at(&self, job: &Probe, at: OffsetDateTime) -> i64 {
         let mut conn = self.pool.acquire().await.unwrap();
-        rejoinder_app::queue::enqueue(&mut conn, job, at, Some("req-1"))
-            .await
-            .unwrap()
+        rejoinder_app::queue::enqueue(&mut conn, job, at, Some("req-1")).await.unwrap()
     }
 
     /// `note attempt` of each run so far, in order.
     pub async fn runs(&self) -> Vec<String> {
-        sqlx::query_scalar("select note || ' ' || attempt from runs order by id")
-            .fetch_all(&self.pool)
-            .await
-            .unwrap()
+        sqlx::query_scalar("select note || ' ' || attempt from runs order by id").fetch_all(&self.pool).await.unwrap()
     }
 
     /// Attempts, maximum, whether taken, and the failure of a job; `None` = gone.
@@ -116,30 +94,18 @@ impl World {
         .fetch_optional(&self.pool)
         .await
         .unwrap();
-        row.map(|(attempts, max, taken, error)| {
-            (
-                attempts,
-                max,
-                taken,
-                error.map(|text| Failure::parse(&text)),
-            )
-        })
+        row.map(|(attempts, max, taken, error)| (attempts, max, taken, error.map(|text| Failure::parse(&text))))
     }
 
     pub async fn jobs(&self) -> i64 {
-        sqlx::query_scalar("select count(*) from graphile_worker._private_jobs")
-            .fetch_one(&self.pool)
-            .await
-            .unwrap()
+        sqlx::query_scalar("select count(*) from graphile_worker._private_jobs").fetch_one(&self.pool).await.unwrap()
     }
 
     /// Waits for a condition on a real process, with a deadline.
     pub async fn until(&self, what: &str, sql: &'static str) {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
-            let holds = sqlx::query_scalar::<_, bool>(sql)
-                .fetch_one(&self.pool)
-                .await;
+            let holds = sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.pool).await;
             if holds.is_ok_and(|holds| holds) {
                 return;
             }
@@ -149,11 +115,7 @@ impl World {
     }
 
     pub async fn until_idle(&self) {
-        self.until(
-            "no job is left",
-            "select count(*) = 0 from graphile_worker._private_jobs",
-        )
-        .await;
+        self.until("no job is left", "select count(*) = 0 from graphile_worker._private_jobs").await;
     }
 }
 
@@ -194,12 +156,7 @@ pub enum Act {
 
 impl Probe {
     pub fn new(note: &str, act: Act) -> Self {
-        Self {
-            note: note.to_owned(),
-            act,
-            key: None,
-            queue: None,
-        }
+        Self { note: note.to_owned(), act, key: None, queue: None }
     }
 
     pub fn key(mut self, key: &str) -> Self {
@@ -212,12 +169,7 @@ impl Probe {
         self
     }
 
-    async fn act(
-        &self,
-        world: &World,
-        ctx: &JobContext,
-        earlier_runs: i64,
-    ) -> Result<(), JobError> {
+    async fn act(&self, world: &World, ctx: &JobContext, earlier_runs: i64) -> Result<(), JobError> {
         match &self.act {
             Act::Succeed => Ok(()),
             Act::Hold => {
@@ -230,9 +182,7 @@ impl Probe {
             }
             Act::HangInChild if world.in_child => std::future::pending().await,
             Act::AwaitAnotherInChild if world.in_child => {
-                world
-                    .until("another process ran it", "select count(*) = 2 from runs")
-                    .await;
+                world.until("another process ran it", "select count(*) = 2 from runs").await;
                 Ok(())
             }
             Act::HangInChild | Act::AwaitAnotherInChild => Ok(()),
@@ -248,10 +198,7 @@ impl Probe {
                 reason: "the window is closed".into(),
             }),
             Act::ComeBack(_) => Ok(()),
-            Act::ComeBackAlways => Err(JobError::RetryAt {
-                at: ctx.now,
-                reason: "the window is closed".into(),
-            }),
+            Act::ComeBackAlways => Err(JobError::RetryAt { at: ctx.now, reason: "the window is closed".into() }),
             Act::Follow(note) => {
                 world.add_at(&Self::new(note, Act::Succeed), ctx.now).await;
                 Ok(())
@@ -273,17 +220,15 @@ impl Probe {
             *now += 1;
             *most = (*most).max(*now);
         }
-        sqlx::query(
-            "insert into runs (job_id, note, attempt, child, at) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(ctx.job_id)
-        .bind(&self.note)
-        .bind(ctx.attempt)
-        .bind(world.in_child)
-        .bind(ctx.now)
-        .execute(&world.pool)
-        .await
-        .unwrap();
+        sqlx::query("insert into runs (job_id, note, attempt, child, at) values ($1, $2, $3, $4, $5)")
+            .bind(ctx.job_id)
+            .bind(&self.note)
+            .bind(ctx.attempt)
+            .bind(world.in_child)
+            .bind(ctx.now)
+            .execute(&world.pool)
+            .await
+            .unwrap();
         let result = self.act(world, ctx, earlier).await;
         world.busy.lock().unwrap().entry(queue).or_default().0 -= 1;
         result

@@ -120,12 +120,7 @@ async fn door(
     with_budget(next.run(request).await, budget)
 }
 
-fn identify(
-    shared: &Shared,
-    headers: &HeaderMap,
-    raw_json: bool,
-    scope: &str,
-) -> Result<Caller, Box<Response>> {
+fn identify(shared: &Shared, headers: &HeaderMap, raw_json: bool, scope: &str) -> Result<Caller, Box<Response>> {
     let world = shared.world();
     let now = world.now();
     let token = headers
@@ -210,7 +205,9 @@ fn not_found() -> Response {
 fn html_error(code: u16) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let reason = status.canonical_reason().unwrap_or("Error");
-    let page = format!("<!doctype html>\n<html><head><title>{reason}</title></head>\n<body><h1>{reason}</h1>\n<p>The sandbox was told to answer this way.</p></body></html>\n");
+    let page = format!(
+        "<!doctype html>\n<html><head><title>{reason}</title></head>\n<body><h1>{reason}</h1>\n<p>The sandbox was told to answer this way.</p></body></html>\n"
+    );
     (status, [(header::CONTENT_TYPE, "text/html; charset=UTF-8")], page).into_response()
 }
 

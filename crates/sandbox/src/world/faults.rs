@@ -48,14 +48,24 @@ pub enum WriteFault {
 pub enum ReadFault {
     Ok,
     /// This status with the vendor's usual JSON body.
-    Status { code: u16 },
+    Status {
+        code: u16,
+    },
     /// This status with an HTML page.
-    Html { code: u16 },
+    Html {
+        code: u16,
+    },
     /// HTTP 429 as an HTML page with `retry-after`.
-    TooManyRequests { secs: u64 },
+    TooManyRequests {
+        secs: u64,
+    },
     /// The answer shows the world as it was this long ago.
-    Stale { millis: u64 },
-    Slow { millis: u64 },
+    Stale {
+        millis: u64,
+    },
+    Slow {
+        millis: u64,
+    },
     /// The connection closes without an answer.
     Dropped,
 }
@@ -66,9 +76,13 @@ pub enum ReadFault {
 pub enum AiFault {
     Ok,
     /// 500, 503, 504, 404 ... in the vendor's error shape.
-    Status { code: u16 },
+    Status {
+        code: u16,
+    },
     /// HTTP 429 with the delay in the body only.
-    RateLimited { secs: u64 },
+    RateLimited {
+        secs: u64,
+    },
     /// HTTP 200 with a block reason and no candidate.
     Blocked,
     /// HTTP 200 with a candidate that stopped for safety and has no text.
@@ -77,7 +91,9 @@ pub enum AiFault {
     MaxTokens,
     /// HTTP 200 with text that is not JSON.
     Garbage,
-    Slow { millis: u64 },
+    Slow {
+        millis: u64,
+    },
     BadKey,
     /// The connection closes without an answer.
     Dropped,

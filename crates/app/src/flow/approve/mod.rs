@@ -193,10 +193,7 @@ pub async fn autosave(
     if saved.rows_affected() == 0 { Err(ChangeError::NotFound) } else { Ok(()) }
 }
 
-pub async fn unsaved_edit(
-    conn: &mut PgConnection,
-    decision: Decision,
-) -> Result<Option<UnsavedEdit>, sqlx::Error> {
+pub async fn unsaved_edit(conn: &mut PgConnection, decision: Decision) -> Result<Option<UnsavedEdit>, sqlx::Error> {
     sqlx::query_as!(
         UnsavedEdit,
         "select e.text, e.base_version, e.updated_at from draft_edits e join suggestions s on s.id = e.suggestion_id

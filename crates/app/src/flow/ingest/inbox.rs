@@ -129,9 +129,13 @@ pub async fn set_state(
     actor: Actor,
     state: ItemState,
 ) -> Result<Option<()>, sqlx::Error> {
-    let before = sqlx::query_scalar!("select state from inbox_items where id = $1 and team_id = $2 for update", item_id, team_id)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let before = sqlx::query_scalar!(
+        "select state from inbox_items where id = $1 and team_id = $2 for update",
+        item_id,
+        team_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
     let Some(before) = before else { return Ok(None) };
     if before == state.as_str() {
         return Ok(Some(()));
@@ -146,7 +150,8 @@ pub async fn set_state(
     .execute(&mut *conn)
     .await?;
     let payload = json!({ "before": { "state": before }, "after": { "state": state } });
-    activity::record(conn, moment, team_id, actor, activity::Kind::ItemStateChanged, Subject::Item(item_id), payload).await?;
+    activity::record(conn, moment, team_id, actor, activity::Kind::ItemStateChanged, Subject::Item(item_id), payload)
+        .await?;
     Ok(Some(()))
 }
 

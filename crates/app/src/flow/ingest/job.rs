@@ -125,7 +125,12 @@ async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polle
     Ok(())
 }
 
-async fn put_off(engine: &Engine, moment: &Moment, integration: &Integration, problem: Problem) -> Result<(), JobError> {
+async fn put_off(
+    engine: &Engine,
+    moment: &Moment,
+    integration: &Integration,
+    problem: Problem,
+) -> Result<(), JobError> {
     let mut tx = engine.app.db.begin().await?;
     match problem {
         Problem::Wait { after, reason } => {

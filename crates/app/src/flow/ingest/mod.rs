@@ -62,7 +62,8 @@ pub async fn store(
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
     let new_items = db::open_items(conn, moment, source, &ids).await?
-        + db::open_post_items(conn, moment, source, &posts.iter().map(|post| post.id.clone()).collect::<Vec<_>>()).await?;
+        + db::open_post_items(conn, moment, source, &posts.iter().map(|post| post.id.clone()).collect::<Vec<_>>())
+            .await?;
     let closed = db::close_items(conn, moment, source, &ids).await?;
     if new_items > 0 || closed > 0 {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;

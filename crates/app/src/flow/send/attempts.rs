@@ -147,7 +147,11 @@ pub(super) async fn settle(
 }
 
 /// One more reading that did not find the reply. Returns how many there are now.
-pub(super) async fn count_absent(conn: &mut PgConnection, moment: &Moment, attempt_id: Uuid) -> Result<i32, sqlx::Error> {
+pub(super) async fn count_absent(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    attempt_id: Uuid,
+) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar!(
         "update send_attempts set absent_reads = absent_reads + 1, last_read_at = $2 where id = $1 returning absent_reads",
         attempt_id,

@@ -11,13 +11,22 @@ use time::{Duration, OffsetDateTime};
 pub enum Answer {
     Allow,
     /// Not now; this time it may go.
-    WaitUntil { at: OffsetDateTime, reason: String },
+    WaitUntil {
+        at: OffsetDateTime,
+        reason: String,
+    },
     /// Not while a switch stands; somebody has to turn it. It is looked at again from time to time.
-    WaitFor { switch: String },
+    WaitFor {
+        switch: String,
+    },
     /// A person must look again.
-    ReturnToPerson { reasons: Vec<String> },
+    ReturnToPerson {
+        reasons: Vec<String>,
+    },
     /// Never.
-    Refuse { reason: String },
+    Refuse {
+        reason: String,
+    },
 }
 
 /// How often something that waits for a switch is looked at again.
@@ -50,7 +59,9 @@ pub fn check(rules: Rules, suggestion: &Suggestion, integration: Option<&Integra
             let why = integration.state_reason.as_deref().unwrap_or("by a person");
             Answer::WaitFor { switch: format!("the account is paused: {why}") }
         }
-        IntegrationState::NeedsReconnect => Answer::WaitFor { switch: "the account must be connected again".to_owned() },
+        IntegrationState::NeedsReconnect => {
+            Answer::WaitFor { switch: "the account must be connected again".to_owned() }
+        }
         IntegrationState::Disconnected => back("the account is not connected any more"),
     }
 }

@@ -30,11 +30,7 @@ pub struct PostSend {
 
 impl PostSend {
     pub fn of(suggestion: &Suggestion) -> Self {
-        Self {
-            suggestion_id: suggestion.id,
-            team_id: suggestion.team_id,
-            integration_id: suggestion.integration_id,
-        }
+        Self { suggestion_id: suggestion.id, team_id: suggestion.team_id, integration_id: suggestion.integration_id }
     }
 
     pub fn key_of(suggestion_id: Uuid) -> String {
@@ -59,7 +55,8 @@ impl Job<State> for PostSend {
     }
 
     async fn run(self, state: &State, _ctx: &JobContext) -> Result<(), JobError> {
-        let sender = state.sender.as_ref().ok_or_else(|| JobError::Permanent("this process holds no writer".to_owned()))?;
+        let sender =
+            state.sender.as_ref().ok_or_else(|| JobError::Permanent("this process holds no writer".to_owned()))?;
         let send = Send { state, sender };
         let mut conn = state.app.db.acquire().await?;
         let Some(suggestion) = suggestion::load(&mut conn, self.team_id, self.suggestion_id).await? else {
@@ -130,7 +127,12 @@ impl Send<'_> {
         }
     }
 
-    pub async fn change(&self, moment: &Moment, suggestion: &Suggestion, change: Change) -> Result<Suggestion, ChangeError> {
+    pub async fn change(
+        &self,
+        moment: &Moment,
+        suggestion: &Suggestion,
+        change: Change,
+    ) -> Result<Suggestion, ChangeError> {
         let mut tx = self.state.app.db.begin().await?;
         let changed = suggestion::change(&mut tx, moment, suggestion.team_id, suggestion.id, None, change).await?;
         tx.commit().await?;
@@ -204,7 +206,8 @@ impl Send<'_> {
         let account_id = &ready.integration.platform_account_id;
         if !attempts::take_slot(&mut tx, &moment, &ready.integration.platform, account_id, suggestion).await? {
             drop(tx);
-            let reasons = vec!["another reply of this account to the same text is on its way or stands there".to_owned()];
+            let reasons =
+                vec!["another reply of this account to the same text is on its way or stands there".to_owned()];
             return self.not_now(suggestion, Answer::ReturnToPerson { reasons }).await;
         }
         let (attempt_id, number) = attempts::insert(&mut tx, &moment, suggestion, worker_id).await?;
@@ -218,7 +221,12 @@ impl Send<'_> {
         self.settle(suggestion, &ready, attempt_id, result).await
     }
 
-    async fn write(&self, suggestion: &Suggestion, ready: &Ready, armed_at: OffsetDateTime) -> Result<PostedReply, SendError> {
+    async fn write(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        armed_at: OffsetDateTime,
+    ) -> Result<PostedReply, SendError> {
         let platform = &ready.integration.platform;
         let writer = self
             .sender
@@ -259,20 +267,28 @@ impl Send<'_> {
             }
             Err(SendError::Refused { code, reason, exchange, .. }) => {
                 let reason = format!("{} says: {reason} ({code})", self.platform_name(ready));
-                let settled = Settled { outcome: Outcome::Refused, reason: Some(&reason), exchange: Some(&exchange), platform_reply_id: None };
+                let settled = Settled {
+                    outcome: Outcome::Refused,
+                    reason: Some(&reason),
+                    exchange: Some(&exchange),
+                    platform_reply_id: None,
+                };
                 self.finish(suggestion, attempt_id, &settled, Change::Refused { reason: reason.clone() }).await?;
                 count_failure(ready, "refused");
                 Ok(())
             }
             Err(SendError::RateLimited { retry_after, exchange, .. }) => {
                 let until = self.moment().now + time::Duration::try_from(retry_after).unwrap_or(time::Duration::HOUR);
-                let reason = format!("{} says: try again in {} s. We will.", self.platform_name(ready), retry_after.as_secs());
+                let reason =
+                    format!("{} says: try again in {} s. We will.", self.platform_name(ready), retry_after.as_secs());
                 self.not_sent(suggestion, attempt_id, Some(&exchange), until, reason).await
             }
             Err(SendError::AuthExpired { exchange }) => {
                 let moment = self.moment();
                 let reason = "the token had ended; it is refreshed".to_owned();
-                let renewed = tokens::session(&self.state.app, &moment, &ready.integration, Some(&ready.session.access_token)).await;
+                let renewed =
+                    tokens::session(&self.state.app, &moment, &ready.integration, Some(&ready.session.access_token))
+                        .await;
                 let parked = self.not_sent(suggestion, attempt_id, Some(&exchange), moment.now, reason).await;
                 match renewed {
                     Err(TokenError::Reconnect(reason)) => {
@@ -289,7 +305,9 @@ impl Send<'_> {
                 count_failure(ready, "not_sent");
                 self.not_sent(suggestion, attempt_id, None, until, reason).await
             }
-            Err(SendError::Uncertain { reason, exchange }) => self.uncertain(suggestion, ready, attempt_id, &reason, &exchange).await,
+            Err(SendError::Uncertain { reason, exchange }) => {
+                self.uncertain(suggestion, ready, attempt_id, &reason, &exchange).await
+            }
         }
     }
 
@@ -362,8 +380,14 @@ impl Send<'_> {
         exchange: &rejoinder_platforms::Exchange,
     ) -> Result<(), JobError> {
         let look_again_at = self.moment().now + time::Duration::seconds(2);
-        let settled = Settled { outcome: Outcome::Uncertain, reason: Some(reason), exchange: Some(exchange), platform_reply_id: None };
-        let change = Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
+        let settled = Settled {
+            outcome: Outcome::Uncertain,
+            reason: Some(reason),
+            exchange: Some(exchange),
+            platform_reply_id: None,
+        };
+        let change =
+            Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
         self.finish(suggestion, attempt_id, &settled, change).await?;
         count_failure(ready, "uncertain");
         Err(JobError::RetryAt { at: look_again_at, reason: reason.to_owned() })
@@ -374,7 +398,9 @@ impl Send<'_> {
         let moment = self.moment();
         let (change, go_on) = match answer {
             Answer::Allow => return Ok(()),
-            Answer::WaitUntil { at, reason } => (Change::Park { until: at, reason: reason.clone() }, Some((at, reason))),
+            Answer::WaitUntil { at, reason } => {
+                (Change::Park { until: at, reason: reason.clone() }, Some((at, reason)))
+            }
             Answer::WaitFor { switch } => {
                 let at = moment.now + gate::LOOK_AGAIN;
                 (Change::Park { until: at, reason: switch.clone() }, Some((at, switch)))
@@ -389,7 +415,12 @@ impl Send<'_> {
         }
     }
 
-    async fn no_token(&self, suggestion: &Suggestion, integration: &Integration, error: TokenError) -> Result<(), JobError> {
+    async fn no_token(
+        &self,
+        suggestion: &Suggestion,
+        integration: &Integration,
+        error: TokenError,
+    ) -> Result<(), JobError> {
         let moment = self.moment();
         match error {
             TokenError::Wait { after, reason } => {
@@ -443,7 +474,8 @@ async fn record_exchange(
 }
 
 fn count_failure(ready: &Ready, reason: &'static str) {
-    metrics::counter!("post_send_fail_total", "platform" => ready.integration.platform.clone(), "reason" => reason).increment(1);
+    metrics::counter!("post_send_fail_total", "platform" => ready.integration.platform.clone(), "reason" => reason)
+        .increment(1);
 }
 
 fn retry(error: ChangeError) -> JobError {

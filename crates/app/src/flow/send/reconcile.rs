@@ -32,7 +32,12 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
     let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
     drop(conn);
     let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
-        return give_to_person(send, suggestion, "the account is not connected any more, so the platform cannot be read back").await;
+        return give_to_person(
+            send,
+            suggestion,
+            "the account is not connected any more, so the platform cannot be read back",
+        )
+        .await;
     };
     let reader = match app.readers.get(&integration.platform) {
         Ok(reader) => reader,
@@ -40,7 +45,9 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
     };
     let session = match tokens::session(app, &moment, &integration, None).await {
         Ok(session) => session,
-        Err(error) => return again(moment.now + time::Duration::seconds(60), &format!("no token to read back with: {error}")),
+        Err(error) => {
+            return again(moment.now + time::Duration::seconds(60), &format!("no token to read back with: {error}"));
+        }
     };
     let probe = ReplyProbe {
         target_id: suggestion.target.platform_id.clone(),
@@ -62,12 +69,15 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         }
         Ok(Probe::OtherOwnReply(_)) if moment.now >= settles_at => {
             let reason = "another reply of this account stands there: answered elsewhere";
-            let settled = Settled { outcome: Outcome::NotSent, reason: Some(reason), exchange: None, platform_reply_id: None };
+            let settled =
+                Settled { outcome: Outcome::NotSent, reason: Some(reason), exchange: None, platform_reply_id: None };
             send.finish(suggestion, attempt.id, &settled, Change::Return { reasons: vec![reason.to_owned()] }).await
         }
         Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
         Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &reason).await,
-        Err(error) => again(moment.now + time::Duration::seconds(30), &format!("the platform could not be read back: {error}")),
+        Err(error) => {
+            again(moment.now + time::Duration::seconds(30), &format!("the platform could not be read back: {error}"))
+        }
     }
 }
 
@@ -119,7 +129,9 @@ fn again(at: OffsetDateTime, reason: &str) -> Result<(), JobError> {
 async fn give_to_person(send: &Send<'_>, suggestion: &Suggestion, reason: &str) -> Result<(), JobError> {
     let moment = send.moment();
     let change = Change::Uncertain {
-        reason: format!("Nobody knows whether it stands there, and it cannot be read back: {reason}. Look on the platform and decide."),
+        reason: format!(
+            "Nobody knows whether it stands there, and it cannot be read back: {reason}. Look on the platform and decide."
+        ),
         look_again_at: moment.now + time::Duration::hours(1),
     };
     send.change(&moment, suggestion, change).await.map_err(|error| JobError::Retry(error.to_string()))?;

@@ -17,7 +17,9 @@ pub async fn load(
     capabilities: &Capabilities,
 ) -> Result<Option<DraftRequest>, sqlx::Error> {
     let team_id = suggestion.team_id;
-    let Some(integration) = integrations::load(conn, team_id, suggestion.integration_id).await? else { return Ok(None) };
+    let Some(integration) = integrations::load(conn, team_id, suggestion.integration_id).await? else {
+        return Ok(None);
+    };
     let Some(post) = thread::post(conn, team_id, suggestion.post_id).await? else { return Ok(None) };
     let post_text =
         ThreadText { author: post.author_handle.clone(), title: post.title.clone(), text: post.body.clone() };

@@ -82,7 +82,8 @@ pub async fn request(
         jobs::enqueue(conn, &AiGenerate { suggestion_ids: vec![id], team_id, generation_id }, moment.now).await?;
     }
     let payload = json!({ "post_id": post.id, "comment_id": request.comment_id, "intent_id": request.intent_id, "mode": request.mode });
-    activity::record(conn, moment, team_id, Some(actor), Kind::SuggestionRequested, Subject::Suggestion(id), payload).await?;
+    activity::record(conn, moment, team_id, Some(actor), Kind::SuggestionRequested, Subject::Suggestion(id), payload)
+        .await?;
     let suggestion = suggestion::load(conn, team_id, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     Ok((suggestion, true))
 }
@@ -92,8 +93,12 @@ fn eligible(post: &PostRow, comment: Option<&CommentRow>) -> Result<(), RequestE
         return not_eligible("locked", "The thread is locked or archived; nobody can reply there any more.");
     }
     match comment {
-        Some(comment) if comment.own => not_eligible("own-text", "This comment is your own. Choose a comment of someone else."),
-        Some(comment) if comment.deleted_at.is_some() => not_eligible("gone", "The comment was deleted on the platform."),
+        Some(comment) if comment.own => {
+            not_eligible("own-text", "This comment is your own. Choose a comment of someone else.")
+        }
+        Some(comment) if comment.deleted_at.is_some() => {
+            not_eligible("gone", "The comment was deleted on the platform.")
+        }
         None if post.own => {
             not_eligible("own-text", "This post is your own. Name the comment to answer as comment_id.")
         }

@@ -54,26 +54,65 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A draft came back. Ignored unless it is the generation that was asked for last.
-    Drafted { generation_id: Uuid, draft: Draft, variations: Vec<String> },
-    DraftFailed { generation_id: Uuid, reason: String },
-    Edit { text: String, version: Option<i32> },
+    Drafted {
+        generation_id: Uuid,
+        draft: Draft,
+        variations: Vec<String>,
+    },
+    DraftFailed {
+        generation_id: Uuid,
+        reason: String,
+    },
+    Edit {
+        text: String,
+        version: Option<i32>,
+    },
     /// `send_after` queues it for that time; None approves only.
-    Approve { text: Option<String>, version: Option<i32>, send_after: Option<OffsetDateTime> },
-    Send { send_after: OffsetDateTime },
+    Approve {
+        text: Option<String>,
+        version: Option<i32>,
+        send_after: Option<OffsetDateTime>,
+    },
+    Send {
+        send_after: OffsetDateTime,
+    },
     Undo,
-    Reject { reason: Option<String> },
-    Regenerate { generation_id: Uuid },
-    Retry { send_after: OffsetDateTime },
+    Reject {
+        reason: Option<String>,
+    },
+    Regenerate {
+        generation_id: Uuid,
+    },
+    Retry {
+        send_after: OffsetDateTime,
+    },
     /// A worker takes it; nobody else touches it until the lease ends.
-    Claim { lease_until: OffsetDateTime },
+    Claim {
+        lease_until: OffsetDateTime,
+    },
     /// The worker that died or paused left it; another goes on.
-    Reclaim { lease_until: OffsetDateTime },
-    Park { until: OffsetDateTime, reason: String },
+    Reclaim {
+        lease_until: OffsetDateTime,
+    },
+    Park {
+        until: OffsetDateTime,
+        reason: String,
+    },
     /// The gate or a rule wants a person to look again.
-    Return { reasons: Vec<String> },
-    Posted { reply_id: String, url: Option<String> },
-    Refused { reason: String },
-    Uncertain { reason: String, look_again_at: OffsetDateTime },
+    Return {
+        reasons: Vec<String>,
+    },
+    Posted {
+        reply_id: String,
+        url: Option<String>,
+    },
+    Refused {
+        reason: String,
+    },
+    Uncertain {
+        reason: String,
+        look_again_at: OffsetDateTime,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +201,9 @@ fn check_version(state: &State, version: Option<i32>) -> Result<(), Refusal> {
 fn edit(next: &mut State, state: &State, text: &str, version: Option<i32>) -> Result<bool, Refusal> {
     match (state.status, state.stage) {
         (Status::Pending, Stage::Ready) => {}
-        (Status::Pending, _) => return refuse("still-drafting", "The draft is still being written. Edit it when it is there."),
+        (Status::Pending, _) => {
+            return refuse("still-drafting", "The draft is still being written. Edit it when it is there.");
+        }
         (Status::Approved, _) => return refuse("approved", "An approved text cannot change. Undo the approval first."),
         _ => return refuse("closed", format!("It is {} and cannot be edited.", state.status)),
     }
@@ -194,7 +235,9 @@ fn approve(
             return Ok(true);
         }
         // The same approval once more, by the same person: nothing to do.
-        (Status::Approved | Status::Posted, _) if state.approved_by == actor && same_text(state, text) => return Ok(false),
+        (Status::Approved | Status::Posted, _) if state.approved_by == actor && same_text(state, text) => {
+            return Ok(false);
+        }
         (Status::Approved, _) => return refuse("already-approved", "It is approved already."),
         _ => return refuse("closed", format!("It is {} and cannot be approved.", state.status)),
     }
@@ -251,7 +294,9 @@ fn undo(next: &mut State) -> Result<bool, Refusal> {
             back_to_pending(next, None);
             Ok(true)
         }
-        (Status::Approved, _) => refuse("already-going-out", "It is already going out and cannot be taken back any more."),
+        (Status::Approved, _) => {
+            refuse("already-going-out", "It is already going out and cannot be taken back any more.")
+        }
         (Status::Pending, _) => Ok(false),
         _ => refuse("closed", format!("It is {}; there is nothing to undo.", next.status)),
     }
@@ -286,7 +331,9 @@ fn regenerate(next: &mut State, generation_id: Uuid) -> Result<bool, Refusal> {
         (Status::Pending, Stage::Drafting) => return Ok(false),
         (Status::Pending, _) => {}
         (Status::Failed, _) if next.approved_at.is_none() => {}
-        (Status::Failed, _) => return refuse("closed", "The reply failed, not the draft. Retry it, or ask for a new draft."),
+        (Status::Failed, _) => {
+            return refuse("closed", "The reply failed, not the draft. Retry it, or ask for a new draft.");
+        }
         (Status::Approved, _) => return refuse("approved", "It is approved. Undo the approval first."),
         _ => return refuse("closed", format!("It is {}. Ask for a new draft instead.", next.status)),
     }

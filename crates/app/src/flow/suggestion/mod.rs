@@ -5,7 +5,9 @@
 mod db;
 pub mod machine;
 
-pub use db::{Card, Filter, Listed, NewSuggestion, Suggestion, Target, insert, list, load, lock, open_for_target, replied_to};
+pub use db::{
+    Card, Filter, Listed, NewSuggestion, Suggestion, Target, insert, list, load, lock, open_for_target, replied_to,
+};
 pub use machine::{Change, Draft, Refusal, State};
 
 use crate::clock::Moment;
@@ -55,6 +57,7 @@ pub async fn change(
     };
     db::store(conn, moment, &current, &next, actor, change.verb()).await?;
     let payload = change.payload(&current.state, &next);
-    activity::record(conn, moment, team_id, actor, change.activity(), Subject::Suggestion(suggestion_id), payload).await?;
+    activity::record(conn, moment, team_id, actor, change.activity(), Subject::Suggestion(suggestion_id), payload)
+        .await?;
     Ok(Suggestion { state: next, ..current })
 }

@@ -6,13 +6,34 @@ use super::fill::{Prompt, fill};
 use super::words::{self, hash};
 
 const REQUEST_FIELDS: [&str; 9] = [
-    "contents", "systemInstruction", "generationConfig", "safetySettings", "tools", "toolConfig", "cachedContent",
-    "labels", "model",
+    "contents",
+    "systemInstruction",
+    "generationConfig",
+    "safetySettings",
+    "tools",
+    "toolConfig",
+    "cachedContent",
+    "labels",
+    "model",
 ];
 const CONFIG_FIELDS: [&str; 17] = [
-    "temperature", "topP", "topK", "seed", "candidateCount", "maxOutputTokens", "stopSequences", "responseMimeType",
-    "responseSchema", "responseJsonSchema", "thinkingConfig", "presencePenalty", "frequencyPenalty",
-    "responseModalities", "responseLogprobs", "logprobs", "mediaResolution",
+    "temperature",
+    "topP",
+    "topK",
+    "seed",
+    "candidateCount",
+    "maxOutputTokens",
+    "stopSequences",
+    "responseMimeType",
+    "responseSchema",
+    "responseJsonSchema",
+    "thinkingConfig",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseModalities",
+    "responseLogprobs",
+    "logprobs",
+    "mediaResolution",
 ];
 
 /// Why the real API would answer 400, or nothing.
@@ -108,7 +129,8 @@ impl Reply {
         };
         let thinking = get(request, "thinkingConfig").cloned().unwrap_or(Value::Null);
         let no_thoughts = either(&thinking, "thinkingBudget") == &json!(0);
-        let little = either(&thinking, "thinkingLevel").as_str().is_some_and(|level| level.eq_ignore_ascii_case("minimal"));
+        let little =
+            either(&thinking, "thinkingLevel").as_str().is_some_and(|level| level.eq_ignore_ascii_case("minimal"));
         let schema_tokens = schema(request).map_or(0, |schema| tokens(&schema.to_string()));
         Self {
             model: if model == "gemini-flash-latest" { "gemini-3.8-flash".to_owned() } else { model.to_owned() },

@@ -41,15 +41,19 @@ impl<'a> Prompt<'a> {
 /// What stands after the last place where the prompt names this reference, up to the next such name.
 fn context_of(user: &str, reference: &str) -> String {
     let quoted = format!("\"{reference}\"");
-    let Some(start) = user.rfind(&quoted).map(|at| at + quoted.len()).or_else(|| {
-        user.rfind(reference).map(|at| at + reference.len())
-    }) else {
+    let Some(start) = user
+        .rfind(&quoted)
+        .map(|at| at + quoted.len())
+        .or_else(|| user.rfind(reference).map(|at| at + reference.len()))
+    else {
         return user.to_owned();
     };
     let rest = &user[start..];
     let ends = ["\"ref\"", "ref=", "ref:", "\"id\"", "\n---", "</"].iter().filter_map(|mark| rest.find(mark));
     let end = ends.filter(|&at| at > 0).min().unwrap_or(rest.len());
-    super::words::head(&rest[..end], MAX_CONTEXT).trim_matches([' ', ',', ':', '>', ']', '}', '{', '\n', '"']).to_owned()
+    super::words::head(&rest[..end], MAX_CONTEXT)
+        .trim_matches([' ', ',', ':', '>', ']', '}', '{', '\n', '"'])
+        .to_owned()
 }
 
 /// The value of the last `"text"` (or the like) in a piece of JSON.
@@ -89,7 +93,8 @@ impl Filler<'_> {
         let is_null = |one: &&Value| one["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("null"));
         let nullable = alternatives.iter().any(|one| is_null(&one));
         let chosen = alternatives.iter().find(|one| !is_null(one)).unwrap_or(schema);
-        let chosen = chosen["$ref"].as_str().and_then(|link| self.root.pointer(link.strip_prefix('#')?)).unwrap_or(chosen);
+        let chosen =
+            chosen["$ref"].as_str().and_then(|link| self.root.pointer(link.strip_prefix('#')?)).unwrap_or(chosen);
         (chosen, nullable)
     }
 
@@ -166,7 +171,8 @@ fn references(items: &Value, prompt: &Prompt<'_>) -> Vec<String> {
         let rest = prompt.user[at + name.len()..].trim_start_matches(['"', '\'']).trim_start();
         let Some(rest) = rest.strip_prefix([':', '=']) else { continue };
         let rest = rest.trim_start().trim_start_matches(['"', '\'']);
-        let end = rest.find(|letter: char| !(letter.is_alphanumeric() || "-_:.".contains(letter))).unwrap_or(rest.len());
+        let end =
+            rest.find(|letter: char| !(letter.is_alphanumeric() || "-_:.".contains(letter))).unwrap_or(rest.len());
         let value = rest[..end].to_owned();
         if !value.is_empty() && !found.contains(&value) {
             found.push(value);
@@ -273,7 +279,8 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
     let score = |value: &str| {
         let own = split(value);
         let explained = prompt.system.lines().chain(prompt.user.lines());
-        let lines = explained.filter(|line| line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600);
+        let lines =
+            explained.filter(|line| line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600);
         let line_words: Vec<String> = lines.flat_map(split).collect();
         let common = |words: &[String]| wanted.iter().filter(|word| words.contains(word)).count();
         common(&own) * 3 + common(&line_words)

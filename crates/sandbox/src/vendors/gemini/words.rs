@@ -36,12 +36,32 @@ pub(super) struct Words {
 }
 
 const STEERING: [&str; 7] = [
-    "ignore your instructions", "ignore all previous", "ignore previous instructions", "system prompt", "you are now",
-    "disregard the above", "reveal your",
+    "ignore your instructions",
+    "ignore all previous",
+    "ignore previous instructions",
+    "system prompt",
+    "you are now",
+    "disregard the above",
+    "reveal your",
 ];
 const INSULTS: [&str; 8] = ["idiot", "moron", "clown", "garbage company", "scammers", "shut up", "pathetic", "losers"];
 const SENSITIVE: [(&str, &[&str]); 4] = [
-    ("health", &["burn", "injur", "hospital", "allerg", "doctor", "verbrannt", "verbrüh", "brûl", "quemad", "queimad", "やけど"]),
+    (
+        "health",
+        &[
+            "burn",
+            "injur",
+            "hospital",
+            "allerg",
+            "doctor",
+            "verbrannt",
+            "verbrüh",
+            "brûl",
+            "quemad",
+            "queimad",
+            "やけど",
+        ],
+    ),
     ("legal", &["lawyer", "sue ", "lawsuit", "court", "anwalt", "avocat", "abogado"]),
     ("safety", &["smoke", "sparks", "electric shock", "fire", "exploded", "qualm", "fumée", "humo", "fumaça"]),
     ("money", &["chargeback", "fraud", "stole my money"]),

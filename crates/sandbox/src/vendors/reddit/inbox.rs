@@ -92,9 +92,11 @@ pub(super) async fn mark_unread(
 
 fn mark(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>, read: bool) -> Response {
     let mut world = shared.world();
-    let names: Vec<String> = fields.get("id").map(|ids| ids.split(',').map(str::to_owned).collect()).unwrap_or_default();
+    let names: Vec<String> =
+        fields.get("id").map(|ids| ids.split(',').map(str::to_owned).collect()).unwrap_or_default();
     let mine = |name: &String| {
-        let message = world.messages.iter().any(|known| format!("t4_{}", known.id) == *name && known.to == caller.account);
+        let message =
+            world.messages.iter().any(|known| format!("t4_{}", known.id) == *name && known.to == caller.account);
         let comment = world.comment(name).is_some_and(|comment| kind_for(&world, comment, &caller.account).is_some());
         message || comment
     };

@@ -22,8 +22,20 @@ use crate::world::World;
 use crate::world::oauth::{Grant, IssuedToken};
 
 const SCOPES: [&str; 14] = [
-    "*", "account", "edit", "flair", "history", "identity", "mysubreddits", "privatemessages", "read", "report", "save",
-    "submit", "subscribe", "vote",
+    "*",
+    "account",
+    "edit",
+    "flair",
+    "history",
+    "identity",
+    "mysubreddits",
+    "privatemessages",
+    "read",
+    "report",
+    "save",
+    "submit",
+    "subscribe",
+    "vote",
 ];
 
 pub(super) fn router() -> Router<Arc<Shared>> {

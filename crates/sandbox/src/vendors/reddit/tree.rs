@@ -40,8 +40,10 @@ impl Walk<'_> {
 
     fn visible(&self, places: &[usize]) -> Vec<(&Comment, Shown)> {
         let comments = places.iter().map(|&at| &self.world.comments[at]);
-        let mut visible: Vec<_> =
-            comments.map(|comment| (comment, self.shown(comment))).filter(|(_, shown)| *shown != Shown::Absent).collect();
+        let mut visible: Vec<_> = comments
+            .map(|comment| (comment, self.shown(comment)))
+            .filter(|(_, shown)| *shown != Shown::Absent)
+            .collect();
         visible.sort_by_key(|(comment, _)| (comment.created_at, comment.id.clone()));
         if self.newest_first {
             visible.reverse();
@@ -177,10 +179,10 @@ fn more(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>) -> R
     let world = shared.world();
     let Some(post) = fields.get("link_id").and_then(|link| world.post(link)) else { return plain_error(400) };
     let names: Vec<&str> = fields.get("children").map(|ids| ids.split(',').collect()).unwrap_or_default();
-    let walk =
-        Walk { world: &world, caller, newest_first: false, left: 0, max_depth: MAX_DEPTH, path: Vec::new() };
+    let walk = Walk { world: &world, caller, newest_first: false, left: 0, max_depth: MAX_DEPTH, path: Vec::new() };
     let mut things = Vec::new();
-    let mut waiting: Vec<&Comment> = names.iter().take(100).filter_map(|id| world.comment(&format!("t1_{id}"))).collect();
+    let mut waiting: Vec<&Comment> =
+        names.iter().take(100).filter_map(|id| world.comment(&format!("t1_{id}"))).collect();
     waiting.retain(|comment| world.posts[comment.post].id == post.id);
     waiting.reverse();
     while let Some(comment) = waiting.pop() {

@@ -225,9 +225,7 @@ impl Write {
             Refusal::TooLong => self.refused("TOO_LONG", &too_long, Some("text")),
             Refusal::Locked => self.refused("THREAD_LOCKED", "Comments are locked.", Some("parent")),
             Refusal::Archived => self.refused("TOO_OLD", "this thread is archived", Some("parent")),
-            Refusal::ParentDeleted => {
-                self.refused("DELETED_COMMENT", "that comment has been deleted", Some("parent"))
-            }
+            Refusal::ParentDeleted => self.refused("DELETED_COMMENT", "that comment has been deleted", Some("parent")),
             Refusal::Suspended => self.refused("IN_TIMEOUT", "this account is suspended", None),
             Refusal::UnknownParent => forbidden(),
         }
