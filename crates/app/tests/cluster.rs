@@ -32,11 +32,7 @@ impl Folder {
     }
 
     fn options(&self) -> Options {
-        Options {
-            data_dir: self.0.path().join("rejoinder-data"),
-            bin_dir: None,
-            max_connections: 10,
-        }
+        Options { data_dir: self.0.path().join("rejoinder-data"), bin_dir: None, max_connections: 10 }
     }
 
     fn data(&self) -> PathBuf {
@@ -57,19 +53,11 @@ impl Drop for Folder {
 }
 
 fn recorded_pid(data: &Path) -> Option<i32> {
-    std::fs::read_to_string(data.join("postmaster.pid"))
-        .ok()?
-        .lines()
-        .next()?
-        .parse()
-        .ok()
+    std::fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.parse().ok()
 }
 
 fn command_line(pid: i32) -> String {
-    let output = Command::new("ps")
-        .args(["-ww", "-o", "args=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -86,37 +74,21 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 async fn connect(cluster: &Cluster) -> PgConnection {
-    PgConnection::connect_with(&cluster.connect_options())
-        .await
-        .unwrap()
+    PgConnection::connect_with(&cluster.connect_options()).await.unwrap()
 }
 
 async fn setting(connection: &mut PgConnection, name: &str) -> String {
-    sqlx::query_scalar("SELECT current_setting($1)")
-        .bind(name)
-        .fetch_one(connection)
-        .await
-        .unwrap()
+    sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(connection).await.unwrap()
 }
 
 async fn note(cluster: &Cluster, text: &str) {
     let mut connection = connect(cluster).await;
-    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS notes (text text)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::query("INSERT INTO notes VALUES ($1)")
-        .bind(text)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS notes (text text)").execute(&mut connection).await.unwrap();
+    sqlx::query("INSERT INTO notes VALUES ($1)").bind(text).execute(&mut connection).await.unwrap();
 }
 
 async fn notes(cluster: &Cluster) -> Vec<String> {
-    sqlx::query_scalar("SELECT text FROM notes ORDER BY text")
-        .fetch_all(&mut connect(cluster).await)
-        .await
-        .unwrap()
+    sqlx::query_scalar("SELECT text FROM notes ORDER BY text").fetch_all(&mut connect(cluster).await).await.unwrap()
 }
 
 /// A process of ours that holds the cluster of a folder until it is killed.
@@ -125,14 +97,8 @@ struct App(Child);
 impl App {
     fn spawn(folder: &Folder) -> App {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "hold_a_cluster_when_asked", "--nocapture"])
-            .env(HOLD, folder.options().data_dir);
-        App(command
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap())
+        command.args(["--exact", "hold_a_cluster_when_asked", "--nocapture"]).env(HOLD, folder.options().data_dir);
+        App(command.stdout(Stdio::piped()).process_group(0).spawn().unwrap())
     }
 
     fn holding(folder: &Folder) -> App {
@@ -164,13 +130,8 @@ async fn hold_a_cluster_when_asked() {
     let Some(data_dir) = std::env::var_os(HOLD) else {
         return;
     };
-    let cluster = cluster::start(&Options {
-        data_dir: data_dir.into(),
-        bin_dir: None,
-        max_connections: 10,
-    })
-    .await
-    .unwrap();
+    let cluster =
+        cluster::start(&Options { data_dir: data_dir.into(), bin_dir: None, max_connections: 10 }).await.unwrap();
     note(&cluster, "written before the kill").await;
     println!("cluster is up");
     std::future::pending::<()>().await;
@@ -202,31 +163,20 @@ async fn no_port_is_open_nobody_else_can_enter_and_commits_are_on_disk() {
     let folder = Folder::new();
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let mut connection = connect(&cluster).await;
-    for (name, wanted) in [
-        ("listen_addresses", ""),
-        ("fsync", "on"),
-        ("synchronous_commit", "on"),
-        ("max_connections", "10"),
-    ] {
+    for (name, wanted) in
+        [("listen_addresses", ""), ("fsync", "on"), ("synchronous_commit", "on"), ("max_connections", "10")]
+    {
         assert_eq!(setting(&mut connection, name).await, wanted, "{name}");
     }
     assert_eq!(setting(&mut connection, "server_encoding").await, "UTF8");
-    let database: String = sqlx::query_scalar("SELECT current_database()::text")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let database: String =
+        sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut connection).await.unwrap();
     assert_eq!(database, "rejoinder");
     let sockets = cluster.connect_options().get_socket().unwrap().clone();
     let found = std::fs::metadata(&sockets).unwrap();
     assert_eq!(found.mode() & 0o777, 0o700);
     assert_eq!(found.uid(), std::fs::metadata(folder.data()).unwrap().uid());
-    assert_eq!(
-        std::fs::metadata(sockets.join(".s.PGSQL.5432"))
-            .unwrap()
-            .mode()
-            & 0o077,
-        0
-    );
+    assert_eq!(std::fs::metadata(sockets.join(".s.PGSQL.5432")).unwrap().mode() & 0o077, 0);
     connection.close().await.unwrap();
     cluster.stop().await.unwrap();
 }
@@ -237,21 +187,11 @@ async fn a_second_start_on_the_same_folder_is_refused_and_harms_nothing() {
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let refused = cluster::start(&folder.options()).await.unwrap_err();
     assert!(matches!(refused, ClusterError::InUse { .. }), "{refused}");
-    assert!(
-        refused
-            .to_string()
-            .contains(&format!("process {}", std::process::id())),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
     one_line(&refused);
     note(&cluster, "still here").await;
     cluster.stop().await.unwrap();
-    cluster::start(&folder.options())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -287,23 +227,13 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
     let app = App::holding(&folder);
     let postmaster = folder.postmaster();
     // One process of the old server is held still, so it keeps the shared memory after the kill.
-    let listed = Command::new("ps")
-        .args(["-A", "-o", "pid=,ppid="])
-        .output()
-        .unwrap();
+    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let pairs = listed.lines().filter_map(|line| {
-        line.split_whitespace()
-            .map(|pid| pid.parse::<i32>().ok())
-            .collect::<Option<Vec<_>>>()
-    });
-    let backend = Pid::from_raw(
-        pairs
-            .filter(|pair| pair[1] == postmaster)
-            .map(|pair| pair[0])
-            .next()
-            .expect("a server process"),
-    );
+    let pairs = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().map(|pid| pid.parse::<i32>().ok()).collect::<Option<Vec<_>>>());
+    let backend =
+        Pid::from_raw(pairs.filter(|pair| pair[1] == postmaster).map(|pair| pair[0]).next().expect("a server process"));
     kill(backend, Signal::SIGSTOP).unwrap();
     kill(Pid::from_raw(postmaster), Signal::SIGKILL).unwrap();
     app.end(Signal::SIGKILL);
@@ -339,12 +269,7 @@ async fn ctrl_c_at_the_terminal_of_the_app_does_not_reach_the_server() {
 #[tokio::test]
 async fn a_pid_file_whose_number_went_to_another_process_stops_nothing() {
     let folder = Folder::new();
-    cluster::start(&folder.options())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
     // A live process under the uid of the server, the case that Postgres itself mistakes for a rival.
     let mut stranger = Command::new("sleep");
     stranger.arg("600");
@@ -352,11 +277,8 @@ async fn a_pid_file_whose_number_went_to_another_process_stops_nothing() {
         stranger.uid(std::fs::metadata(folder.data()).unwrap().uid());
     }
     let mut stranger = stranger.spawn().unwrap();
-    let pid_file = format!(
-        "{}\n{}\n1700000000\n5432\n/nowhere\n\n  0  0\nready   \n",
-        stranger.id(),
-        folder.data().display()
-    );
+    let pid_file =
+        format!("{}\n{}\n1700000000\n5432\n/nowhere\n\n  0  0\nready   \n", stranger.id(), folder.data().display());
     std::fs::write(folder.data().join("postmaster.pid"), pid_file).unwrap();
 
     let started = cluster::start(&folder.options()).await;
@@ -373,11 +295,7 @@ async fn an_app_killed_in_the_middle_of_initdb_leaves_a_folder_that_starts() {
     let pg = folder.options().data_dir.join("pg");
     let mut app = App::spawn(&folder);
     until("initdb writes", || {
-        std::fs::read_dir(&pg).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| entry.path().join("base").exists())
-        })
+        std::fs::read_dir(&pg).is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join("base").exists()))
     })
     .await;
     // The app alone: its initdb goes on for a while and must not be in the way.
@@ -389,10 +307,8 @@ async fn an_app_killed_in_the_middle_of_initdb_leaves_a_folder_that_starts() {
     note(&cluster, "works").await;
     cluster.stop().await.unwrap();
     let cluster = cluster::start(&folder.options()).await.unwrap();
-    let mut names: Vec<_> = std::fs::read_dir(&pg)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&pg).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, [".s.PGSQL.5432", ".s.PGSQL.5432.lock", "data"]);
     cluster.stop().await.unwrap();
@@ -402,18 +318,10 @@ async fn an_app_killed_in_the_middle_of_initdb_leaves_a_folder_that_starts() {
 async fn a_path_too_long_for_a_socket_works_through_a_short_private_folder() {
     let folder = Folder::new();
     let mut options = folder.options();
-    options.data_dir = folder
-        .0
-        .path()
-        .join("long-".repeat(30))
-        .join("with, comma and space");
+    options.data_dir = folder.0.path().join("long-".repeat(30)).join("with, comma and space");
     let cluster = cluster::start(&options).await.unwrap();
     let sockets = cluster.connect_options().get_socket().unwrap().clone();
-    assert!(
-        sockets.as_os_str().len() < 60 && !sockets.starts_with(folder.0.path()),
-        "{}",
-        sockets.display()
-    );
+    assert!(sockets.as_os_str().len() < 60 && !sockets.starts_with(folder.0.path()), "{}", sockets.display());
     assert_eq!(std::fs::metadata(&sockets).unwrap().mode() & 0o777, 0o700);
     note(&cluster, "works").await;
     cluster.stop().await.unwrap();
@@ -426,33 +334,17 @@ async fn a_cluster_of_another_version_is_named_in_one_clear_line() {
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let line = command_line(folder.postmaster());
     cluster.stop().await.unwrap();
-    let programs = Path::new(line.split(" -D").next().unwrap())
-        .parent()
-        .unwrap()
-        .to_owned();
+    let programs = Path::new(line.split(" -D").next().unwrap()).parent().unwrap().to_owned();
     std::fs::write(folder.data().join("PG_VERSION"), "11\n").unwrap();
-    let error = cluster::start(&Options {
-        bin_dir: Some(programs),
-        ..folder.options()
-    })
-    .await
-    .unwrap_err();
-    assert!(
-        matches!(error, ClusterError::WrongVersion { needed: 11, .. }),
-        "{error}"
-    );
+    let error = cluster::start(&Options { bin_dir: Some(programs), ..folder.options() }).await.unwrap_err();
+    assert!(matches!(error, ClusterError::WrongVersion { needed: 11, .. }), "{error}");
     one_line(&error);
 }
 
 #[tokio::test]
 async fn a_named_program_folder_without_programs_is_refused() {
     let folder = Folder::new();
-    let error = cluster::start(&Options {
-        bin_dir: Some("/nowhere".into()),
-        ..folder.options()
-    })
-    .await
-    .unwrap_err();
+    let error = cluster::start(&Options { bin_dir: Some("/nowhere".into()), ..folder.options() }).await.unwrap_err();
     assert!(matches!(error, ClusterError::BinDir { .. }), "{error}");
     one_line(&error);
 }
@@ -472,12 +364,7 @@ async fn a_folder_that_cannot_be_written_is_named_in_one_clear_line() {
         targets.push(closed.join("data"));
     }
     for data_dir in targets {
-        let error = cluster::start(&Options {
-            data_dir,
-            ..folder.options()
-        })
-        .await
-        .unwrap_err();
+        let error = cluster::start(&Options { data_dir, ..folder.options() }).await.unwrap_err();
         assert!(matches!(error, ClusterError::NotWritable { .. }), "{error}");
         one_line(&error);
     }
@@ -486,17 +373,8 @@ async fn a_folder_that_cannot_be_written_is_named_in_one_clear_line() {
 #[tokio::test]
 async fn a_server_that_cannot_start_says_why_and_where_to_look() {
     let folder = Folder::new();
-    cluster::start(&folder.options())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
-    std::fs::write(
-        folder.data().join("postgresql.conf"),
-        "no_such_setting = 1\n",
-    )
-    .unwrap();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
+    std::fs::write(folder.data().join("postgresql.conf"), "no_such_setting = 1\n").unwrap();
     let error = cluster::start(&folder.options()).await.unwrap_err();
     assert!(matches!(error, ClusterError::Start { .. }), "{error}");
     assert!(error.to_string().contains("postgres.log"), "{error}");
@@ -526,31 +404,20 @@ async fn as_root_the_server_runs_as_an_ordinary_user_without_our_groups_and_secr
     let folder = Folder::new();
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let pid = folder.postmaster();
-    let output = Command::new("ps")
-        .args(["-o", "uid=,gid=,supgid=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
-    let ids: Vec<String> = String::from_utf8(output.stdout)
-        .unwrap()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
+    let output = Command::new("ps").args(["-o", "uid=,gid=,supgid=", "-p", &pid.to_string()]).output().unwrap();
+    let ids: Vec<String> = String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect();
     assert_ne!(ids[0], "0");
     assert_ne!(ids[1], "0");
     assert!(!ids[2].split(',').any(|group| group == "0"), "{ids:?}");
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
     let environment = String::from_utf8_lossy(&environment).into_owned();
-    assert!(
-        environment.contains("LC_ALL=C") && !environment.contains("CARGO"),
-        "{environment}"
-    );
+    assert!(environment.contains("LC_ALL=C") && !environment.contains("CARGO"), "{environment}");
     cluster.stop().await.unwrap();
 }
 
 /// Root only, see above.
 #[tokio::test]
-async fn a_folder_closed_to_the_servers_user_puts_the_cluster_elsewhere_says_so_and_finds_it_again()
-{
+async fn a_folder_closed_to_the_servers_user_puts_the_cluster_elsewhere_says_so_and_finds_it_again() {
     if !geteuid().is_root() {
         println!("skipped: needs root");
         return;
@@ -559,10 +426,7 @@ async fn a_folder_closed_to_the_servers_user_puts_the_cluster_elsewhere_says_so_
     set_permissions(folder.0.path(), Permissions::from_mode(0o700)).unwrap();
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let said = cluster.location_note().unwrap().to_owned();
-    assert!(
-        said.contains("cannot be reached by user") && !said.contains('\n'),
-        "{said}"
-    );
+    assert!(said.contains("cannot be reached by user") && !said.contains('\n'), "{said}");
     let elsewhere = PathBuf::from(said.split(" the cluster is in ").nth(1).unwrap());
     assert!(elsewhere.starts_with("/var/lib/rejoinder"), "{said}");
     note(&cluster, "kept").await;
@@ -584,19 +448,10 @@ async fn a_cluster_that_an_ordinary_user_made_runs_as_that_user_when_root_starts
         return;
     }
     let folder = Folder::new();
-    cluster::start(&folder.options())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     let pg = folder.options().data_dir.join("pg");
-    let given = Command::new("chown")
-        .args(["-R", "nobody"])
-        .arg(&pg)
-        .status()
-        .unwrap();
+    let given = Command::new("chown").args(["-R", "nobody"]).arg(&pg).status().unwrap();
     assert!(given.success());
     let cluster = cluster::start(&folder.options()).await.unwrap();
     let server = std::fs::metadata(format!("/proc/{}", folder.postmaster())).unwrap();
@@ -604,14 +459,7 @@ async fn a_cluster_that_an_ordinary_user_made_runs_as_that_user_when_root_starts
     cluster.stop().await.unwrap();
 
     // Put back by hand as root, it is nobody's whom Postgres would run as.
-    assert!(
-        Command::new("chown")
-            .args(["-R", "root"])
-            .arg(&pg)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("chown").args(["-R", "root"]).arg(&pg).status().unwrap().success());
     let error = cluster::start(&folder.options()).await.unwrap_err();
     assert!(matches!(error, ClusterError::OtherOwner { .. }), "{error}");
     one_line(&error);
@@ -625,12 +473,7 @@ async fn a_cluster_whose_folder_was_closed_later_is_reported_and_not_replaced_by
         return;
     }
     let folder = Folder::new();
-    cluster::start(&folder.options())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
     set_permissions(folder.0.path(), Permissions::from_mode(0o700)).unwrap();
     let error = cluster::start(&folder.options()).await.unwrap_err();
     assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");

@@ -39,46 +39,28 @@ pub(super) struct Binaries {
 }
 
 /// `needed` is the major version of the existing cluster, if there is one.
-pub(super) async fn locate(
-    place: &Place,
-    named: Option<&Path>,
-    needed: Option<u32>,
-) -> Result<Binaries, ClusterError> {
-    let wrong = |found: String| ClusterError::WrongVersion {
-        folder: place.data(),
-        needed: needed.unwrap_or_default(),
-        found,
-    };
+pub(super) async fn locate(place: &Place, named: Option<&Path>, needed: Option<u32>) -> Result<Binaries, ClusterError> {
+    let wrong =
+        |found: String| ClusterError::WrongVersion { folder: place.data(), needed: needed.unwrap_or_default(), found };
     if let Some(folder) = named {
-        let found = inspect(place, folder).map_err(|reason| ClusterError::BinDir {
-            folder: folder.to_owned(),
-            reason,
-        })?;
+        let found =
+            inspect(place, folder).map_err(|reason| ClusterError::BinDir { folder: folder.to_owned(), reason })?;
         return match needed {
             Some(needed) if needed != found.major => Err(wrong(found.to_string())),
             _ => Ok(found),
         };
     }
-    let found: Vec<Binaries> = candidates(place)
-        .iter()
-        .filter_map(|folder| inspect(place, folder).ok())
-        .collect();
+    let found: Vec<Binaries> = candidates(place).iter().filter_map(|folder| inspect(place, folder).ok()).collect();
     if let Some(chosen) = choose(&found, needed) {
         return Ok(chosen.clone());
     }
     let major = needed.unwrap_or(DOWNLOAD_MAJOR);
-    tracing::info!(
-        major,
-        "no matching Postgres programs installed, downloading them"
-    );
+    tracing::info!(major, "no matching Postgres programs installed, downloading them");
     match download(place, major).await {
         Ok(binaries) => Ok(binaries),
         Err(reason) if needed.is_some() && !found.is_empty() => {
             let names: Vec<String> = found.iter().map(ToString::to_string).collect();
-            Err(wrong(format!(
-                "{} (and the download failed: {reason})",
-                names.join(", ")
-            )))
+            Err(wrong(format!("{} (and the download failed: {reason})", names.join(", "))))
         }
         Err(reason) => Err(ClusterError::NoBinaries { reason }),
     }
@@ -99,21 +81,11 @@ fn choose(found: &[Binaries], needed: Option<u32>) -> Option<&Binaries> {
 
 fn candidates(place: &Place) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .collect();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
     for (root, inner) in INSTALL_FOLDERS {
-        folders.extend(
-            versions_in(Path::new(root))
-                .into_iter()
-                .map(|version| version.join(inner)),
-        );
+        folders.extend(versions_in(Path::new(root)).into_iter().map(|version| version.join(inner)));
     }
-    folders.extend(
-        versions_in(&place.base)
-            .into_iter()
-            .map(|version| version.join("bin")),
-    );
+    folders.extend(versions_in(&place.base).into_iter().map(|version| version.join("bin")));
     folders
 }
 
@@ -124,19 +96,14 @@ fn versions_in(root: &Path) -> Vec<PathBuf> {
     };
     let mut versions: Vec<(u32, PathBuf)> = entries
         .flatten()
-        .filter_map(|entry| {
-            version_of(&entry.file_name().to_string_lossy()).map(|version| (version, entry.path()))
-        })
+        .filter_map(|entry| version_of(&entry.file_name().to_string_lossy()).map(|version| (version, entry.path())))
         .collect();
     versions.sort_by(|left, right| right.cmp(left));
     versions.into_iter().map(|(_, folder)| folder).collect()
 }
 
 fn version_of(name: &str) -> Option<u32> {
-    let number = name
-        .trim_start_matches("postgresql")
-        .trim_start_matches("pgsql")
-        .trim_start_matches(['-', '@']);
+    let number = name.trim_start_matches("postgresql").trim_start_matches("pgsql").trim_start_matches(['-', '@']);
     match number {
         // Homebrew's unversioned name is a link to the current one.
         "" => Some(0),
@@ -152,56 +119,34 @@ fn inspect(place: &Place, folder: &Path) -> Result<Binaries, String> {
         }
     }
     let program = folder.join("postgres");
-    let output = place
-        .owner
-        .command(&program, &place.base)
-        .arg("--version")
-        .output();
-    let output = output.map_err(|error| {
-        format!(
-            "user {} cannot run {}: {error}",
-            place.owner.name,
-            program.display()
-        )
-    })?;
+    let output = place.owner.command(&program, &place.base).arg("--version").output();
+    let output =
+        output.map_err(|error| format!("user {} cannot run {}: {error}", place.owner.name, program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let major = parse_version(&text)
-        .ok_or_else(|| format!("{} --version says no version", program.display()))?;
-    Ok(Binaries {
-        folder: folder.to_owned(),
-        major,
-    })
+    let major = parse_version(&text).ok_or_else(|| format!("{} --version says no version", program.display()))?;
+    Ok(Binaries { folder: folder.to_owned(), major })
 }
 
 /// `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`, `postgres (PostgreSQL) 18beta1`.
 fn parse_version(text: &str) -> Option<u32> {
     let version = text.split("(PostgreSQL)").nth(1)?.trim_start();
-    let digits = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     version[..digits].parse().ok()
 }
 
 async fn download(place: &Place, major: u32) -> Result<Binaries, String> {
     let wanted = VersionReq::parse(&format!("={major}")).map_err(|error| error.to_string())?;
     let fetch = tokio::time::timeout(DOWNLOAD_TIMEOUT, get_archive(theseus::URL, &wanted)).await;
-    let fetched =
-        fetch.map_err(|_| format!("no answer within {} s", DOWNLOAD_TIMEOUT.as_secs()))?;
+    let fetched = fetch.map_err(|_| format!("no answer within {} s", DOWNLOAD_TIMEOUT.as_secs()))?;
     let (version, archive) = fetched.map_err(|error| first_line(&error.to_string()))?;
 
-    let target = place
-        .base
-        .join(format!("postgresql-{}.{}", version.major, version.minor));
-    let unpacking = place
-        .base
-        .join(format!("{UNPACKING}{}", std::process::id()));
+    let target = place.base.join(format!("postgresql-{}.{}", version.major, version.minor));
+    let unpacking = place.base.join(format!("{UNPACKING}{}", std::process::id()));
     let unpack = {
         let (target, unpacking) = (target.clone(), unpacking.clone());
         move || unpack(&archive, &unpacking, &target)
     };
-    let unpacked = tokio::task::spawn_blocking(unpack)
-        .await
-        .map_err(|error| error.to_string())?;
+    let unpacked = tokio::task::spawn_blocking(unpack).await.map_err(|error| error.to_string())?;
     let _ = std::fs::remove_dir_all(&unpacking);
     unpacked?;
     inspect(place, &target.join("bin"))
@@ -215,16 +160,8 @@ fn unpack(archive: &Vec<u8>, unpacking: &Path, target: &Path) -> Result<(), Stri
         .map_err(|error| first_line(&error.to_string()))?;
     // The top folder may or may not be part of the archive.
     let mut tops = vec![out.clone()];
-    tops.extend(
-        std::fs::read_dir(&out)
-            .map_err(|error| error.to_string())?
-            .flatten()
-            .map(|entry| entry.path()),
-    );
-    let top = tops
-        .into_iter()
-        .find(|top| top.join("bin/initdb").is_file())
-        .ok_or("the archive holds no initdb")?;
+    tops.extend(std::fs::read_dir(&out).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path()));
+    let top = tops.into_iter().find(|top| top.join("bin/initdb").is_file()).ok_or("the archive holds no initdb")?;
     // Unpacked into a folder that only root may enter; the owner of the cluster must get in. The base folder stays private.
     set_permissions(&top, Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
     std::fs::rename(&top, target).map_err(|error| error.to_string())
@@ -235,40 +172,27 @@ fn first_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
     use super::*;
 
     fn installed(majors: &[u32]) -> Vec<Binaries> {
         majors
             .iter()
-            .map(|major| Binaries {
-                folder: PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")),
-                major: *major,
-            })
+            .map(|major| Binaries { folder: PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")), major: *major })
             .collect()
     }
 
     #[test]
     fn an_existing_cluster_takes_only_its_own_version_and_a_new_one_the_first_that_is_new_enough() {
         let found = installed(&[9, 17, 15]);
-        assert_eq!(
-            choose(&found, Some(15)).map(|binaries| binaries.major),
-            Some(15)
-        );
+        assert_eq!(choose(&found, Some(15)).map(|binaries| binaries.major), Some(15));
         assert_eq!(choose(&found, Some(16)), None);
-        assert_eq!(
-            choose(&found, None).map(|binaries| binaries.major),
-            Some(17)
-        );
+        assert_eq!(choose(&found, None).map(|binaries| binaries.major), Some(17));
     }
 
     #[test]
     fn versions_are_read_as_vendors_write_them() {
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
         assert_eq!(parse_version("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(parse_version("bash 5.2"), None);
         assert_eq!(version_of("postgresql@17"), Some(17));
@@ -296,17 +220,9 @@ mod tests {
         assert!(packed.unwrap().success());
 
         let target = folder.path().join("postgresql-17.6");
-        unpack(
-            &std::fs::read(archive).unwrap(),
-            &folder.path().join("unpacking.1"),
-            &target,
-        )
-        .unwrap();
+        unpack(&std::fs::read(archive).unwrap(), &folder.path().join("unpacking.1"), &target).unwrap();
         assert!(target.join("bin/initdb").is_file() && target.join("bin/postgres").is_file());
-        assert_eq!(
-            std::fs::metadata(&target).unwrap().permissions().mode() & 0o777,
-            0o755
-        );
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
     #[test]
@@ -315,10 +231,8 @@ mod tests {
         for name in ["9.6", "15", "17", "common"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
-        let order: Vec<_> = versions_in(root.path())
-            .iter()
-            .map(|folder| folder.file_name().unwrap().to_owned())
-            .collect();
+        let order: Vec<_> =
+            versions_in(root.path()).iter().map(|folder| folder.file_name().unwrap().to_owned()).collect();
         assert_eq!(order, ["17", "15", "9.6"]);
     }
 }

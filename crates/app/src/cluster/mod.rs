@@ -56,10 +56,8 @@ pub async fn start(options: &Options) -> Result<Cluster, ClusterError> {
     let began = Instant::now();
     let data_dir = options.data_dir.clone();
     let prepared = tokio::task::spawn_blocking(move || Place::prepare(&data_dir)).await;
-    let place = prepared.map_err(|error| ClusterError::NotWritable {
-        folder: options.data_dir.clone(),
-        reason: error.to_string(),
-    })??;
+    let place = prepared
+        .map_err(|error| ClusterError::NotWritable { folder: options.data_dir.clone(), reason: error.to_string() })??;
     if let Some(note) = &place.note {
         tracing::info!("{note}");
     }
@@ -75,19 +73,14 @@ pub async fn start(options: &Options) -> Result<Cluster, ClusterError> {
                 init::create(&place, &binaries).await?;
                 tracing::info!(folder = %place.data().display(), major = binaries.major, "cluster created");
             }
-            let server =
-                server::launch(&place, &binaries, options.max_connections, &connect).await?;
+            let server = server::launch(&place, &binaries, options.max_connections, &connect).await?;
             (server, if existing.is_none() { "new" } else { "started" })
         }
     };
     server::ensure_database(&place, &connect, DATABASE).await?;
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(how, pid = server.pid, elapsed_ms, folder = %place.base.display(), "private Postgres cluster is up");
-    Ok(Cluster {
-        server,
-        place,
-        connect,
-    })
+    Ok(Cluster { server, place, connect })
 }
 
 impl Cluster {
@@ -130,11 +123,8 @@ fn log_tail(log: &Path, mark: u64) -> Option<String> {
     let mut bytes = Vec::new();
     file.take(64 * 1024).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let complaint = text.lines().rev().find_map(|line| {
-        ["FATAL:", "error:"]
-            .iter()
-            .find_map(|mark| Some(line.split_once(mark)?.1))
-    });
+    let complaint =
+        text.lines().rev().find_map(|line| ["FATAL:", "error:"].iter().find_map(|mark| Some(line.split_once(mark)?.1)));
     let line = complaint.or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()))?;
     Some(line.trim().to_owned())
 }

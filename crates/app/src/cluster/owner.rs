@@ -21,32 +21,18 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn ourselves() -> Owner {
         let uid = geteuid();
-        Owner {
-            name: user_name(uid),
-            uid: uid.as_raw(),
-            gid: 0,
-            switch: false,
-        }
+        Owner { name: user_name(uid), uid: uid.as_raw(), gid: 0, switch: false }
     }
 
     pub(super) fn become_user(user: User) -> Owner {
-        Owner {
-            name: user.name,
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            switch: true,
-        }
+        Owner { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), switch: true }
     }
 
     /// A command that runs as this user, knows nothing of our environment (it holds secrets) and reads no terminal.
     /// Setting the uid as root also drops root's supplementary groups.
     pub(super) fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .current_dir(folder);
+        command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).current_dir(folder);
         for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -61,10 +47,7 @@ impl Owner {
     /// Can this user enter the folder and write in it? Asked of the system, so that access lists and mounts count too.
     pub(super) fn can_use(&self, folder: &Path) -> bool {
         let mut probe = self.command(Path::new("/bin/sh"), folder);
-        probe
-            .args(["-c", "test -w . && test -x ."])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        probe.args(["-c", "test -w . && test -x ."]).stdout(Stdio::null()).stderr(Stdio::null());
         probe.status().is_ok_and(|status| status.success())
     }
 
@@ -85,11 +68,7 @@ impl Owner {
             return Err("it is not a folder".to_owned());
         }
         if found.uid() != self.uid {
-            return Err(format!(
-                "it belongs to user {}, not to {}",
-                user_name(Uid::from_raw(found.uid())),
-                self.name
-            ));
+            return Err(format!("it belongs to user {}, not to {}", user_name(Uid::from_raw(found.uid())), self.name));
         }
         if found.mode() & 0o077 != 0 {
             return Err("other users may enter it".to_owned());
@@ -99,8 +78,5 @@ impl Owner {
 }
 
 pub(super) fn user_name(uid: Uid) -> String {
-    User::from_uid(uid)
-        .ok()
-        .flatten()
-        .map_or_else(|| uid.to_string(), |user| user.name)
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }

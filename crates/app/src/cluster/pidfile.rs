@@ -18,12 +18,7 @@ pub(super) fn path(data: &Path) -> PathBuf {
 /// The pid in the file, alive or not. Before its first line is written the file may be empty.
 pub(super) fn recorded(data: &Path) -> Option<i32> {
     let text = std::fs::read_to_string(path(data)).ok()?;
-    text.lines()
-        .next()?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|pid| *pid > 1)
+    text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1)
 }
 
 /// The pid of the running server of this folder.
@@ -42,10 +37,8 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
         };
         return is_server_of(&arguments, data);
     }
-    let listed = Command::new("/bin/ps")
-        .args(["-ww", "-o", "args=", "-p", &pid.to_string()])
-        .stdin(Stdio::null())
-        .output();
+    let listed =
+        Command::new("/bin/ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).stdin(Stdio::null()).output();
     listed.is_ok_and(|output| {
         let line = String::from_utf8_lossy(&output.stdout).into_owned();
         line.contains("postgres") && line.contains(&*data.to_string_lossy())
@@ -54,29 +47,20 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
 
 fn is_server_of(arguments: &[u8], data: &Path) -> bool {
     let mut arguments = arguments.split(|byte| *byte == 0).map(OsStr::from_bytes);
-    let program = arguments
-        .next()
-        .and_then(|program| Path::new(program).file_name());
+    let program = arguments.next().and_then(|program| Path::new(program).file_name());
     matches!(program, Some(name) if name == "postgres" || name == "postmaster")
         && arguments.any(|argument| argument == data.as_os_str())
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
     use super::*;
 
     #[test]
     fn only_a_postgres_on_this_very_folder_counts_as_its_server() {
         let data = Path::new("/srv/a/pg/data");
-        assert!(is_server_of(
-            b"/usr/lib/postgresql/15/bin/postgres\0-D\0/srv/a/pg/data\0-c\0x=y\0",
-            data
-        ));
-        assert!(!is_server_of(
-            b"/usr/lib/postgresql/15/bin/postgres\0-D\0/srv/a/pg/data2\0",
-            data
-        ));
+        assert!(is_server_of(b"/usr/lib/postgresql/15/bin/postgres\0-D\0/srv/a/pg/data\0-c\0x=y\0", data));
+        assert!(!is_server_of(b"/usr/lib/postgresql/15/bin/postgres\0-D\0/srv/a/pg/data2\0", data));
         assert!(!is_server_of(b"/usr/bin/vim\0/srv/a/pg/data\0", data));
         assert!(!is_server_of(b"", data));
     }

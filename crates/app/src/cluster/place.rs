@@ -46,11 +46,7 @@ impl Place {
     pub(super) fn prepare(data_dir: &Path) -> Result<Place, ClusterError> {
         let folder = usable_folder(data_dir)?;
         let lock = lock(&folder)?;
-        let (owner, base) = if geteuid().is_root() {
-            home_as_root(&folder)?
-        } else {
-            home_as_user(&folder)?
-        };
+        let (owner, base) = if geteuid().is_root() { home_as_root(&folder)? } else { home_as_user(&folder)? };
         let note = (!base.starts_with(&folder)).then(|| {
             format!(
                 "the data folder {} cannot be reached by user {}, the cluster is in {}",
@@ -60,14 +56,7 @@ impl Place {
             )
         });
         let sockets = socket_folder(&owner, &base, Path::new("/tmp"))?;
-        Ok(Place {
-            owner,
-            base,
-            sockets,
-            note,
-            log: folder.join("postgres.log"),
-            lock,
-        })
+        Ok(Place { owner, base, sockets, note, log: folder.join("postgres.log"), lock })
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -83,9 +72,7 @@ impl Place {
                 Err(_) => Err(self.start_failed(format!("{} holds no version", file.display()))),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                Err(self.start_failed(format!("cannot read {}: {error}", file.display())))
-            }
+            Err(error) => Err(self.start_failed(format!("cannot read {}: {error}", file.display()))),
         }
     }
 
@@ -102,19 +89,12 @@ impl Place {
     }
 
     pub(super) fn start_failed(&self, reason: String) -> ClusterError {
-        ClusterError::Start {
-            folder: self.data(),
-            reason,
-            log: self.log.clone(),
-        }
+        ClusterError::Start { folder: self.data(), reason, log: self.log.clone() }
     }
 }
 
 fn not_writable(folder: &Path, error: &std::io::Error) -> ClusterError {
-    ClusterError::NotWritable {
-        folder: folder.to_owned(),
-        reason: error.to_string(),
-    }
+    ClusterError::NotWritable { folder: folder.to_owned(), reason: error.to_string() }
 }
 
 fn usable_folder(data_dir: &Path) -> Result<PathBuf, ClusterError> {
@@ -124,36 +104,24 @@ fn usable_folder(data_dir: &Path) -> Result<PathBuf, ClusterError> {
 }
 
 fn open_own(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
-    options
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)
+    options.create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
 }
 
 fn lock(folder: &Path) -> Result<File, ClusterError> {
     let path = folder.join("cluster.lock");
-    let mut file = open_own(&path, OpenOptions::new().read(true).write(true))
-        .map_err(|error| not_writable(folder, &error))?;
+    let mut file =
+        open_own(&path, OpenOptions::new().read(true).write(true)).map_err(|error| not_writable(folder, &error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let holder = file
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(ClusterError::InUse {
-                folder: folder.to_owned(),
-                holder,
-            });
+            let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(ClusterError::InUse { folder: folder.to_owned(), holder });
         }
         Err(TryLockError::Error(error)) => return Err(not_writable(&path, &error)),
     }
     let pid = std::process::id();
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{pid}"))
-        .map_err(|error| not_writable(&path, &error))?;
+    file.set_len(0).and_then(|()| writeln!(file, "{pid}")).map_err(|error| not_writable(&path, &error))?;
     Ok(file)
 }
 
@@ -162,11 +130,7 @@ fn fallback(folder: &Path) -> PathBuf {
 }
 
 fn short_hash(path: &Path) -> String {
-    Sha256::digest(path.as_os_str().as_bytes())
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(path.as_os_str().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn home_as_user(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
@@ -179,12 +143,7 @@ fn home_as_user(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
             return Err(other_owner(kept, found.uid(), &owner.name));
         }
     }
-    owner
-        .private_folder(&base)
-        .map_err(|reason| ClusterError::NotWritable {
-            folder: base.clone(),
-            reason,
-        })?;
+    owner.private_folder(&base).map_err(|reason| ClusterError::NotWritable { folder: base.clone(), reason })?;
     Ok((owner, base))
 }
 
@@ -207,17 +166,9 @@ fn home_as_root(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
         .mode(0o755)
         .create(FALLBACK_ROOT)
         .map_err(|error| not_writable(Path::new(FALLBACK_ROOT), &error))?;
-    owner
-        .private_folder(&far)
-        .map_err(|reason| ClusterError::NotWritable {
-            folder: far.clone(),
-            reason,
-        })?;
+    owner.private_folder(&far).map_err(|reason| ClusterError::NotWritable { folder: far.clone(), reason })?;
     if !owner.can_use(&far) {
-        return Err(ClusterError::Unreachable {
-            folder: far,
-            owner: owner.name,
-        });
+        return Err(ClusterError::Unreachable { folder: far, owner: owner.name });
     }
     Ok((owner, far))
 }
@@ -227,10 +178,7 @@ fn owner_of_existing(base: &Path) -> Result<Option<Owner>, ClusterError> {
     let Ok(found) = std::fs::symlink_metadata(base.join("data")) else {
         return Ok(None);
     };
-    let Some(user) = User::from_uid(Uid::from_raw(found.uid()))
-        .ok()
-        .flatten()
-        .filter(|user| !user.uid.is_root())
+    let Some(user) = User::from_uid(Uid::from_raw(found.uid())).ok().flatten().filter(|user| !user.uid.is_root())
     else {
         return Err(other_owner(base, found.uid(), &service_user()?.name));
     };
@@ -238,10 +186,7 @@ fn owner_of_existing(base: &Path) -> Result<Option<Owner>, ClusterError> {
     if owner.can_use(base) {
         Ok(Some(owner))
     } else {
-        Err(ClusterError::Unreachable {
-            folder: base.to_owned(),
-            owner: owner.name,
-        })
+        Err(ClusterError::Unreachable { folder: base.to_owned(), owner: owner.name })
     }
 }
 
@@ -254,15 +199,8 @@ fn other_owner(folder: &Path, uid: u32, wanted: &str) -> ClusterError {
 }
 
 fn service_user() -> Result<User, ClusterError> {
-    let known = |name| {
-        User::from_name(name)
-            .ok()
-            .flatten()
-            .filter(|user| !user.uid.is_root())
-    };
-    known("postgres")
-        .or_else(|| known("nobody"))
-        .ok_or(ClusterError::NoUser)
+    let known = |name| User::from_name(name).ok().flatten().filter(|user| !user.uid.is_root());
+    known("postgres").or_else(|| known("nobody")).ok_or(ClusterError::NoUser)
 }
 
 /// The base folder itself, or a short folder beside other people's things, where the name is free or already ours.
@@ -271,17 +209,11 @@ fn socket_folder(owner: &Owner, base: &Path, shared: &Path) -> Result<PathBuf, C
         return Ok(base.to_owned());
     }
     let short = shared.join(format!("rejoinder-{}", short_hash(base)));
-    owner
-        .private_folder(&short)
-        .map_err(|reason| ClusterError::SocketFolder {
-            folder: short.clone(),
-            reason,
-        })?;
+    owner.private_folder(&short).map_err(|reason| ClusterError::SocketFolder { folder: short.clone(), reason })?;
     Ok(short)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
     use super::*;
     use std::fs::{Permissions, set_permissions};
@@ -297,10 +229,7 @@ mod tests {
         let owner = Owner::ourselves();
         let folder = socket_folder(&owner, &long_base(), shared.path()).unwrap();
         assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(
-            socket_folder(&owner, &long_base(), shared.path()).unwrap(),
-            folder
-        );
+        assert_eq!(socket_folder(&owner, &long_base(), shared.path()).unwrap(), folder);
     }
 
     #[test]
@@ -311,10 +240,7 @@ mod tests {
 
         set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         let open = socket_folder(&owner, &long_base(), shared.path()).unwrap_err();
-        assert!(
-            open.to_string().contains("other users may enter it"),
-            "{open}"
-        );
+        assert!(open.to_string().contains("other users may enter it"), "{open}");
 
         std::fs::remove_dir(&folder).unwrap();
         symlink(shared.path(), &folder).unwrap();
@@ -324,10 +250,8 @@ mod tests {
         std::fs::remove_file(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
         set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
-        let stranger = Owner {
-            uid: owner.uid + 1,
-            ..owner
-        };
+        let mut stranger = owner.clone();
+        stranger.uid += 1;
         let foreign = socket_folder(&stranger, &long_base(), shared.path()).unwrap_err();
         assert!(foreign.to_string().contains("belongs to user"), "{foreign}");
     }
@@ -338,10 +262,7 @@ mod tests {
         let target = folder.path().join("target");
         std::fs::write(&target, "precious").unwrap();
         symlink(&target, folder.path().join("cluster.lock")).unwrap();
-        assert!(matches!(
-            lock(folder.path()),
-            Err(ClusterError::NotWritable { .. })
-        ));
+        assert!(matches!(lock(folder.path()), Err(ClusterError::NotWritable { .. })));
         assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
     }
 }

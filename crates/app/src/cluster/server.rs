@@ -47,20 +47,14 @@ impl Server {
 
     /// Fast shutdown: open transactions are rolled back, everything is written. Returns when the process is gone.
     pub(super) async fn stop(mut self) -> Result<(), ClusterError> {
-        for (signal, patience) in [
-            (Signal::SIGINT, STOP_PATIENCE),
-            (Signal::SIGQUIT, QUIT_PATIENCE),
-        ] {
+        for (signal, patience) in [(Signal::SIGINT, STOP_PATIENCE), (Signal::SIGQUIT, QUIT_PATIENCE)] {
             if !self.alive() {
                 return Ok(());
             }
             match kill(Pid::from_raw(self.pid), signal) {
                 Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
                 Err(error) => {
-                    return Err(ClusterError::Stop {
-                        pid: self.pid,
-                        reason: error.to_string(),
-                    });
+                    return Err(ClusterError::Stop { pid: self.pid, reason: error.to_string() });
                 }
             }
             let deadline = Instant::now() + patience;
@@ -70,16 +64,9 @@ impl Server {
                 }
                 tokio::time::sleep(POLL).await;
             }
-            tracing::warn!(
-                pid = self.pid,
-                signal = signal.as_str(),
-                "Postgres is slow to stop"
-            );
+            tracing::warn!(pid = self.pid, signal = signal.as_str(), "Postgres is slow to stop");
         }
-        Err(ClusterError::Stop {
-            pid: self.pid,
-            reason: "it ignores the request".to_owned(),
-        })
+        Err(ClusterError::Stop { pid: self.pid, reason: "it ignores the request".to_owned() })
     }
 }
 
@@ -101,10 +88,7 @@ enum Answer {
 }
 
 /// The server of an earlier process of ours, once it answers; `None` if there is none, or it is on its way out.
-pub(super) async fn attach(
-    place: &Place,
-    connect: &PgConnectOptions,
-) -> Result<Option<Server>, ClusterError> {
+pub(super) async fn attach(place: &Place, connect: &PgConnectOptions) -> Result<Option<Server>, ClusterError> {
     let data = place.data();
     let Some(pid) = pidfile::live(&data) else {
         return Ok(None);
@@ -125,11 +109,7 @@ pub(super) async fn attach(
             return Ok(None);
         }
     }
-    Ok(Some(Server {
-        pid,
-        child: None,
-        data,
-    }))
+    Ok(Some(Server { pid, child: None, data }))
 }
 
 /// Starts the server, or takes over a live one, and waits for its first answer.
@@ -154,18 +134,13 @@ pub(super) async fn launch(
             Some(()) => return Ok(server),
             None if unclean && Instant::now() + pause < deadline => {
                 let reason = log_tail(&place.log, mark).unwrap_or_default();
-                tracing::info!(
-                    reason,
-                    "Postgres refused to start after a kill, trying again"
-                );
+                tracing::info!(reason, "Postgres refused to start after a kill, trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
             None => {
-                return Err(place.start_failed(
-                    log_tail(&place.log, mark)
-                        .unwrap_or_else(|| "it ended without a word".to_owned()),
-                ));
+                return Err(place
+                    .start_failed(log_tail(&place.log, mark).unwrap_or_else(|| "it ended without a word".to_owned())));
             }
         }
     }
@@ -181,10 +156,9 @@ async fn first_answer(
     while server.alive() {
         match ask(connect).await {
             Answer::NotYet(reason) if Instant::now() > deadline => {
-                return Err(place.start_failed(format!(
-                    "no answer within {} s ({reason})",
-                    RECOVERY_PATIENCE.as_secs()
-                )));
+                return Err(
+                    place.start_failed(format!("no answer within {} s ({reason})", RECOVERY_PATIENCE.as_secs()))
+                );
             }
             Answer::NotYet(_) => tokio::time::sleep(POLL).await,
             Answer::Refused(reason) => return Err(place.start_failed(reason)),
@@ -198,14 +172,8 @@ fn spawn(place: &Place, binaries: &Binaries, max_connections: u32) -> Result<Ser
     let failed = |error: std::io::Error| place.start_failed(error.to_string());
     let data = place.data();
     let log = place.open_log()?;
-    let mut command = place
-        .owner
-        .command(&binaries.folder.join("postgres"), &place.base);
-    command
-        .arg("-D")
-        .arg(&data)
-        .stdout(log.try_clone().map_err(failed)?)
-        .stderr(log);
+    let mut command = place.owner.command(&binaries.folder.join("postgres"), &place.base);
+    command.arg("-D").arg(&data).stdout(log.try_clone().map_err(failed)?).stderr(log);
     for setting in settings(place, max_connections) {
         command.arg("-c").arg(setting);
     }
@@ -215,13 +183,8 @@ fn spawn(place: &Place, binaries: &Binaries, max_connections: u32) -> Result<Ser
         command.env("PG_GRANDPARENT_PID", stale.to_string());
     }
     let child = command.process_group(0).spawn().map_err(failed)?;
-    let pid = i32::try_from(child.id())
-        .map_err(|_| place.start_failed("the process id is out of range".to_owned()))?;
-    Ok(Server {
-        pid,
-        child: Some(child),
-        data,
-    })
+    let pid = i32::try_from(child.id()).map_err(|_| place.start_failed("the process id is out of range".to_owned()))?;
+    Ok(Server { pid, child: Some(child), data })
 }
 
 /// Given on the command line, so that they hold whatever the files in the data folder say.
@@ -265,8 +228,7 @@ fn quoted(path: &Path) -> OsString {
 }
 
 async fn ask(connect: &PgConnectOptions) -> Answer {
-    let connected =
-        tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(connect)).await;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(connect)).await;
     match connected {
         Ok(Ok(connection)) => {
             let _ = connection.close().await;
@@ -284,24 +246,15 @@ async fn ask(connect: &PgConnectOptions) -> Answer {
 }
 
 /// Creates the database that `connect` names if it is missing. A kill in between leaves it missing or whole.
-pub(super) async fn ensure_database(
-    place: &Place,
-    connect: &PgConnectOptions,
-    name: &str,
-) -> Result<(), ClusterError> {
+pub(super) async fn ensure_database(place: &Place, connect: &PgConnectOptions, name: &str) -> Result<(), ClusterError> {
     if let Answer::Ready = ask(connect).await {
         return Ok(());
     }
     let create = async {
-        let mut connection =
-            PgConnection::connect_with(&connect.clone().database("postgres")).await?;
+        let mut connection = PgConnection::connect_with(&connect.clone().database("postgres")).await?;
         let statement = format!("CREATE DATABASE {name}");
-        sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         connection.close().await
     };
-    create
-        .await
-        .map_err(|error| place.start_failed(format!("cannot create the database {name}: {error}")))
+    create.await.map_err(|error| place.start_failed(format!("cannot create the database {name}: {error}")))
 }
