@@ -124,6 +124,22 @@ impl Drop for App {
     }
 }
 
+/// A process that is held still, and killed in the end.
+struct Halted(Pid);
+
+impl Halted {
+    fn new(pid: Pid) -> Halted {
+        kill(pid, Signal::SIGSTOP).unwrap();
+        Halted(pid)
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
 /// Not a promise: the body of the child processes above.
 #[tokio::test]
 async fn hold_a_cluster_when_asked() {
@@ -234,7 +250,7 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
         .filter_map(|line| line.split_whitespace().map(|pid| pid.parse::<i32>().ok()).collect::<Option<Vec<_>>>());
     let backend =
         Pid::from_raw(pairs.filter(|pair| pair[1] == postmaster).map(|pair| pair[0]).next().expect("a server process"));
-    kill(backend, Signal::SIGSTOP).unwrap();
+    let backend = Halted::new(backend);
     kill(Pid::from_raw(postmaster), Signal::SIGKILL).unwrap();
     app.end(Signal::SIGKILL);
 
@@ -245,7 +261,7 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("still in use"))
     })
     .await;
-    kill(backend, Signal::SIGKILL).unwrap();
+    drop(backend);
     let cluster = start.await.unwrap().unwrap();
     assert_eq!(notes(&cluster).await, ["written before the kill"]);
     cluster.stop().await.unwrap();
