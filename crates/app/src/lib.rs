@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod coord;
+pub mod database;
 pub mod error;
 pub mod flow;
 pub mod http;

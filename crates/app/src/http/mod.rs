@@ -6,3 +6,11 @@ pub mod cookies;
 pub mod csrf;
 pub mod limits;
 pub mod request_id;
+mod serve;
+
+pub use serve::{serve, serve_metrics};
+
+/// Every route.
+pub fn router(_app: crate::app::App, _stopping: tokio_util::sync::CancellationToken) -> axum::Router {
+    axum::Router::new()
+}
