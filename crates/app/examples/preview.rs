@@ -10,8 +10,10 @@ use axum::routing::get;
 use rejoinder_app::http::pages::{CSP, assets, samples};
 
 fn html(status: StatusCode, body: String) -> Response {
-    let headers: [(HeaderName, &str); 2] =
-        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, CSP)];
+    let headers: [(HeaderName, &str); 2] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, CSP),
+    ];
     (status, headers, body).into_response()
 }
 
@@ -19,14 +21,25 @@ async fn list() -> Response {
     let samples = samples::all().unwrap_or_default();
     let lines: String = samples
         .iter()
-        .map(|s| format!("<li><a href=\"/preview/{0}/{1}\">{0}: {1}</a></li>", s.page, s.sample))
+        .map(|s| {
+            format!(
+                "<li><a href=\"/preview/{0}/{1}\">{0}: {1}</a></li>",
+                s.page, s.sample
+            )
+        })
         .collect();
-    html(StatusCode::OK, format!("<!doctype html><title>Samples</title><h1>Samples</h1><ul>{lines}</ul>"))
+    html(
+        StatusCode::OK,
+        format!("<!doctype html><title>Samples</title><h1>Samples</h1><ul>{lines}</ul>"),
+    )
 }
 
 async fn show(Path((page, sample)): Path<(String, String)>) -> Response {
     let samples = samples::all().unwrap_or_default();
-    match samples.into_iter().find(|s| s.page == page && s.sample == sample) {
+    match samples
+        .into_iter()
+        .find(|s| s.page == page && s.sample == sample)
+    {
         Some(found) => html(StatusCode::OK, found.html),
         None => html(StatusCode::NOT_FOUND, "<h1>No such sample</h1>".to_owned()),
     }
@@ -34,7 +47,9 @@ async fn show(Path((page, sample)): Path<(String, String)>) -> Response {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let port: u16 = std::env::args().nth(1).map_or(Ok(4400), |port| port.parse())?;
+    let port: u16 = std::env::args()
+        .nth(1)
+        .map_or(Ok(4400), |port| port.parse())?;
     let router = Router::new()
         .route("/preview", get(list))
         .route("/preview/{page}/{sample}", get(show))

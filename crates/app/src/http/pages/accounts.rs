@@ -39,10 +39,18 @@ pub struct AccountCard {
 pub enum AccountState {
     Connected,
     /// Works, but something slows it down: "Reddit says: try again in 9 minutes. We will."
-    Slow { sentence: String },
-    Paused { sentence: String },
-    NeedsReconnect { sentence: String },
-    Disconnected { sentence: String },
+    Slow {
+        sentence: String,
+    },
+    Paused {
+        sentence: String,
+    },
+    NeedsReconnect {
+        sentence: String,
+    },
+    Disconnected {
+        sentence: String,
+    },
 }
 
 /// Requests left of the platform's window.
@@ -61,6 +69,12 @@ pub struct Offer {
     pub scopes: Vec<(String, String)>,
     /// Why it cannot be connected yet: the setting that is missing, as a sentence.
     pub unavailable: Option<String>,
+}
+
+impl AccountCard {
+    pub fn token_ran_out(&self, now: &OffsetDateTime) -> bool {
+        self.token_until.is_some_and(|until| until <= *now)
+    }
 }
 
 impl AccountState {
@@ -95,7 +109,10 @@ impl AccountState {
 
     /// Whether the card's one step is to connect again.
     pub fn wants_consent(&self) -> bool {
-        matches!(self, Self::NeedsReconnect { .. } | Self::Disconnected { .. })
+        matches!(
+            self,
+            Self::NeedsReconnect { .. } | Self::Disconnected { .. }
+        )
     }
 
     pub fn is_disconnected(&self) -> bool {

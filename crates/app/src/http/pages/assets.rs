@@ -32,7 +32,11 @@ const SHEET: &str = concat!(
 /// Name that templates use, media type, content.
 const SOURCES: &[(&str, &str, &[u8])] = &[
     ("app.css", CSS, SHEET.as_bytes()),
-    ("htmx.js", JS, include_bytes!("../../../assets/vendor/htmx-2.0.11.min.js")),
+    (
+        "htmx.js",
+        JS,
+        include_bytes!("../../../assets/vendor/htmx-2.0.11.min.js"),
+    ),
     ("live.js", JS, include_bytes!("../../../assets/live.js")),
     ("draft.js", JS, include_bytes!("../../../assets/draft.js")),
     ("keys.js", JS, include_bytes!("../../../assets/keys.js")),
@@ -49,16 +53,30 @@ struct Asset {
 }
 
 /// Computed once from constants; never changes afterwards.
-static ASSETS: LazyLock<Vec<Asset>> =
-    LazyLock::new(|| SOURCES.iter().map(|&(name, mime, bytes)| Asset::new(name, mime, bytes)).collect());
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    SOURCES
+        .iter()
+        .map(|&(name, mime, bytes)| Asset::new(name, mime, bytes))
+        .collect()
+});
 
 impl Asset {
     fn new(name: &'static str, mime: &'static str, bytes: &'static [u8]) -> Self {
-        let hash: String =
-            Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = Sha256::digest(bytes)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
-        let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("hex digits are header text");
-        Self { name, mime, bytes, file: format!("{stem}-{hash}.{extension}"), etag }
+        let etag =
+            HeaderValue::from_str(&format!("\"{hash}\"")).expect("hex digits are header text");
+        Self {
+            name,
+            mime,
+            bytes,
+            file: format!("{stem}-{hash}.{extension}"),
+            etag,
+        }
     }
 }
 
@@ -77,7 +95,10 @@ pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     };
     let cached = [
         (ETAG, asset.etag.clone()),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        ),
     ];
     if headers.get(IF_NONE_MATCH) == Some(&asset.etag) {
         return (StatusCode::NOT_MODIFIED, cached).into_response();
@@ -99,10 +120,16 @@ mod tests {
         let file = path.trim_start_matches("/assets/").to_owned();
         let first = serve(Path(file.clone()), HeaderMap::new()).await;
         assert_eq!(first.status(), StatusCode::OK);
-        assert_eq!(first.headers()[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert_eq!(
+            first.headers()[CACHE_CONTROL],
+            "public, max-age=31536000, immutable"
+        );
         let mut again = HeaderMap::new();
         again.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
-        assert_eq!(serve(Path(file), again).await.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            serve(Path(file), again).await.status(),
+            StatusCode::NOT_MODIFIED
+        );
     }
 
     #[tokio::test]
@@ -115,11 +142,19 @@ mod tests {
 
     #[test]
     fn no_colour_is_written_outside_the_tokens() {
-        let sheet = SHEET.split_once("/* end of tokens */").expect("the tokens end with a mark").1;
+        let sheet = SHEET
+            .split_once("/* end of tokens */")
+            .expect("the tokens end with a mark")
+            .1;
         for (number, line) in sheet.lines().enumerate() {
-            assert!(!line.contains("rgb") && !line.contains("hsl"), "line {number}: {line}");
+            assert!(
+                !line.contains("rgb") && !line.contains("hsl"),
+                "line {number}: {line}"
+            );
             let hex = line.split('#').skip(1).any(|rest| {
-                rest.chars().take_while(char::is_ascii_hexdigit).count() >= 3 && line.contains(':') && !line.contains('{')
+                rest.chars().take_while(char::is_ascii_hexdigit).count() >= 3
+                    && line.contains(':')
+                    && !line.contains('{')
             });
             assert!(!hex, "line {number}: {line}");
         }

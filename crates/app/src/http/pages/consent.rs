@@ -42,7 +42,9 @@ impl ConsentOutcome {
             Self::Expired { after_minutes } => {
                 format!("A consent is good for {after_minutes} minutes. This one is older.")
             }
-            Self::Used => "Each consent works once. A reload or a second tab used it before.".to_owned(),
+            Self::Used => {
+                "Each consent works once. A reload or a second tab used it before.".to_owned()
+            }
             Self::ScopesMissing { missing } => {
                 format!("We cannot work without: {}.", missing.join(", "))
             }
@@ -55,7 +57,8 @@ impl ConsentOutcome {
             Self::Denied => "If this was a slip, connect again and allow access.".to_owned(),
             Self::Expired { .. } => "Connect again and confirm within that time.".to_owned(),
             Self::Used => {
-                "Look at your accounts first: it may be connected. If not, connect again.".to_owned()
+                "Look at your accounts first: it may be connected. If not, connect again."
+                    .to_owned()
             }
             Self::ScopesMissing { .. } => {
                 format!("Connect again and leave all permissions ticked on the page of {platform}.")
@@ -68,13 +71,25 @@ impl ConsentOutcome {
 impl ConsentPage {
     pub fn samples() -> Vec<(&'static str, Self)> {
         let reddit = || Mark::new("reddit", "Reddit");
-        let with = |outcome| Self { mark: reddit(), outcome };
-        let missing = vec!["read".to_owned(), "submit <script>alert(1)</script>".to_owned()];
+        let with = |outcome| Self {
+            mark: reddit(),
+            outcome,
+        };
+        let missing = vec![
+            "read".to_owned(),
+            "submit <script>alert(1)</script>".to_owned(),
+        ];
         vec![
             ("denied", with(ConsentOutcome::Denied)),
-            ("expired", with(ConsentOutcome::Expired { after_minutes: 10 })),
+            (
+                "expired",
+                with(ConsentOutcome::Expired { after_minutes: 10 }),
+            ),
             ("used", with(ConsentOutcome::Used)),
-            ("scopes-missing", with(ConsentOutcome::ScopesMissing { missing })),
+            (
+                "scopes-missing",
+                with(ConsentOutcome::ScopesMissing { missing }),
+            ),
             (
                 "refused",
                 with(ConsentOutcome::Refused {

@@ -22,7 +22,8 @@ impl ErrorPage {
         let missing = Self {
             status: 404,
             title: "There is nothing at this address".to_owned(),
-            what_happened: "The item was removed, or it belongs to a team that you are not in.".to_owned(),
+            what_happened: "The item was removed, or it belongs to a team that you are not in."
+                .to_owned(),
             what_we_keep: "Nothing was changed.".to_owned(),
             what_to_do: "Check the link, or find the item in the inbox.".to_owned(),
             request_id: "01938c2e-4b1f-7a90-8d3e-5f6a7b8c9d0e".to_owned(),
@@ -42,6 +43,10 @@ impl ErrorPage {
             request_id: "\"><img src=x onerror=alert(1)>".to_owned(),
             ..missing.clone()
         };
-        vec![("not-found", missing), ("unavailable", broken), ("injection", hostile)]
+        vec![
+            ("not-found", missing),
+            ("unavailable", broken),
+            ("injection", hostile),
+        ]
     }
 }

@@ -53,6 +53,10 @@ pub struct Notice {
 impl Frame {
     /// "A" for "Ada": stands in for a picture.
     pub fn initial(&self) -> String {
-        self.user_name.chars().next().map(|c| c.to_uppercase().collect()).unwrap_or_default()
+        self.user_name
+            .chars()
+            .next()
+            .map(|c| c.to_uppercase().collect())
+            .unwrap_or_default()
     }
 }

@@ -39,17 +39,58 @@ pub enum DraftState {
     /// Nobody asked for a draft yet.
     Nothing,
     /// We cannot post there by API: write, copy and open. The sentence says why.
-    ByHand { reason: String, permalink: Option<WebLink> },
-    Drafting { since: OffsetDateTime },
+    ByHand {
+        reason: String,
+        permalink: Option<WebLink>,
+    },
+    Drafting {
+        since: OffsetDateTime,
+    },
     Ready(Editor),
     /// Approved without sending.
-    Approved { suggestion_id: Uuid, version: i64, text: String, by: String, at: OffsetDateTime },
-    Queued { suggestion_id: Uuid, text: String, goes_out_at: OffsetDateTime },
-    Sending { suggestion_id: Uuid, text: String, since: OffsetDateTime },
-    Posted { text: String, by: String, seen_at: OffsetDateTime, permalink: Option<WebLink> },
-    Uncertain { suggestion_id: Uuid, text: String, since: OffsetDateTime, next_look_at: Option<OffsetDateTime> },
-    Failed { suggestion_id: Uuid, version: i64, text: String, reason: String, what_to_do: String, may_retry: bool },
-    Rejected { suggestion_id: Uuid, text: String, by: String, at: OffsetDateTime },
+    Approved {
+        suggestion_id: Uuid,
+        version: i64,
+        text: String,
+        by: String,
+        at: OffsetDateTime,
+    },
+    Queued {
+        suggestion_id: Uuid,
+        text: String,
+        goes_out_at: OffsetDateTime,
+    },
+    Sending {
+        suggestion_id: Uuid,
+        text: String,
+        since: OffsetDateTime,
+    },
+    Posted {
+        text: String,
+        by: String,
+        seen_at: OffsetDateTime,
+        permalink: Option<WebLink>,
+    },
+    Uncertain {
+        suggestion_id: Uuid,
+        text: String,
+        since: OffsetDateTime,
+        next_look_at: Option<OffsetDateTime>,
+    },
+    Failed {
+        suggestion_id: Uuid,
+        version: i64,
+        text: String,
+        reason: String,
+        what_to_do: String,
+        may_retry: bool,
+    },
+    Rejected {
+        suggestion_id: Uuid,
+        text: String,
+        by: String,
+        at: OffsetDateTime,
+    },
 }
 
 /// A suggestion that a person may still change.
@@ -114,8 +155,12 @@ impl DraftPane {
         match &self.state {
             DraftState::Nothing => Tone::Plain,
             DraftState::Ready(editor) if !editor.held.is_empty() => Tone::Held,
-            DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => Tone::Ask,
-            DraftState::Drafting { .. } | DraftState::Queued { .. } | DraftState::Sending { .. } => Tone::Busy,
+            DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => {
+                Tone::Ask
+            }
+            DraftState::Drafting { .. }
+            | DraftState::Queued { .. }
+            | DraftState::Sending { .. } => Tone::Busy,
             DraftState::Posted { .. } => Tone::Good,
             DraftState::Uncertain { .. } => Tone::Held,
             DraftState::Failed { .. } => Tone::Bad,
@@ -132,9 +177,14 @@ impl DraftPane {
             DraftState::Drafting { .. } => "Writing a draft. This takes a few seconds.".to_owned(),
             DraftState::Ready(editor) if editor.held.is_empty() => "Ready for you.".to_owned(),
             DraftState::Ready(editor) => {
-                format!("Held: {}. Only a person may send it.", editor.held.join("; "))
+                format!(
+                    "Held: {}. Only a person may send it.",
+                    editor.held.join("; ")
+                )
             }
-            DraftState::Approved { by, .. } => format!("Approved by {by}. It goes out when you send it."),
+            DraftState::Approved { by, .. } => {
+                format!("Approved by {by}. It goes out when you send it.")
+            }
             DraftState::Queued { .. } => format!("On its way to {platform}."),
             DraftState::Sending { .. } => format!("Being sent to {platform} now."),
             DraftState::Posted { .. } => format!("Seen on {platform}."),
@@ -173,12 +223,6 @@ impl DraftPane {
     /// Whether a text of ours is on show already.
     pub fn has_draft(&self) -> bool {
         !matches!(self.state, DraftState::Nothing | DraftState::ByHand { .. })
-    }
-
-    /// Whether "ago" belongs behind the relative time: not behind "just now" and not behind a date.
-    pub fn long_ago(&self, at: &OffsetDateTime) -> bool {
-        let seconds = (self.now - *at).whole_seconds();
-        (45..604_800).contains(&seconds)
     }
 
     /// "214/10,000"

@@ -73,15 +73,25 @@ impl Default for IntentForm {
 
 impl Default for VariationForm {
     fn default() -> Self {
-        Self { text: String::new(), weight: "10".to_owned(), enabled: true, error: None }
+        Self {
+            text: String::new(),
+            weight: "10".to_owned(),
+            enabled: true,
+            error: None,
+        }
     }
 }
 
 impl IntentForm {
     /// The tones of the data model with the words of the screen, the chosen one marked.
     pub fn tones(&self) -> [(&'static str, &'static str, bool); 4] {
-        [("friendly", "Friendly"), ("formal", "Formal"), ("witty", "Witty"), ("neutral", "Neutral")]
-            .map(|(value, name)| (value, name, value == self.tone))
+        [
+            ("friendly", "Friendly"),
+            ("formal", "Formal"),
+            ("witty", "Witty"),
+            ("neutral", "Neutral"),
+        ]
+        .map(|(value, name)| (value, name, value == self.tone))
     }
 }
 
@@ -90,7 +100,10 @@ impl IntentsPage {
         let refused = card.form.error.is_some() || card.new_variation.error.is_some();
         self.open == Some(card.id)
             || refused
-            || card.variations.iter().any(|variation| variation.form.error.is_some())
+            || card
+                .variations
+                .iter()
+                .any(|variation| variation.form.error.is_some())
     }
 
     pub fn section(&self) -> Section {

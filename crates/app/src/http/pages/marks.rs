@@ -17,11 +17,7 @@ pub const fn icon(name: &'static str) -> Icon {
 impl HtmlSafe for Icon {}
 
 impl FastWritable for Icon {
-    fn write_into(
-        &self,
-        dest: &mut dyn fmt::Write,
-        _: &dyn askama::Values,
-    ) -> askama::Result<()> {
+    fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
         write!(dest, "{self}").map_err(Into::into)
     }
 }
@@ -29,7 +25,10 @@ impl FastWritable for Icon {
 impl fmt::Display for Icon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0;
-        write!(f, r##"<svg class="icon" aria-hidden="true" focusable="false"><use href="#i-{name}"/></svg>"##)
+        write!(
+            f,
+            r##"<svg class="icon" aria-hidden="true" focusable="false"><use href="#i-{name}"/></svg>"##
+        )
     }
 }
 
@@ -42,7 +41,10 @@ pub struct Mark {
 
 impl Mark {
     pub fn new(slug: &str, name: &str) -> Self {
-        Self { slug: slug.to_owned(), name: name.to_owned() }
+        Self {
+            slug: slug.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The drawing of a platform that we have one for; any other gets a plain globe.

@@ -34,7 +34,7 @@ use axum::response::{IntoResponse, Response};
 pub use assets::asset_path;
 pub use frame::{Frame, Notice, PauseBar, Section};
 pub use marks::{Icon, Mark, Tone, icon};
-pub use when::{rel, when};
+pub use when::{ago, rel, when};
 pub use words::WebLink;
 
 /// What a page of ours may load and where its forms may go.

@@ -41,13 +41,19 @@ impl SetupPage {
             email: "ada@acme".to_owned(),
             team_name: "Acme Coffee".to_owned(),
             errors: SetupErrors {
-                email: Some("This is no complete e-mail address: the part after the @ has no dot.".to_owned()),
+                email: Some(
+                    "This is no complete e-mail address: the part after the @ has no dot."
+                        .to_owned(),
+                ),
                 password: Some("Use at least 12 characters. A sentence is good.".to_owned()),
                 ..SetupErrors::default()
             },
             ..empty.clone()
         };
-        let used = Self { link_valid: false, ..empty.clone() };
+        let used = Self {
+            link_valid: false,
+            ..empty.clone()
+        };
         vec![("empty", empty), ("refused", refused), ("used-link", used)]
     }
 }

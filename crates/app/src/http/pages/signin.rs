@@ -27,10 +27,19 @@ impl SignInPage {
         let refused = Self {
             email: "ada@acme.example".to_owned(),
             next: Some("/dashboard/inbox?item=0190\"><script>alert(1)</script>".to_owned()),
-            error: Some("E-mail or password is wrong. After 5 wrong tries we wait a minute.".to_owned()),
+            error: Some(
+                "E-mail or password is wrong. After 5 wrong tries we wait a minute.".to_owned(),
+            ),
             ..empty.clone()
         };
-        let signed_out = Self { message: Some("You are signed out.".to_owned()), ..empty.clone() };
-        vec![("empty", empty), ("refused", refused), ("signed-out", signed_out)]
+        let signed_out = Self {
+            message: Some("You are signed out.".to_owned()),
+            ..empty.clone()
+        };
+        vec![
+            ("empty", empty),
+            ("refused", refused),
+            ("signed-out", signed_out),
+        ]
     }
 }

@@ -31,7 +31,10 @@ fn tags(html: &str) -> Vec<&str> {
 }
 
 fn named<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
-    tags(html).into_iter().filter(|tag| tag.split([' ', '\n']).next() == Some(name)).collect()
+    tags(html)
+        .into_iter()
+        .filter(|tag| tag.split([' ', '\n']).next() == Some(name))
+        .collect()
 }
 
 fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
@@ -47,7 +50,10 @@ fn every_page(check: impl Fn(&str, &str)) {
 
 #[test]
 fn a_sample_renders_the_same_each_time() {
-    let (first, second) = (samples::all().expect("renders"), samples::all().expect("renders"));
+    let (first, second) = (
+        samples::all().expect("renders"),
+        samples::all().expect("renders"),
+    );
     for (a, b) in first.iter().zip(&second) {
         assert_eq!(a.html, b.html, "{}/{}", a.page, a.sample);
     }
@@ -59,23 +65,34 @@ fn no_page_carries_a_script_or_a_style_of_its_own() {
         for tag in tags(html) {
             let attributes = tag.split_once(' ').map_or("", |(_, rest)| rest);
             for forbidden in ["style=", "hx-on", "hx-vals"] {
-                let found = attributes.split(' ').any(|part| part.starts_with(forbidden));
+                let found = attributes
+                    .split(' ')
+                    .any(|part| part.starts_with(forbidden));
                 assert!(!found || in_quotes(tag, forbidden), "{name}: {tag}");
             }
-            let handler = attributes.split(' ').any(|part| part.starts_with("on") && part.contains('='));
+            let handler = attributes
+                .split(' ')
+                .any(|part| part.starts_with("on") && part.contains('='));
             assert!(!handler || in_quotes(tag, "on"), "{name}: {tag}");
         }
         for script in named(html, "script") {
-            assert!(attribute(script, "src").is_some_and(|src| src.starts_with("/assets/")), "{name}: {script}");
+            assert!(
+                attribute(script, "src").is_some_and(|src| src.starts_with("/assets/")),
+                "{name}: {script}"
+            );
         }
-        assert!(named(html, "style").is_empty(), "{name} has a style element");
+        assert!(
+            named(html, "style").is_empty(),
+            "{name} has a style element"
+        );
     });
 }
 
 /// Whether each place where an attribute could start with `word` stands inside a quoted value.
 fn in_quotes(tag: &str, word: &str) -> bool {
     let needle = format!(" {word}");
-    tag.match_indices(&needle).all(|(at, _)| tag[..at].matches('"').count() % 2 == 1)
+    tag.match_indices(&needle)
+        .all(|(at, _)| tag[..at].matches('"').count() % 2 == 1)
 }
 
 #[test]
@@ -90,7 +107,8 @@ fn strangers_words_never_become_markup() {
 #[test]
 fn a_page_has_one_main_heading_and_a_fragment_none_too_many() {
     every_page(|name, html| {
-        let expected = usize::from(html.contains("<!doctype html>") || name.starts_with("inbox-list/"));
+        let expected =
+            usize::from(html.contains("<!doctype html>") || name.starts_with("inbox-list/"));
         assert_eq!(named(html, "h1").len(), expected, "{name}");
     });
 }
@@ -98,9 +116,17 @@ fn a_page_has_one_main_heading_and_a_fragment_none_too_many() {
 #[test]
 fn every_field_has_a_label() {
     every_page(|name, html| {
-        let labels: Vec<_> = named(html, "label").iter().filter_map(|tag| attribute(tag, "for")).collect();
-        let fields = ["input", "textarea", "select"].map(|field| named(html, field)).concat();
-        for field in fields.iter().filter(|tag| attribute(tag, "type") != Some("hidden")) {
+        let labels: Vec<_> = named(html, "label")
+            .iter()
+            .filter_map(|tag| attribute(tag, "for"))
+            .collect();
+        let fields = ["input", "textarea", "select"]
+            .map(|field| named(html, field))
+            .concat();
+        for field in fields
+            .iter()
+            .filter(|tag| attribute(tag, "type") != Some("hidden"))
+        {
             let id = attribute(field, "id").unwrap_or_else(|| panic!("{name}: no id on {field}"));
             assert!(labels.contains(&id), "{name}: no label for {field}");
         }
@@ -127,7 +153,10 @@ fn every_form_that_changes_something_carries_the_token() {
                 continue;
             }
             assert!(opening.contains("method=\"post\""), "{name}: {opening}");
-            assert!(body.contains("name=\"csrf\" value=\"sample-token\""), "{name}: {opening}");
+            assert!(
+                body.contains("name=\"csrf\" value=\"sample-token\""),
+                "{name}: {opening}"
+            );
         }
     });
 }
@@ -139,8 +168,13 @@ fn every_linked_file_is_one_of_ours() {
             for path in ["src", "href"].iter().filter_map(|at| attribute(tag, at)) {
                 assert!(!path.starts_with("//"), "{name}: {tag}");
                 if path.starts_with("/assets/") {
-                    let known = ["app.css", "htmx.js", "draft.js", "keys.js", "live.js", "icon.svg"];
-                    assert!(known.iter().any(|file| super::asset_path(file) == path), "{name}: {path}");
+                    let known = [
+                        "app.css", "htmx.js", "draft.js", "keys.js", "live.js", "icon.svg",
+                    ];
+                    assert!(
+                        known.iter().any(|file| super::asset_path(file) == path),
+                        "{name}: {path}"
+                    );
                 }
             }
         }
@@ -151,7 +185,10 @@ fn every_linked_file_is_one_of_ours() {
 fn every_drawing_that_a_page_uses_is_in_the_sprite() {
     let sprite = include_str!("../../../templates/sprite.html");
     every_page(|name, html| {
-        for href in named(html, "use").iter().filter_map(|tag| attribute(tag, "href")) {
+        for href in named(html, "use")
+            .iter()
+            .filter_map(|tag| attribute(tag, "href"))
+        {
             let symbol = format!("<symbol id=\"{}\"", href.trim_start_matches('#'));
             assert!(sprite.contains(&symbol), "{name}: {href}");
         }
@@ -160,7 +197,12 @@ fn every_drawing_that_a_page_uses_is_in_the_sprite() {
 
 #[test]
 fn small_pages_look_as_reviewed() {
-    let reviewed = ["error/not-found", "signin/refused", "inbox-draft/posted", "inbox-draft/queued"];
+    let reviewed = [
+        "error/not-found",
+        "signin/refused",
+        "inbox-draft/posted",
+        "inbox-draft/queued",
+    ];
     let mut settings = insta::Settings::clone_current();
     // A changed file changes its hash; that is no change of the page.
     settings.add_filter("(/assets/[a-z]+)-[0-9a-f]{16}", "$1-HASH");

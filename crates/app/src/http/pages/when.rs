@@ -32,6 +32,16 @@ pub fn rel(now: OffsetDateTime, t: OffsetDateTime) -> String {
     if ahead { format!("in {text}") } else { text }
 }
 
+/// Like [`rel`] for a moment that has passed, as a sentence says it: "2 min ago", "on 4 Mar".
+pub fn rel_ago(now: OffsetDateTime, t: OffsetDateTime) -> String {
+    let said = rel(now, t);
+    match (now - t).whole_seconds() {
+        45..604_800 => format!("{said} ago"),
+        604_800.. => format!("on {said}"),
+        _ => said,
+    }
+}
+
 /// "14:05 UTC", for sentences about a moment today.
 pub fn clock(t: &OffsetDateTime) -> String {
     written(t.to_offset(time::UtcOffset::UTC), CLOCK)
@@ -39,31 +49,43 @@ pub fn clock(t: &OffsetDateTime) -> String {
 
 /// RFC 3339, for attributes that scripts read.
 pub fn machine(t: &OffsetDateTime) -> String {
-    t.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
+    t.to_offset(time::UtcOffset::UTC)
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }
 
 fn written(t: OffsetDateTime, format: &[FormatItem<'_>]) -> String {
-    t.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
+    t.to_offset(time::UtcOffset::UTC)
+        .format(format)
+        .unwrap_or_default()
 }
 
 /// A `<time>` element. It holds digits and our own words only, so it needs no escaping.
 pub struct When {
     at: OffsetDateTime,
-    now: OffsetDateTime,
+    shown: String,
 }
 
+/// For columns: "2 min".
 pub fn when(at: &OffsetDateTime, now: &OffsetDateTime) -> When {
-    When { at: *at, now: *now }
+    When {
+        at: *at,
+        shown: rel(*now, *at),
+    }
+}
+
+/// For sentences: "2 min ago".
+pub fn ago(at: &OffsetDateTime, now: &OffsetDateTime) -> When {
+    When {
+        at: *at,
+        shown: rel_ago(*now, *at),
+    }
 }
 
 impl HtmlSafe for When {}
 
 impl FastWritable for When {
-    fn write_into(
-        &self,
-        dest: &mut dyn fmt::Write,
-        _: &dyn askama::Values,
-    ) -> askama::Result<()> {
+    fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
         write!(dest, "{self}").map_err(Into::into)
     }
 }
@@ -71,8 +93,11 @@ impl FastWritable for When {
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = written(self.at, EXACT);
-        let (machine, shown) = (machine(&self.at), rel(self.now, self.at));
-        write!(f, r#"<time datetime="{machine}" title="{exact}">{shown}</time>"#)
+        let (machine, shown) = (machine(&self.at), &self.shown);
+        write!(
+            f,
+            r#"<time datetime="{machine}" title="{exact}">{shown}</time>"#
+        )
     }
 }
 
@@ -93,6 +118,12 @@ mod tests {
         assert_eq!(said(datetime!(2025-02-01 14:00:00 UTC)), "1 Feb 2025");
         assert_eq!(said(datetime!(2026-03-12 14:09:00 UTC)), "in 9 min");
         assert_eq!(said(datetime!(2026-03-12 14:00:08 UTC)), "in 8 s");
+        assert_eq!(
+            rel_ago(now, datetime!(2026-03-12 13:58:00 UTC)),
+            "2 min ago"
+        );
+        assert_eq!(rel_ago(now, datetime!(2026-03-12 13:59:59 UTC)), "just now");
+        assert_eq!(rel_ago(now, datetime!(2026-02-01 14:00:00 UTC)), "on 1 Feb");
     }
 
     #[test]

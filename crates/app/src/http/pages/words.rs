@@ -49,7 +49,11 @@ pub fn encoded(value: &str) -> String {
 
 /// "1 comment", "14 comments".
 pub fn count(number: &u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if *number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        grouped(number),
+        if *number == 1 { one } else { many }
+    )
 }
 
 /// "1st", "2nd", "3rd", "11th".
@@ -76,7 +80,13 @@ mod tests {
     #[test]
     fn only_web_addresses_become_links() {
         assert!(WebLink::parse("https://www.reddit.com/r/espresso/").is_some());
-        for bad in ["javascript:alert(1)", "data:text/html,<b>", "/relative", "file:///etc/passwd", ""] {
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,<b>",
+            "/relative",
+            "file:///etc/passwd",
+            "",
+        ] {
             assert_eq!(WebLink::parse(bad), None, "{bad}");
         }
     }
@@ -87,7 +97,10 @@ mod tests {
         assert_eq!(grouped(&10_000), "10,000");
         assert_eq!(grouped(&1_234_567), "1,234,567");
         assert_eq!(count(&1, "comment", "comments"), "1 comment");
-        assert_eq!(["1st", "2nd", "3rd", "11th"].map(str::to_owned), [1, 2, 3, 11].map(|n| ordinal(&n)));
+        assert_eq!(
+            ["1st", "2nd", "3rd", "11th"].map(str::to_owned),
+            [1, 2, 3, 11].map(|n| ordinal(&n))
+        );
         assert_eq!(dollars(&400), "$0.0004");
         assert_eq!(dollars(&2_500_000), "$2.50");
     }

@@ -14,8 +14,14 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         last_event_at: Some(ago(2)),
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
-        budget: Some(RequestBudget { remaining: 512, limit: 600, resets_at: ahead(7) }),
-        scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
+        budget: Some(RequestBudget {
+            remaining: 512,
+            limit: 600,
+            resets_at: ahead(7),
+        }),
+        scopes: ["identity", "read", "submit", "privatemessages"]
+            .map(str::to_owned)
+            .to_vec(),
     }
 }
 
@@ -25,11 +31,25 @@ fn offers() -> Vec<Offer> {
         ("read", "to read posts and comments around a mention"),
         ("submit", "to post the replies that you approve"),
     ];
-    let scopes = scopes.map(|(scope, reason)| (scope.to_owned(), reason.to_owned())).to_vec();
-    let missing = |name| format!("Set {name}_CLIENT_ID and {name}_CLIENT_SECRET and restart the server; then it can be connected here.");
+    let scopes = scopes
+        .map(|(scope, reason)| (scope.to_owned(), reason.to_owned()))
+        .to_vec();
+    let missing = |name| {
+        format!(
+            "Set {name}_CLIENT_ID and {name}_CLIENT_SECRET and restart the server; then it can be connected here."
+        )
+    };
     vec![
-        Offer { mark: reddit(), scopes, unavailable: None },
-        Offer { mark: x(), scopes: vec![], unavailable: Some(missing("X")) },
+        Offer {
+            mark: reddit(),
+            scopes,
+            unavailable: None,
+        },
+        Offer {
+            mark: x(),
+            scopes: vec![],
+            unavailable: Some(missing("X")),
+        },
     ]
 }
 
@@ -65,21 +85,45 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         offers: offers(),
         may_change: true,
     };
-    let empty = AccountsPage { accounts: vec![], frame: frame(), ..full.clone() };
+    let empty = AccountsPage {
+        accounts: vec![],
+        frame: frame(),
+        ..full.clone()
+    };
     let first = vec![AccountCard {
         last_event_at: None,
         last_poll_at: None,
         budget: None,
         ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
     }];
-    let connected =
-        AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
-    let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned() };
-    let hostile = AccountsPage {
-        frame: troubled_frame(),
-        accounts: vec![card(604, Mark::new("mastodon", HOSTILE), HOSTILE, hostile_state)],
+    let connected = AccountsPage {
+        just_connected: Some(reddit()),
+        accounts: first,
+        frame: frame(),
         ..full.clone()
     };
-    let viewer = AccountsPage { may_change: false, ..full.clone() };
-    vec![("full", full), ("empty", empty), ("just-connected", connected), ("hostile", hostile), ("viewer", viewer)]
+    let hostile_state = AccountState::Paused {
+        sentence: HOSTILE.to_owned(),
+    };
+    let hostile = AccountsPage {
+        frame: troubled_frame(),
+        accounts: vec![card(
+            604,
+            Mark::new("mastodon", HOSTILE),
+            HOSTILE,
+            hostile_state,
+        )],
+        ..full.clone()
+    };
+    let viewer = AccountsPage {
+        may_change: false,
+        ..full.clone()
+    };
+    vec![
+        ("full", full),
+        ("empty", empty),
+        ("just-connected", connected),
+        ("hostile", hostile),
+        ("viewer", viewer),
+    ]
 }

@@ -1,7 +1,7 @@
 //! Samples of the draft pane: one per state, and texts that try to break it.
 
-use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice};
 use super::super::WebLink;
+use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice};
 use super::{ARABIC, HOSTILE, NOW, ago, ahead, id, instagram, reddit, x};
 use time::Duration;
 
@@ -23,9 +23,18 @@ fn facts() -> Facts {
         tokens: Some(612),
         cost_millionths: Some(400),
         history: vec![
-            HistoryLine { at: ago(1), text: "Draft written".to_owned() },
-            HistoryLine { at: ago(2), text: "u/beanfan wrote".to_owned() },
-            HistoryLine { at: ago(30), text: "Ada answered in this thread".to_owned() },
+            HistoryLine {
+                at: ago(1),
+                text: "Draft written".to_owned(),
+            },
+            HistoryLine {
+                at: ago(2),
+                text: "u/beanfan wrote".to_owned(),
+            },
+            HistoryLine {
+                at: ago(30),
+                text: "Ada answered in this thread".to_owned(),
+            },
         ],
     }
 }
@@ -57,8 +66,16 @@ fn pane(state: DraftState) -> DraftPane {
         state,
         conflict: None,
         intents: vec![
-            IntentChoice { id: id(301), name: "how-to".to_owned(), selected: false },
-            IntentChoice { id: id(302), name: "where to buy".to_owned(), selected: false },
+            IntentChoice {
+                id: id(301),
+                name: "how-to".to_owned(),
+                selected: false,
+            },
+            IntentChoice {
+                id: id(302),
+                name: "where to buy".to_owned(),
+                selected: false,
+            },
         ],
         facts: facts(),
         may_act: true,
@@ -86,7 +103,8 @@ pub fn ready() -> DraftPane {
 
 pub fn conflict() -> DraftPane {
     let mine = Editor {
-        text: "My own words, which took me ten minutes, and which must stand here still.".to_owned(),
+        text: "My own words, which took me ten minutes, and which must stand here still."
+            .to_owned(),
         original_text: Some(REPLY.to_owned()),
         ..editor(REPLY)
     };
@@ -104,9 +122,22 @@ pub fn long() -> DraftPane {
 
 pub fn arabic() -> DraftPane {
     let text = "أهلاً مريم! هذا ليس تآكلاً: نقطة الصفر تحركت فقط. بعد التنظيف أديري الحلقة حتى تتلامس الشفرات ثم ارجعي نقرتين.";
-    let editor = Editor { alternatives: vec![ARABIC.to_owned()], ..editor(text) };
-    let facts = Facts { author: Some("@mariam".to_owned()), language: Some("ar".to_owned()), rules: None, ..facts() };
-    DraftPane { mark: instagram(), max_chars: 2_200, facts, ..pane(DraftState::Ready(editor)) }
+    let editor = Editor {
+        alternatives: vec![ARABIC.to_owned()],
+        ..editor(text)
+    };
+    let facts = Facts {
+        author: Some("@mariam".to_owned()),
+        language: Some("ar".to_owned()),
+        rules: None,
+        ..facts()
+    };
+    DraftPane {
+        mark: instagram(),
+        max_chars: 2_200,
+        facts,
+        ..pane(DraftState::Ready(editor))
+    }
 }
 
 pub fn hostile() -> DraftPane {
@@ -119,10 +150,17 @@ pub fn hostile() -> DraftPane {
     let facts = Facts {
         author: Some(HOSTILE.to_owned()),
         intent: Some(HOSTILE.to_owned()),
-        history: vec![HistoryLine { at: ago(1), text: HOSTILE.to_owned() }],
+        history: vec![HistoryLine {
+            at: ago(1),
+            text: HOSTILE.to_owned(),
+        }],
         ..facts()
     };
-    DraftPane { conflict: Some(HOSTILE.to_owned()), facts, ..pane(DraftState::Ready(editor)) }
+    DraftPane {
+        conflict: Some(HOSTILE.to_owned()),
+        facts,
+        ..pane(DraftState::Ready(editor))
+    }
 }
 
 fn held() -> DraftPane {
@@ -130,17 +168,25 @@ fn held() -> DraftPane {
         held: vec!["names a health topic".to_owned()],
         saved_at: Some(ago(2)),
         original_text: Some(REPLY.to_owned()),
-        ..editor("We are sorry to hear that. Please write to care@acme.example, and we will sort it out together.")
+        ..editor(
+            "We are sorry to hear that. Please write to care@acme.example, and we will sort it out together.",
+        )
     };
     pane(DraftState::Ready(editor))
 }
 
 fn by_hand() -> DraftPane {
     let state = DraftState::ByHand {
-        reason: "X lets our access post only where we are mentioned, and this post does not mention us.".to_owned(),
+        reason:
+            "X lets our access post only where we are mentioned, and this post does not mention us."
+                .to_owned(),
         permalink: WebLink::parse("https://x.com/calm/status/1"),
     };
-    DraftPane { mark: x(), facts: before_draft(), ..pane(state) }
+    DraftPane {
+        mark: x(),
+        facts: before_draft(),
+        ..pane(state)
+    }
 }
 
 fn failed(may_retry: bool) -> DraftPane {
@@ -149,7 +195,9 @@ fn failed(may_retry: bool) -> DraftPane {
         version: 4,
         text: REPLY.to_owned(),
         reason: "Reddit says that r/espresso does not let new accounts write.".to_owned(),
-        what_to_do: "Nothing is on Reddit. Ask the moderators to let u/acme_coffee write, then try again.".to_owned(),
+        what_to_do:
+            "Nothing is on Reddit. Ask the moderators to let u/acme_coffee write, then try again."
+                .to_owned(),
         may_retry,
     })
 }
@@ -160,20 +208,39 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
     vec![
         (
             "approved",
-            pane(DraftState::Approved { suggestion_id, version: 4, text: text.clone(), by: by.clone(), at: ago(3) }),
+            pane(DraftState::Approved {
+                suggestion_id,
+                version: 4,
+                text: text.clone(),
+                by: by.clone(),
+                at: ago(3),
+            }),
         ),
         (
             "queued",
-            pane(DraftState::Queued { suggestion_id, text: text.clone(), goes_out_at: NOW + Duration::seconds(8) }),
+            pane(DraftState::Queued {
+                suggestion_id,
+                text: text.clone(),
+                goes_out_at: NOW + Duration::seconds(8),
+            }),
         ),
-        ("sending", pane(DraftState::Sending { suggestion_id, text: text.clone(), since: NOW })),
+        (
+            "sending",
+            pane(DraftState::Sending {
+                suggestion_id,
+                text: text.clone(),
+                since: NOW,
+            }),
+        ),
         (
             "posted",
             pane(DraftState::Posted {
                 text: text.clone(),
                 by: by.clone(),
                 seen_at: ago(1),
-                permalink: WebLink::parse("https://www.reddit.com/r/espresso/comments/1abcde/_/k2x/"),
+                permalink: WebLink::parse(
+                    "https://www.reddit.com/r/espresso/comments/1abcde/_/k2x/",
+                ),
             }),
         ),
         (
@@ -187,17 +254,37 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
         ),
         ("failed", failed(true)),
         ("failed-for-good", failed(false)),
-        ("rejected", pane(DraftState::Rejected { suggestion_id, text, by, at: ago(9) })),
+        (
+            "rejected",
+            pane(DraftState::Rejected {
+                suggestion_id,
+                text,
+                by,
+                at: ago(9),
+            }),
+        ),
     ]
 }
 
 pub fn panes() -> Vec<(&'static str, DraftPane)> {
-    let nothing = DraftPane { facts: before_draft(), ..pane(DraftState::Nothing) };
-    let viewer = DraftPane { may_act: false, ..ready() };
+    let nothing = DraftPane {
+        facts: before_draft(),
+        ..pane(DraftState::Nothing)
+    };
+    let viewer = DraftPane {
+        may_act: false,
+        ..ready()
+    };
     let mut panes = vec![
         ("nothing", nothing),
         ("by-hand", by_hand()),
-        ("drafting", DraftPane { facts: before_draft(), ..pane(DraftState::Drafting { since: NOW }) }),
+        (
+            "drafting",
+            DraftPane {
+                facts: before_draft(),
+                ..pane(DraftState::Drafting { since: NOW })
+            },
+        ),
         ("ready", ready()),
         ("held", held()),
         ("conflict", conflict()),

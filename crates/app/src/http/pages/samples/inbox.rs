@@ -6,7 +6,14 @@ use super::super::inbox_thread::{Comment, ThreadPane, Utterance};
 use super::super::{Mark, WebLink};
 use super::{ARABIC, HOSTILE, NOW, ago, drafts, frame, id, instagram, reddit, troubled_frame, x};
 
-struct Line(u128, Mark, &'static str, Option<&'static str>, &'static str, i64);
+struct Line(
+    u128,
+    Mark,
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+    i64,
+);
 
 fn row(line: Line, judged: Option<(&str, f64)>, state: RowState) -> Row {
     let Line(number, mark, author, place, excerpt, minutes) = line;
@@ -28,38 +35,98 @@ fn rows() -> Vec<Row> {
     let espresso = Some("r/espresso");
     vec![
         row(
-            Line(101, reddit(), "u/beanfan", espresso, "@acme help? Grinder jumps two settings coarser after every cleaning and I can't find the zero point again.", 2),
+            Line(
+                101,
+                reddit(),
+                "u/beanfan",
+                espresso,
+                "@acme help? Grinder jumps two settings coarser after every cleaning and I can't find the zero point again.",
+                2,
+            ),
             Some(("how-to", 0.91)),
             RowState::DraftReady,
         ),
         row(
-            Line(102, instagram(), "@latte.lena", None, "Where can I buy the walnut handle? It is not in your shop any more 😢", 5),
+            Line(
+                102,
+                instagram(),
+                "@latte.lena",
+                None,
+                "Where can I buy the walnut handle? It is not in your shop any more 😢",
+                5,
+            ),
             Some(("where to buy", 0.84)),
             RowState::DraftReady,
         ),
         row(
-            Line(103, instagram(), "@angry.otter", None, "Your machine gave me a burn and nobody answers my mails. What now?", 12),
+            Line(
+                103,
+                instagram(),
+                "@angry.otter",
+                None,
+                "Your machine gave me a burn and nobody answers my mails. What now?",
+                12,
+            ),
             Some(("complaint", 0.77)),
             RowState::Held("names an injury".to_owned()),
         ),
-        row(Line(104, reddit(), "u/second", espresso, "same here, any fix?", 40), None, RowState::Drafting),
         row(
-            Line(105, x(), "@calm", None, "is the new burr set compatible with the 2023 model", 64),
+            Line(
+                104,
+                reddit(),
+                "u/second",
+                espresso,
+                "same here, any fix?",
+                40,
+            ),
+            None,
+            RowState::Drafting,
+        ),
+        row(
+            Line(
+                105,
+                x(),
+                "@calm",
+                None,
+                "is the new burr set compatible with the 2023 model",
+                64,
+            ),
             Some(("how-to", 0.88)),
             RowState::ByHand("can't post by API: copy and open".to_owned()),
         ),
         row(
-            Line(106, reddit(), "u/ristretto_rene", Some("r/coffee"), "Thanks, descaling with the lower dose worked. Do I have to season the boiler again afterwards?", 95),
+            Line(
+                106,
+                reddit(),
+                "u/ristretto_rene",
+                Some("r/coffee"),
+                "Thanks, descaling with the lower dose worked. Do I have to season the boiler again afterwards?",
+                95,
+            ),
             Some(("how-to", 0.93)),
             RowState::Queued,
         ),
         row(
-            Line(107, reddit(), "u/first_crack", Some("r/roasting"), "Does Acme still ship green beans to Norway?", 150),
+            Line(
+                107,
+                reddit(),
+                "u/first_crack",
+                Some("r/roasting"),
+                "Does Acme still ship green beans to Norway?",
+                150,
+            ),
             Some(("shipping", 0.95)),
             RowState::Posted,
         ),
         row(
-            Line(108, reddit(), "u/mod_of_many", Some("r/espresso_deals"), "Any code for the spring sale?", 210),
+            Line(
+                108,
+                reddit(),
+                "u/mod_of_many",
+                Some("r/espresso_deals"),
+                "Any code for the spring sale?",
+                210,
+            ),
             Some(("discount", 0.71)),
             RowState::Failed("r/espresso_deals does not let our account post".to_owned()),
         ),
@@ -68,8 +135,30 @@ fn rows() -> Vec<Row> {
             Some(("how-to", 0.80)),
             RowState::Uncertain,
         ),
-        row(Line(110, reddit(), "u/pour_over_pete", Some("r/coffee"), "I like it.", 1_500), None, RowState::NoDraft),
-        row(Line(111, reddit(), "u/moka_mo", Some("r/mokapot"), "Which gasket fits the 6 cup?", 2_900), Some(("spare parts", 0.86)), RowState::AnsweredElsewhere),
+        row(
+            Line(
+                110,
+                reddit(),
+                "u/pour_over_pete",
+                Some("r/coffee"),
+                "I like it.",
+                1_500,
+            ),
+            None,
+            RowState::NoDraft,
+        ),
+        row(
+            Line(
+                111,
+                reddit(),
+                "u/moka_mo",
+                Some("r/mokapot"),
+                "Which gasket fits the 6 cup?",
+                2_900,
+            ),
+            Some(("spare parts", 0.86)),
+            RowState::AnsweredElsewhere,
+        ),
     ]
 }
 
@@ -86,12 +175,22 @@ fn list(rows: Vec<Row>, selected: Option<u128>) -> ListPane {
 }
 
 fn empty_list() -> ListPane {
-    ListPane { older: None, ..list(vec![], None) }
+    ListPane {
+        older: None,
+        ..list(vec![], None)
+    }
 }
 
 fn hostile_row() -> Row {
     row(
-        Line(120, Mark::new("mastodon", HOSTILE), HOSTILE, Some(HOSTILE), HOSTILE, 1),
+        Line(
+            120,
+            Mark::new("mastodon", HOSTILE),
+            HOSTILE,
+            Some(HOSTILE),
+            HOSTILE,
+            1,
+        ),
         Some((HOSTILE, 0.5)),
         RowState::Held(HOSTILE.to_owned()),
     )
@@ -116,13 +215,27 @@ fn thread() -> ThreadPane {
         120,
     );
     let comments = vec![
-        Comment { depth: 0, said: Utterance { deleted: true, author: None, ..said("", "", 100) } },
-        Comment { depth: 0, said: said("u/second", "same here, any fix?", 40) },
+        Comment {
+            depth: 0,
+            said: Utterance {
+                deleted: true,
+                author: None,
+                ..said("", "", 100)
+            },
+        },
+        Comment {
+            depth: 0,
+            said: said("u/second", "same here, any fix?", 40),
+        },
         Comment {
             depth: 1,
             said: Utterance {
                 is_target: true,
-                ..said("u/beanfan", "@acme help? I would rather not send it in for this.", 2)
+                ..said(
+                    "u/beanfan",
+                    "@acme help? I would rather not send it in for this.",
+                    2,
+                )
             },
         },
         Comment {
@@ -130,7 +243,11 @@ fn thread() -> ThreadPane {
             said: Utterance {
                 is_own: true,
                 edited_at: Some(ago(20)),
-                ..said("u/acme_coffee", "The G2 manual has a page on cleaning, number 14. We hope that helps!", 30)
+                ..said(
+                    "u/acme_coffee",
+                    "The G2 manual has a page on cleaning, number 14. We hope that helps!",
+                    30,
+                )
             },
         },
     ];
@@ -140,7 +257,9 @@ fn thread() -> ThreadPane {
         mark: reddit(),
         place: Some("r/espresso".to_owned()),
         title: Some("Grinder jumps two settings after cleaning".to_owned()),
-        permalink: WebLink::parse("https://www.reddit.com/r/espresso/comments/1abcde/grinder_jumps/"),
+        permalink: WebLink::parse(
+            "https://www.reddit.com/r/espresso/comments/1abcde/grinder_jumps/",
+        ),
         locked: false,
         post,
         comments,
@@ -149,11 +268,20 @@ fn thread() -> ThreadPane {
 }
 
 fn long_thread() -> ThreadPane {
-    let line = "Long texts wrap and never push the page: ".to_owned() + &"wordwithoutanybreak".repeat(20);
+    let line =
+        "Long texts wrap and never push the page: ".to_owned() + &"wordwithoutanybreak".repeat(20);
     let comments = (0..24)
-        .map(|number| Comment { depth: number % 9, said: said("u/deep", &line, i64::from(number)) })
+        .map(|number| Comment {
+            depth: number % 9,
+            said: said("u/deep", &line, i64::from(number)),
+        })
         .collect();
-    ThreadPane { comments, title: Some("A very long title ".repeat(14)), locked: true, ..thread() }
+    ThreadPane {
+        comments,
+        title: Some("A very long title ".repeat(14)),
+        locked: true,
+        ..thread()
+    }
 }
 
 fn hostile_thread() -> ThreadPane {
@@ -161,8 +289,14 @@ fn hostile_thread() -> ThreadPane {
         place: Some(HOSTILE.to_owned()),
         title: Some(HOSTILE.to_owned()),
         permalink: WebLink::parse("javascript:alert(1)"),
-        post: Utterance { author: Some(HOSTILE.to_owned()), ..said("", HOSTILE, 9) },
-        comments: vec![Comment { depth: 0, said: said(HOSTILE, &"🙂".repeat(10_000), 1) }],
+        post: Utterance {
+            author: Some(HOSTILE.to_owned()),
+            ..said("", HOSTILE, 9)
+        },
+        comments: vec![Comment {
+            depth: 0,
+            said: said(HOSTILE, &"🙂".repeat(10_000), 1),
+        }],
         ..thread()
     }
 }
@@ -175,7 +309,10 @@ fn arabic_thread() -> ThreadPane {
         post: said("@acme.coffee", "New burr set, out today ☕", 400),
         comments: vec![Comment {
             depth: 0,
-            said: Utterance { is_target: true, ..said("@mariam", ARABIC, 320) },
+            said: Utterance {
+                is_target: true,
+                ..said("@mariam", ARABIC, 320)
+            },
         }],
         not_shown: 0,
         ..thread()
@@ -192,12 +329,21 @@ pub fn threads() -> Vec<(&'static str, ThreadPane)> {
 }
 
 pub fn lists() -> Vec<(&'static str, ListPane)> {
-    let no_match = ListPane { query: HOSTILE.to_owned(), ..empty_list() };
+    let no_match = ListPane {
+        query: HOSTILE.to_owned(),
+        ..empty_list()
+    };
     vec![
         ("full", list(rows(), Some(101))),
         ("empty", empty_list()),
         ("no-match", no_match),
-        ("hostile", ListPane { query: HOSTILE.to_owned(), ..list(vec![hostile_row()], None) }),
+        (
+            "hostile",
+            ListPane {
+                query: HOSTILE.to_owned(),
+                ..list(vec![hostile_row()], None)
+            },
+        ),
     ]
 }
 
@@ -212,36 +358,82 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
         open: open(thread(), drafts::ready()),
         step: Step::Thread,
     };
-    let with = |draft| InboxPage { open: open(thread(), draft), step: Step::Draft, ..full.clone() };
+    let with = |draft| InboxPage {
+        open: open(thread(), draft),
+        step: Step::Draft,
+        ..full.clone()
+    };
     let mut pages = vec![
         ("full", full.clone()),
-        ("list", InboxPage { open: None, list: list(rows(), None), step: Step::List, ..full.clone() }),
-        ("empty", InboxPage { open: None, list: empty_list(), step: Step::List, ..full.clone() }),
         (
-            "no-accounts",
+            "list",
             InboxPage {
                 open: None,
-                list: ListPane { no_accounts: true, ..empty_list() },
+                list: list(rows(), None),
                 step: Step::List,
                 ..full.clone()
             },
         ),
-        ("trouble", InboxPage { frame: troubled_frame(), ..with(drafts::conflict()) }),
-        ("long", InboxPage { open: open(long_thread(), drafts::long()), ..full.clone() }),
+        (
+            "empty",
+            InboxPage {
+                open: None,
+                list: empty_list(),
+                step: Step::List,
+                ..full.clone()
+            },
+        ),
+        (
+            "no-accounts",
+            InboxPage {
+                open: None,
+                list: ListPane {
+                    no_accounts: true,
+                    ..empty_list()
+                },
+                step: Step::List,
+                ..full.clone()
+            },
+        ),
+        (
+            "trouble",
+            InboxPage {
+                frame: troubled_frame(),
+                ..with(drafts::conflict())
+            },
+        ),
+        (
+            "long",
+            InboxPage {
+                open: open(long_thread(), drafts::long()),
+                ..full.clone()
+            },
+        ),
         (
             "arabic",
-            InboxPage { open: open(arabic_thread(), drafts::arabic()), list: list(rows(), Some(109)), ..full.clone() },
+            InboxPage {
+                open: open(arabic_thread(), drafts::arabic()),
+                list: list(rows(), Some(109)),
+                ..full.clone()
+            },
         ),
         (
             "hostile",
             InboxPage {
                 frame: troubled_frame(),
-                list: ListPane { query: HOSTILE.to_owned(), ..list(vec![hostile_row()], Some(120)) },
+                list: ListPane {
+                    query: HOSTILE.to_owned(),
+                    ..list(vec![hostile_row()], Some(120))
+                },
                 open: open(hostile_thread(), drafts::hostile()),
                 step: Step::Thread,
             },
         ),
     ];
-    pages.extend(drafts::panes().into_iter().map(|(name, draft)| (drafts::on_page(name), with(draft))));
+    pages.extend(
+        drafts::panes()
+            .into_iter()
+            .map(|(name, draft)| (drafts::on_page(name), with(draft))),
+    );
     pages
 }

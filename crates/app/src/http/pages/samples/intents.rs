@@ -10,10 +10,20 @@ fn variation(number: u128, text: &str, weight: &str, share: u64) -> Variation {
         enabled: share > 0,
         error: None,
     };
-    Variation { id: id(number), form, share }
+    Variation {
+        id: id(number),
+        form,
+        share,
+    }
 }
 
-fn card(number: u128, name: &str, tone: &str, threshold: &str, variations: Vec<Variation>) -> IntentCard {
+fn card(
+    number: u128,
+    name: &str,
+    tone: &str,
+    threshold: &str,
+    variations: Vec<Variation>,
+) -> IntentCard {
     IntentCard {
         id: id(number),
         form: IntentForm {
@@ -30,8 +40,18 @@ fn card(number: u128, name: &str, tone: &str, threshold: &str, variations: Vec<V
 
 fn how_to() -> IntentCard {
     let variations = vec![
-        variation(701, "That is quickly mended: set the zero point again after each cleaning. Page 14 of the manual has a drawing.", "20", 67),
-        variation(702, "Good question. Which model is it? The number stands on the plate under the hopper.", "10", 33),
+        variation(
+            701,
+            "That is quickly mended: set the zero point again after each cleaning. Page 14 of the manual has a drawing.",
+            "20",
+            67,
+        ),
+        variation(
+            702,
+            "Good question. Which model is it? The number stands on the plate under the hopper.",
+            "10",
+            33,
+        ),
         variation(703, "Have you tried to turn it off and on again?", "10", 0),
     ];
     card(301, "How-to question", "friendly", "0.80", variations)
@@ -42,35 +62,74 @@ pub fn pages() -> Vec<(&'static str, IntentsPage)> {
         frame: frame(),
         intents: vec![
             how_to(),
-            card(302, "Where to buy", "friendly", "0.85", vec![variation(704, "We ship from Ghent to all of Europe.", "10", 100)]),
+            card(
+                302,
+                "Where to buy",
+                "friendly",
+                "0.85",
+                vec![variation(
+                    704,
+                    "We ship from Ghent to all of Europe.",
+                    "10",
+                    100,
+                )],
+            ),
             card(303, "Complaint", "formal", "0.95", vec![]),
-            card(304, "سؤال عن المطحنة", "neutral", "0.80", vec![variation(705, ARABIC, "10", 100)]),
+            card(
+                304,
+                "سؤال عن المطحنة",
+                "neutral",
+                "0.80",
+                vec![variation(705, ARABIC, "10", 100)],
+            ),
         ],
         open: Some(id(301)),
         new: IntentForm::default(),
         new_open: false,
         may_change: true,
     };
-    let closed = IntentsPage { open: None, ..full.clone() };
-    let empty = IntentsPage { intents: vec![], open: None, ..full.clone() };
+    let closed = IntentsPage {
+        open: None,
+        ..full.clone()
+    };
+    let empty = IntentsPage {
+        intents: vec![],
+        open: None,
+        ..full.clone()
+    };
     let refused = IntentsPage {
         new_open: true,
         new: IntentForm {
             name: "How-to question".to_owned(),
-            error: Some("There is an intent with this name already. Choose another name.".to_owned()),
+            error: Some(
+                "There is an intent with this name already. Choose another name.".to_owned(),
+            ),
             ..IntentForm::default()
         },
         ..closed.clone()
     };
-    let mut hostile_card = card(305, HOSTILE, "witty", "0.80", vec![variation(706, HOSTILE, "10", 100)]);
+    let mut hostile_card = card(
+        305,
+        HOSTILE,
+        "witty",
+        "0.80",
+        vec![variation(706, HOSTILE, "10", 100)],
+    );
     hostile_card.new_variation = VariationForm {
         text: "🙂".repeat(281),
         error: Some("A variation has at most 280 characters; this one has 281.".to_owned()),
         ..VariationForm::default()
     };
-    let hostile =
-        IntentsPage { frame: troubled_frame(), intents: vec![hostile_card], open: Some(id(305)), ..full.clone() };
-    let viewer = IntentsPage { may_change: false, ..full.clone() };
+    let hostile = IntentsPage {
+        frame: troubled_frame(),
+        intents: vec![hostile_card],
+        open: Some(id(305)),
+        ..full.clone()
+    };
+    let viewer = IntentsPage {
+        may_change: false,
+        ..full.clone()
+    };
     vec![
         ("full", full),
         ("closed", closed),

@@ -17,8 +17,7 @@ use uuid::Uuid;
 pub const NOW: OffsetDateTime = datetime!(2026-03-12 14:00:00 UTC);
 
 /// A text that would run, close tags and break attributes if anything forgot to escape it.
-pub const HOSTILE: &str =
-    r#"</textarea></script><script>alert(1)</script><img src=x onerror="alert(2)" style='color:red'> & "quotes' {{7*7}}"#;
+pub const HOSTILE: &str = r#"</textarea></script><script>alert(1)</script><img src=x onerror="alert(2)" style='color:red'> & "quotes' {{7*7}}"#;
 
 pub const ARABIC: &str = "المطحنة تقفز بعد التنظيف، هل من حل؟ (موديل DF64)";
 
@@ -32,16 +31,48 @@ pub struct Rendered {
 /// Every sample of every page and fragment, in the order of the navigation.
 pub fn all() -> askama::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
-    add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
+    add(
+        &mut rendered,
+        "signin",
+        super::signin::SignInPage::samples(),
+    )?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
     add(&mut rendered, "inbox", super::inbox::InboxPage::samples())?;
-    add(&mut rendered, "inbox-list", super::inbox_list::ListPane::samples())?;
-    add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
-    add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
-    add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
-    add(&mut rendered, "consent", super::consent::ConsentPage::samples())?;
-    add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
-    add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
+    add(
+        &mut rendered,
+        "inbox-list",
+        super::inbox_list::ListPane::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "inbox-thread",
+        super::inbox_thread::ThreadPane::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "inbox-draft",
+        super::inbox_draft::DraftPane::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "accounts",
+        super::accounts::AccountsPage::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "consent",
+        super::consent::ConsentPage::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "intents",
+        super::intents::IntentsPage::samples(),
+    )?;
+    add(
+        &mut rendered,
+        "activity",
+        super::activity::ActivityPage::samples(),
+    )?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
 }
@@ -52,7 +83,11 @@ fn add<T: Template>(
     samples: Vec<(&'static str, T)>,
 ) -> askama::Result<()> {
     for (sample, template) in samples {
-        rendered.push(Rendered { page, sample, html: template.render()? });
+        rendered.push(Rendered {
+            page,
+            sample,
+            html: template.render()?,
+        });
     }
     Ok(())
 }
