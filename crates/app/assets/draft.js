@@ -107,6 +107,19 @@
     if (document.visibilityState === "hidden" && area?.dataset.typed) saveNow(area.form);
   });
 
+  // Nothing of ours stays in the browser of somebody who signs out; the server gets the text first.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches('form[action="/signout"]')) return;
+    const area = field();
+    if (area?.dataset.typed) {
+      saveNow(area.form);
+      delete area.dataset.typed;
+    }
+    try {
+      for (const name of Object.keys(localStorage)) if (name.startsWith(KEEP)) localStorage.removeItem(name);
+    } catch { /* nothing kept, nothing to forget */ }
+  });
+
   document.addEventListener("htmx:beforeRequest", (event) => {
     const form = event.target.closest?.("#draft-form");
     if (form) {

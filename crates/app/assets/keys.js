@@ -27,7 +27,7 @@
   function selectFromAddress() {
     const item = new URLSearchParams(location.search).get("item");
     const link = item && document.getElementById(`open-${item}`);
-    if (link && link !== current()) select(link);
+    if (link) select(link);
   }
 
   function act(key) {

@@ -47,9 +47,16 @@
     }
   }
 
+  // A card that somebody opened to disconnect stays as it is.
+  function onIntegration() {
+    const accounts = document.getElementById("accounts");
+    if (accounts && !accounts.querySelector("details[open]")) fire(accounts, "accounts-changed");
+  }
+
   function onChange({ kind, id }) {
     if (kind === "item") onItem(id);
     else if (kind === "suggestion") onSuggestion(id);
+    else if (kind === "integration") onIntegration();
   }
 
   // We may have missed something: look at everything that is on show again.

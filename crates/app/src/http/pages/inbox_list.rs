@@ -16,6 +16,9 @@ pub struct ListPane {
     pub query: String,
     pub rows: Vec<Row>,
     pub selected: Option<Uuid>,
+    /// True on a page, so that the keyboard stands on the open item; false in a fragment, which must not take the
+    /// focus from somebody who types.
+    pub focus_selected: bool,
     /// Keyset cursor of the next page; None on the last one.
     pub older: Option<String>,
     /// No account is connected yet: the empty list then leads there.

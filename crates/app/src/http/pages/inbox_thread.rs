@@ -69,6 +69,6 @@ impl Utterance {
 
 impl ThreadPane {
     pub fn samples() -> Vec<(&'static str, Self)> {
-        samples::inbox::threads()
+        samples::threads::panes()
     }
 }

@@ -1,6 +1,10 @@
 //! What every page promises, checked on every sample.
 
 use super::samples;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+
+mod contrast;
 
 /// The tags of a page, without what stands between them: `<a href="x">` as `a href="x"`.
 fn tags(html: &str) -> Vec<&str> {
@@ -214,4 +218,40 @@ fn small_pages_look_as_reviewed() {
             }
         });
     });
+}
+
+#[test]
+fn a_page_is_never_cached_and_may_load_our_files_only() {
+    let (_, signin) = super::signin::SignInPage::samples().remove(0);
+    let answer = super::page(StatusCode::OK, &signin);
+    assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
+    assert_eq!(answer.headers()[CONTENT_SECURITY_POLICY], super::CSP);
+}
+
+#[test]
+fn a_connect_form_may_end_on_the_named_origin_and_nowhere_else() {
+    let (_, accounts) = super::accounts::AccountsPage::samples().remove(0);
+    let policy = |origins: &[&str]| {
+        let answer = super::page_with_form_origins(StatusCode::OK, &accounts, origins);
+        answer.headers()[CONTENT_SECURITY_POLICY]
+            .to_str()
+            .map(str::to_owned)
+            .expect("text")
+    };
+    assert!(
+        policy(&["https://www.reddit.com"]).contains("form-action 'self' https://www.reddit.com;")
+    );
+    assert_eq!(policy(&[]), super::CSP);
+    assert_eq!(policy(&["https://a.example\r\nx: y"]), super::CSP);
+}
+
+#[test]
+fn problems_stand_first_among_the_accounts() {
+    let (_, accounts) = super::accounts::AccountsPage::samples().remove(0);
+    let words: Vec<_> = accounts
+        .in_order()
+        .iter()
+        .map(|card| card.state.word())
+        .collect();
+    assert_eq!(words, ["Needs a new consent", "Slowed down", "Connected"]);
 }

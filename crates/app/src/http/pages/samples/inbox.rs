@@ -1,10 +1,12 @@
-//! Samples of the inbox, its list and its thread.
+//! Samples of the inbox and its list.
 
+use super::super::Mark;
 use super::super::inbox::{InboxPage, OpenItem, Step};
 use super::super::inbox_list::{Filter, ListPane, Row, RowState};
-use super::super::inbox_thread::{Comment, ThreadPane, Utterance};
-use super::super::{Mark, WebLink};
-use super::{ARABIC, HOSTILE, NOW, ago, drafts, frame, id, instagram, reddit, troubled_frame, x};
+use super::super::inbox_thread::ThreadPane;
+use super::{
+    ARABIC, HOSTILE, NOW, ago, drafts, frame, id, instagram, reddit, threads, troubled_frame, x,
+};
 
 struct Line(
     u128,
@@ -169,6 +171,7 @@ fn list(rows: Vec<Row>, selected: Option<u128>) -> ListPane {
         query: String::new(),
         rows,
         selected: selected.map(id),
+        focus_selected: selected.is_some(),
         older: Some("2026-03-10T13:40:00Z_01958a00".to_owned()),
         no_accounts: false,
     }
@@ -196,145 +199,19 @@ fn hostile_row() -> Row {
     )
 }
 
-fn said(author: &str, text: &str, minutes: i64) -> Utterance {
-    Utterance {
-        author: Some(author.to_owned()),
-        text: text.to_owned(),
-        at: Some(ago(minutes)),
-        edited_at: None,
-        deleted: false,
-        is_target: false,
-        is_own: false,
-    }
-}
-
-fn thread() -> ThreadPane {
-    let post = said(
-        "u/beanfan",
-        "I have had the Acme G2 for a year and love it. But each time I take the burrs out to brush them, the grind is two settings coarser afterwards, and my morning shot runs in 15 seconds.\n\nI put everything back the way it came out, the screws are tight and the ring clicks. Is there a zero point that I can set again, or is this wear?\n\nBeans: same bag, three days apart. Dose 18 g in, 36 g out.",
-        120,
-    );
-    let comments = vec![
-        Comment {
-            depth: 0,
-            said: Utterance {
-                deleted: true,
-                author: None,
-                ..said("", "", 100)
-            },
-        },
-        Comment {
-            depth: 0,
-            said: said("u/second", "same here, any fix?", 40),
-        },
-        Comment {
-            depth: 1,
-            said: Utterance {
-                is_target: true,
-                ..said(
-                    "u/beanfan",
-                    "@acme help? I would rather not send it in for this.",
-                    2,
-                )
-            },
-        },
-        Comment {
-            depth: 0,
-            said: Utterance {
-                is_own: true,
-                edited_at: Some(ago(20)),
-                ..said(
-                    "u/acme_coffee",
-                    "The G2 manual has a page on cleaning, number 14. We hope that helps!",
-                    30,
-                )
-            },
-        },
-    ];
-    ThreadPane {
-        now: NOW,
-        item_id: id(101),
-        mark: reddit(),
-        place: Some("r/espresso".to_owned()),
-        title: Some("Grinder jumps two settings after cleaning".to_owned()),
-        permalink: WebLink::parse(
-            "https://www.reddit.com/r/espresso/comments/1abcde/grinder_jumps/",
-        ),
-        locked: false,
-        post,
-        comments,
-        not_shown: 11,
-    }
-}
-
-fn long_thread() -> ThreadPane {
-    let line =
-        "Long texts wrap and never push the page: ".to_owned() + &"wordwithoutanybreak".repeat(20);
-    let comments = (0..24)
-        .map(|number| Comment {
-            depth: number % 9,
-            said: said("u/deep", &line, i64::from(number)),
-        })
-        .collect();
-    ThreadPane {
-        comments,
-        title: Some("A very long title ".repeat(14)),
-        locked: true,
-        ..thread()
-    }
-}
-
-fn hostile_thread() -> ThreadPane {
-    ThreadPane {
-        place: Some(HOSTILE.to_owned()),
-        title: Some(HOSTILE.to_owned()),
-        permalink: WebLink::parse("javascript:alert(1)"),
-        post: Utterance {
-            author: Some(HOSTILE.to_owned()),
-            ..said("", HOSTILE, 9)
-        },
-        comments: vec![Comment {
-            depth: 0,
-            said: said(HOSTILE, &"🙂".repeat(10_000), 1),
-        }],
-        ..thread()
-    }
-}
-
-fn arabic_thread() -> ThreadPane {
-    ThreadPane {
-        mark: instagram(),
-        place: None,
-        title: None,
-        post: said("@acme.coffee", "New burr set, out today ☕", 400),
-        comments: vec![Comment {
-            depth: 0,
-            said: Utterance {
-                is_target: true,
-                ..said("@mariam", ARABIC, 320)
-            },
-        }],
-        not_shown: 0,
-        ..thread()
-    }
-}
-
-pub fn threads() -> Vec<(&'static str, ThreadPane)> {
-    vec![
-        ("target", thread()),
-        ("long", long_thread()),
-        ("arabic", arabic_thread()),
-        ("hostile", hostile_thread()),
-    ]
-}
-
 pub fn lists() -> Vec<(&'static str, ListPane)> {
     let no_match = ListPane {
         query: HOSTILE.to_owned(),
         ..empty_list()
     };
     vec![
-        ("full", list(rows(), Some(101))),
+        (
+            "full",
+            ListPane {
+                focus_selected: false,
+                ..list(rows(), Some(101))
+            },
+        ),
         ("empty", empty_list()),
         ("no-match", no_match),
         (
@@ -355,11 +232,11 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
     let full = InboxPage {
         frame: frame(),
         list: list(rows(), Some(101)),
-        open: open(thread(), drafts::ready()),
+        open: open(threads::thread(), drafts::ready()),
         step: Step::Thread,
     };
     let with = |draft| InboxPage {
-        open: open(thread(), draft),
+        open: open(threads::thread(), draft),
         step: Step::Draft,
         ..full.clone()
     };
@@ -405,14 +282,14 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
         (
             "long",
             InboxPage {
-                open: open(long_thread(), drafts::long()),
+                open: open(threads::long_thread(), drafts::long()),
                 ..full.clone()
             },
         ),
         (
             "arabic",
             InboxPage {
-                open: open(arabic_thread(), drafts::arabic()),
+                open: open(threads::arabic_thread(), drafts::arabic()),
                 list: list(rows(), Some(109)),
                 ..full.clone()
             },
@@ -425,7 +302,7 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
                     query: HOSTILE.to_owned(),
                     ..list(vec![hostile_row()], Some(120))
                 },
-                open: open(hostile_thread(), drafts::hostile()),
+                open: open(threads::hostile_thread(), drafts::hostile()),
                 step: Step::Thread,
             },
         ),

@@ -6,6 +6,7 @@ pub mod activity;
 pub mod drafts;
 pub mod inbox;
 pub mod intents;
+pub mod threads;
 
 use super::{Frame, Mark, Notice, PauseBar, Tone};
 use askama::Template;
