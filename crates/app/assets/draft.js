@@ -131,6 +131,13 @@
     const form = event.target.closest?.("#draft-form");
     if (form && event.detail.successful) forget(form);
   });
+  // An expired session answers with the sign-in page: it must not take the place of a pane with somebody's text.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr } = event.detail;
+    if (!xhr.responseURL || new URL(xhr.responseURL).pathname !== "/signin") return;
+    event.detail.shouldSwap = false;
+    say("Your session ended. Nothing was lost: sign in again in another tab, then repeat this.");
+  });
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
     say(status === 401 || status === 403
