@@ -78,6 +78,7 @@
       note("Your text from before is back");
       schedule(area.form);
     }
+    if (kept === area.value && !area.dataset.typed) forget(area.form);
     count(area);
   }
 
@@ -134,9 +135,13 @@
   // An expired session answers with the sign-in page: it must not take the place of a pane with somebody's text.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr } = event.detail;
-    if (!xhr.responseURL || new URL(xhr.responseURL).pathname !== "/signin") return;
-    event.detail.shouldSwap = false;
-    say("Your session ended. Nothing was lost: sign in again in another tab, then repeat this.");
+    if (xhr.responseURL && new URL(xhr.responseURL).pathname === "/signin") {
+      event.detail.shouldSwap = false;
+      say("Your session ended. Nothing was lost: sign in again in another tab, then repeat this.");
+    } else if (timer && field()) {
+      // The person goes on to another item within the 2 s.
+      saveNow(field().form);
+    }
   });
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
