@@ -5,6 +5,7 @@ pub mod body;
 pub mod cookies;
 pub mod csrf;
 pub mod limits;
+pub mod pages;
 pub mod request_id;
 mod serve;
 
