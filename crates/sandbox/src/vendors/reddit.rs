@@ -46,7 +46,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/comments/{id}", get(tree::thread));
     let api = both(api, "/comments/{id}/{slug}", get(tree::thread));
     let api = both(api, "/comments/{id}/{slug}/{comment}", get(tree::thread));
-    let api = both(api, "/api/morechildren", get(tree::more_by_query).post(tree::more_by_form));
+    let api = both(
+        api,
+        "/api/morechildren",
+        get(tree::more_by_query).post(tree::more_by_form),
+    );
     let api = both(api, "/api/info", get(read::info));
     let api = both(api, "/r/{community}/new", get(read::new_in_community));
     let api = both(api, "/r/{community}/about/rules", get(read::rules));
@@ -57,11 +61,18 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/api/editusertext", post(write::edit));
     let api = both(api, "/api/del", post(write::delete));
     let api = api.layer(from_fn_with_state(shared.clone(), door));
-    api.merge(oauth::router()).fallback(|| async { not_found() })
+    api.merge(oauth::router())
+        .fallback(|| async { not_found() })
 }
 
-fn both(router: Router<Arc<Shared>>, path: &str, calls: MethodRouter<Arc<Shared>>) -> Router<Arc<Shared>> {
-    router.route(path, calls.clone()).route(&format!("{path}/"), calls)
+fn both(
+    router: Router<Arc<Shared>>,
+    path: &str,
+    calls: MethodRouter<Arc<Shared>>,
+) -> Router<Arc<Shared>> {
+    router
+        .route(path, calls.clone())
+        .route(&format!("{path}/"), calls)
 }
 
 /// The scope that a route asks for.
@@ -91,7 +102,12 @@ async fn door(
     next: Next,
 ) -> Response {
     let raw_json = query.get("raw_json").is_some_and(|value| value == "1");
-    let mut caller = match identify(&shared, request.headers(), raw_json, scope_of(route.as_str())) {
+    let mut caller = match identify(
+        &shared,
+        request.headers(),
+        raw_json,
+        scope_of(route.as_str()),
+    ) {
         Ok(caller) => caller,
         Err(refused) => return *refused,
     };
@@ -138,21 +154,48 @@ fn identify(
     let (Some(token), Some(grant)) = (token, grant) else {
         return Err(Box::new(bad_token()));
     };
-    if grant.scope != "*" && !grant.scope.split([' ', ',']).any(|granted| granted == scope) {
-        return Err(Box::new(challenge(StatusCode::FORBIDDEN, "insufficient_scope", json!({"error": 403}))));
+    if grant.scope != "*"
+        && !grant
+            .scope
+            .split([' ', ','])
+            .any(|granted| granted == scope)
+    {
+        return Err(Box::new(challenge(
+            StatusCode::FORBIDDEN,
+            "insufficient_scope",
+            json!({"error": 403}),
+        )));
     }
     let account = grant.account.clone();
-    let view = View { account: Some(account.clone()), now, as_of: None };
-    Ok(Caller { account, token: token.to_owned(), view, raw_json })
+    let view = View {
+        account: Some(account.clone()),
+        now,
+        as_of: None,
+    };
+    Ok(Caller {
+        account,
+        token: token.to_owned(),
+        view,
+        raw_json,
+    })
 }
 
 fn bad_token() -> Response {
-    challenge(StatusCode::UNAUTHORIZED, "invalid_token", json!({"message": "Unauthorized", "error": 401}))
+    challenge(
+        StatusCode::UNAUTHORIZED,
+        "invalid_token",
+        json!({"message": "Unauthorized", "error": 401}),
+    )
 }
 
 fn challenge(status: StatusCode, error: &str, body: Value) -> Response {
     let header_value = format!("Bearer realm=\"reddit\", error=\"{error}\"");
-    (status, [(header::WWW_AUTHENTICATE, header_value)], Json(body)).into_response()
+    (
+        status,
+        [(header::WWW_AUTHENTICATE, header_value)],
+        Json(body),
+    )
+        .into_response()
 }
 
 fn with_budget(mut response: Response, budget: Budget) -> Response {
@@ -182,7 +225,10 @@ fn answer(caller: &Caller, raw_in_body: bool, mut body: Value) -> Response {
 fn escape(value: &mut Value) {
     match value {
         Value::String(text) if text.contains(['&', '<', '>']) => {
-            *text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            *text = text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
         }
         Value::Array(items) => items.iter_mut().for_each(escape),
         Value::Object(fields) => fields.values_mut().for_each(escape),
@@ -196,7 +242,11 @@ fn plain_error(code: u16) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         return bad_token();
     }
-    (status, Json(json!({"message": message, "error": status.as_u16()}))).into_response()
+    (
+        status,
+        Json(json!({"message": message, "error": status.as_u16()})),
+    )
+        .into_response()
 }
 
 fn forbidden() -> Response {
@@ -210,8 +260,15 @@ fn not_found() -> Response {
 fn html_error(code: u16) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let reason = status.canonical_reason().unwrap_or("Error");
-    let page = format!("<!doctype html>\n<html><head><title>{reason}</title></head>\n<body><h1>{reason}</h1>\n<p>The sandbox was told to answer this way.</p></body></html>\n");
-    (status, [(header::CONTENT_TYPE, "text/html; charset=UTF-8")], page).into_response()
+    let page = format!(
+        "<!doctype html>\n<html><head><title>{reason}</title></head>\n<body><h1>{reason}</h1>\n<p>The sandbox was told to answer this way.</p></body></html>\n"
+    );
+    (
+        status,
+        [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
+        page,
+    )
+        .into_response()
 }
 
 fn too_many_requests(secs: u64) -> Response {

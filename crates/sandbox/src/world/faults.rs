@@ -48,14 +48,24 @@ pub enum WriteFault {
 pub enum ReadFault {
     Ok,
     /// This status with the vendor's usual JSON body.
-    Status { code: u16 },
+    Status {
+        code: u16,
+    },
     /// This status with an HTML page.
-    Html { code: u16 },
+    Html {
+        code: u16,
+    },
     /// HTTP 429 as an HTML page with `retry-after`.
-    TooManyRequests { secs: u64 },
+    TooManyRequests {
+        secs: u64,
+    },
     /// The answer shows the world as it was this long ago.
-    Stale { millis: u64 },
-    Slow { millis: u64 },
+    Stale {
+        millis: u64,
+    },
+    Slow {
+        millis: u64,
+    },
     /// The connection closes without an answer.
     Dropped,
 }
@@ -66,9 +76,13 @@ pub enum ReadFault {
 pub enum AiFault {
     Ok,
     /// 500, 503, 504, 404 ... in the vendor's error shape.
-    Status { code: u16 },
+    Status {
+        code: u16,
+    },
     /// HTTP 429 with the delay in the body only.
-    RateLimited { secs: u64 },
+    RateLimited {
+        secs: u64,
+    },
     /// HTTP 200 with a block reason and no candidate.
     Blocked,
     /// HTTP 200 with a candidate that stopped for safety and has no text.
@@ -77,7 +91,9 @@ pub enum AiFault {
     MaxTokens,
     /// HTTP 200 with text that is not JSON.
     Garbage,
-    Slow { millis: u64 },
+    Slow {
+        millis: u64,
+    },
     BadKey,
     /// The connection closes without an answer.
     Dropped,
@@ -110,14 +126,21 @@ pub(crate) struct Hold {
 
 impl Hold {
     pub(crate) fn new(point: HoldPoint) -> Self {
-        Self { point, verdict: watch::Sender::new(Verdict::Waiting), arrived: watch::Sender::new(0) }
+        Self {
+            point,
+            verdict: watch::Sender::new(Verdict::Waiting),
+            arrived: watch::Sender::new(0),
+        }
     }
 
     /// Called by a write: says that it is here and waits for the verdict.
     pub(crate) async fn wait(&self) -> Verdict {
         self.arrived.send_modify(|count| *count += 1);
         let mut verdict = self.verdict.subscribe();
-        match verdict.wait_for(|verdict| *verdict != Verdict::Waiting).await {
+        match verdict
+            .wait_for(|verdict| *verdict != Verdict::Waiting)
+            .await
+        {
             Ok(verdict) => *verdict,
             Err(_) => Verdict::Go,
         }
@@ -135,7 +158,11 @@ impl Hold {
 
     pub(crate) async fn arrived(&self, at_least: u64) {
         // The sender lives in self, so the channel cannot close while we wait.
-        let _ = self.arrived.subscribe().wait_for(|count| *count >= at_least).await;
+        let _ = self
+            .arrived
+            .subscribe()
+            .wait_for(|count| *count >= at_least)
+            .await;
     }
 
     pub(crate) fn arrived_count(&self) -> u64 {
@@ -186,7 +213,11 @@ impl FaultPlan {
     pub(crate) fn end_hold(&mut self, only: Option<&Arc<Hold>>, verdict: Verdict) {
         if let Some(given) = only {
             given.decide(verdict);
-            if !self.hold.as_ref().is_some_and(|current| Arc::ptr_eq(current, given)) {
+            if !self
+                .hold
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, given))
+            {
                 return;
             }
         }

@@ -148,7 +148,11 @@ impl View {
         if self.too_new(post.created_at) {
             return Shown::Absent;
         }
-        if post.deleted { Shown::Deleted } else { Shown::Whole }
+        if post.deleted {
+            Shown::Deleted
+        } else {
+            Shown::Whole
+        }
     }
 
     pub(crate) fn of_comment(&self, comment: &Comment) -> Shown {
@@ -195,7 +199,11 @@ impl World {
             deleted: post.deleted,
             locked: post.locked,
             archived: post.archived,
-            comments: self.comments.iter().filter(|comment| Some(comment.post) == place).count(),
+            comments: self
+                .comments
+                .iter()
+                .filter(|comment| Some(comment.post) == place)
+                .count(),
         }
     }
 
@@ -214,7 +222,11 @@ impl World {
     }
 
     pub(crate) fn comment_permalink(&self, comment: &Comment) -> String {
-        format!("{}{}/", self.permalink(&self.posts[comment.post]), comment.id)
+        format!(
+            "{}{}/",
+            self.permalink(&self.posts[comment.post]),
+            comment.id
+        )
     }
 }
 
@@ -245,5 +257,9 @@ pub(crate) fn slug(title: &str) -> String {
         }
     }
     let slug = slug.trim_matches('_');
-    if slug.is_empty() { "_".to_owned() } else { slug.to_owned() }
+    if slug.is_empty() {
+        "_".to_owned()
+    } else {
+        slug.to_owned()
+    }
 }
