@@ -380,6 +380,12 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
             line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600
         });
         let line_words: Vec<String> = lines.flat_map(split).collect();
+        let common = |words: &[String]| {
+            wanted
+                .iter()
+                .filter(|word| words.iter().any(|one| akin(one, word)))
+                .count()
+        };
         common(&own) * 3 + common(&line_words)
     };
     let best = values
