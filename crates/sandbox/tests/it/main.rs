@@ -1,6 +1,9 @@
 //! The sandbox seen through its wire and through its control handle.
 
-#![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that finds nothing to unwrap is red anyway"
+)]
 
 mod door;
 mod faults;
