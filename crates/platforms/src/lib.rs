@@ -4,9 +4,14 @@
 //! cloned, and `connect` gives them away once; the send stage moves them in and nobody else ever holds one.
 
 pub mod error;
+pub mod http;
+mod list;
+pub mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
+pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
+pub use reddit::RedditConfig;
 pub use types::*;
 
 use async_trait::async_trait;

@@ -7,19 +7,10 @@ use rejoinder_sandbox::{Options, WorldKind, start};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port = std::env::args()
-        .nth(1)
-        .and_then(|port| port.parse().ok())
-        .unwrap_or(0);
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(0);
     let addr = SocketAddr::from(([127, 0, 0, 1], port));
     let trickle = Some(Duration::from_secs(20));
-    let sandbox = start(Options {
-        addr,
-        world: WorldKind::Demo,
-        trickle,
-        ..Options::default()
-    })
-    .await?;
+    let sandbox = start(Options { addr, world: WorldKind::Demo, trickle, ..Options::default() }).await?;
     println!("{}", sandbox.base_url());
     std::future::pending::<()>().await;
     Ok(())

@@ -42,10 +42,7 @@ impl Clock {
         Self::Fixed(FixedClock::new(at))
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the wall clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> OffsetDateTime {
         match self {
             Self::System => OffsetDateTime::now_utc(),

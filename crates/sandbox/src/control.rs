@@ -36,22 +36,14 @@ impl Control {
     pub fn add_post(&self, author: &str, community: &str, title: &str, body: &str) -> String {
         let mut world = self.shared.world();
         let at = world.now();
-        world.add_post(NewPost {
-            author,
-            community,
-            title,
-            body,
-            at,
-        })
+        world.add_post(NewPost { author, community, title, body, at })
     }
 
     /// Comments on a post or comment, even where the platform would refuse it. Returns the fullname, `t1_...`.
     pub fn add_comment(&self, author: &str, parent: &str, text: &str) -> String {
         let mut world = self.shared.world();
         let at = world.now();
-        world
-            .add_comment(author, parent, text, at)
-            .expect("the parent exists in this sandbox")
+        world.add_comment(author, parent, text, at).expect("the parent exists in this sandbox")
     }
 
     /// Sends a private message. Returns the fullname, `t4_...`.
@@ -61,14 +53,7 @@ impl Control {
         let id = base36(5_500_000_000 + world.messages.len() as u64);
         let created_at = world.now();
         let [from, to, subject, body] = [from, to, subject, body].map(str::to_owned);
-        world.messages.push(Message {
-            id: id.clone(),
-            from,
-            to,
-            subject,
-            body,
-            created_at,
-        });
+        world.messages.push(Message { id: id.clone(), from, to, subject, body, created_at });
         format!("t4_{id}")
     }
 
@@ -104,61 +89,36 @@ impl Control {
     /// From now on the account is marked as suspended and may not write.
     pub fn suspend_account(&self, name: &str) {
         let mut world = self.shared.world();
-        world
-            .account_mut(name)
-            .expect("the account exists in this sandbox")
-            .suspended = true;
+        world.account_mut(name).expect("the account exists in this sandbox").suspended = true;
     }
 
     fn change_comment(&self, fullname: &str, change: impl FnOnce(&mut Comment, OffsetDateTime)) {
         let mut world = self.shared.world();
         let now = world.now();
-        change(
-            world
-                .comment_mut(fullname)
-                .expect("the comment exists in this sandbox"),
-            now,
-        );
+        change(world.comment_mut(fullname).expect("the comment exists in this sandbox"), now);
     }
 
     fn change_post(&self, fullname: &str, change: impl FnOnce(&mut Post)) {
         let mut world = self.shared.world();
-        change(
-            world
-                .post_mut(fullname)
-                .expect("the post exists in this sandbox"),
-        );
+        change(world.post_mut(fullname).expect("the post exists in this sandbox"));
     }
 
     /// The direct answers to a post or comment, oldest first: the truth, also deleted, removed and hidden ones.
     pub fn replies_under(&self, parent: &str) -> Vec<CommentView> {
         let world = self.shared.world();
-        world
-            .children_of(parent)
-            .iter()
-            .map(|&at| world.comment_view(&world.comments[at]))
-            .collect()
+        world.children_of(parent).iter().map(|&at| world.comment_view(&world.comments[at])).collect()
     }
 
     /// Every comment that this account ever made, oldest first.
     pub fn comments_by(&self, author: &str) -> Vec<CommentView> {
         let world = self.shared.world();
-        let by_author = world
-            .comments
-            .iter()
-            .filter(|comment| comment.author == author);
-        by_author
-            .map(|comment| world.comment_view(comment))
-            .collect()
+        let by_author = world.comments.iter().filter(|comment| comment.author == author);
+        by_author.map(|comment| world.comment_view(comment)).collect()
     }
 
     pub fn posts(&self) -> Vec<PostView> {
         let world = self.shared.world();
-        world
-            .posts
-            .iter()
-            .map(|post| world.post_view(post))
-            .collect()
+        world.posts.iter().map(|post| world.post_view(post)).collect()
     }
 
     /// The next public writes go like this, in this order. Added behind what is planned already.
@@ -196,10 +156,7 @@ impl Control {
 
     pub fn hold_writes_at(&self, point: HoldPoint) -> HoldGuard {
         let hold = self.shared.world().faults.start_hold(point);
-        HoldGuard {
-            shared: self.shared.clone(),
-            hold,
-        }
+        HoldGuard { shared: self.shared.clone(), hold }
     }
 
     /// Every access token is dead; refresh tokens still work.
@@ -224,11 +181,7 @@ impl Control {
 
     /// Accepts redirects to this host too; loopback hosts are always accepted.
     pub fn allow_redirect_host(&self, host: &str) {
-        self.shared
-            .world()
-            .oauth
-            .redirect_hosts
-            .push(host.to_owned());
+        self.shared.world().oauth.redirect_hosts.push(host.to_owned());
     }
 
     /// Tokens for an account (made if needed) without the consent page, with a refresh token, for the default app.
@@ -244,20 +197,12 @@ impl Control {
         let mut world = self.shared.world();
         world.ensure_account(account);
         let now = world.now();
-        world
-            .oauth
-            .grant_code(self.grant(account, redirect_uri, scope), now)
+        world.oauth.grant_code(self.grant(account, redirect_uri, scope), now)
     }
 
     fn grant(&self, account: &str, redirect_uri: &str, scope: &str) -> Grant {
         let [account, redirect_uri, scope] = [account, redirect_uri, scope].map(str::to_owned);
-        Grant {
-            account,
-            client_id: vendors::DEFAULT_CLIENT.to_owned(),
-            redirect_uri,
-            scope,
-            permanent: true,
-        }
+        Grant { account, client_id: vendors::DEFAULT_CLIENT.to_owned(), redirect_uri, scope, permanent: true }
     }
 
     /// Every request that changed something, oldest first.
@@ -333,18 +278,12 @@ impl HoldGuard {
 
     /// Held writes end here: their connections close without an answer. Those held before their effect never happen.
     pub fn discard(self) {
-        self.shared
-            .world()
-            .faults
-            .end_hold(Some(&self.hold), Verdict::Discard);
+        self.shared.world().faults.end_hold(Some(&self.hold), Verdict::Discard);
     }
 }
 
 impl Drop for HoldGuard {
     fn drop(&mut self) {
-        self.shared
-            .world()
-            .faults
-            .end_hold(Some(&self.hold), Verdict::Go);
+        self.shared.world().faults.end_hold(Some(&self.hold), Verdict::Go);
     }
 }

@@ -24,73 +24,35 @@ type Answer = Result<Json<Value>, StatusCode>;
 pub(crate) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/state", get(state))
-        .route(
-            "/journal",
-            get(|world: World| async move { Json(json!(control(&world).journal())) }),
-        )
-        .route(
-            "/requests",
-            get(|world: World| async move { Json(json!(control(&world).requests())) }),
-        )
-        .route(
-            "/ai-requests",
-            get(|world: World| async move { Json(json!(control(&world).ai_requests())) }),
-        )
-        .route(
-            "/posts",
-            get(|world: World| async move { Json(json!(control(&world).posts())) }).post(add_post),
-        )
+        .route("/journal", get(|world: World| async move { Json(json!(control(&world).journal())) }))
+        .route("/requests", get(|world: World| async move { Json(json!(control(&world).requests())) }))
+        .route("/ai-requests", get(|world: World| async move { Json(json!(control(&world).ai_requests())) }))
+        .route("/posts", get(|world: World| async move { Json(json!(control(&world).posts())) }).post(add_post))
         .route("/replies", get(replies))
         .route("/accounts", post(add_account))
         .route("/accounts/suspend", post(suspend))
         .route("/comments", post(add_comment))
         .route("/comments/edit", post(edit_comment))
-        .route(
-            "/comments/delete",
-            post(|world: World, fields: Fields| change(world, fields, Control::delete_comment)),
-        )
-        .route(
-            "/comments/remove",
-            post(|world: World, fields: Fields| change(world, fields, Control::remove_comment)),
-        )
-        .route(
-            "/posts/lock",
-            post(|world: World, fields: Fields| change(world, fields, Control::lock_post)),
-        )
-        .route(
-            "/posts/archive",
-            post(|world: World, fields: Fields| change(world, fields, Control::archive)),
-        )
-        .route(
-            "/posts/delete",
-            post(|world: World, fields: Fields| change(world, fields, Control::delete_post)),
-        )
+        .route("/comments/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_comment)))
+        .route("/comments/remove", post(|world: World, fields: Fields| change(world, fields, Control::remove_comment)))
+        .route("/posts/lock", post(|world: World, fields: Fields| change(world, fields, Control::lock_post)))
+        .route("/posts/archive", post(|world: World, fields: Fields| change(world, fields, Control::archive)))
+        .route("/posts/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_post)))
         .route("/messages", post(add_message))
         .route("/faults", post(plan))
-        .route(
-            "/faults/clear",
-            post(|world: World| done(world, Control::clear_faults)),
-        )
+        .route("/faults/clear", post(|world: World| done(world, Control::clear_faults)))
         .route("/hold", post(hold))
         .route("/hold/arrived", get(arrived))
         .route("/release", post(release))
         .route("/tokens", post(issue_token))
-        .route(
-            "/tokens/expire",
-            post(|world: World| done(world, Control::expire_tokens)),
-        )
-        .route(
-            "/tokens/revoke",
-            post(|world: World| done(world, Control::revoke_tokens)),
-        )
+        .route("/tokens/expire", post(|world: World| done(world, Control::expire_tokens)))
+        .route("/tokens/revoke", post(|world: World| done(world, Control::revoke_tokens)))
         .route("/clients", post(add_client))
         .route("/rate", post(set_rate))
         .route("/clock", post(set_clock))
         .route(
             "/trickle",
-            post(|world: World| async move {
-                Json(json!({"fullname": control(&world).trickle_once()}))
-            }),
+            post(|world: World| async move { Json(json!({"fullname": control(&world).trickle_once()})) }),
         )
 }
 
@@ -99,10 +61,7 @@ fn control(world: &World) -> Control {
 }
 
 fn field<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, StatusCode> {
-    fields
-        .get(name)
-        .map(String::as_str)
-        .ok_or(StatusCode::UNPROCESSABLE_ENTITY)
+    fields.get(name).map(String::as_str).ok_or(StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 async fn done(world: World, act: fn(&Control)) -> Json<Value> {
@@ -114,25 +73,13 @@ async fn done(world: World, act: fn(&Control)) -> Json<Value> {
 fn existing(world: &World, fullname: &str) -> Result<(), StatusCode> {
     let world = world.0.world();
     let known = world.comment(fullname).is_some() || world.post(fullname).is_some();
-    if known {
-        Ok(())
-    } else {
-        Err(StatusCode::NOT_FOUND)
-    }
+    if known { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
 }
 
 fn of_kind(world: &World, fullname: &str, comment: bool) -> Result<(), StatusCode> {
     let world = world.0.world();
-    let known = if comment {
-        world.comment(fullname).is_some()
-    } else {
-        world.post(fullname).is_some()
-    };
-    if known {
-        Ok(())
-    } else {
-        Err(StatusCode::NOT_FOUND)
-    }
+    let known = if comment { world.comment(fullname).is_some() } else { world.post(fullname).is_some() };
+    if known { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
 }
 
 async fn change(world: World, fields: Fields, act: fn(&Control, &str)) -> Answer {
@@ -165,9 +112,7 @@ async fn replies(world: World, Query(query): Query<HashMap<String, String>>) -> 
 }
 
 async fn add_account(world: World, fields: Fields) -> Answer {
-    Ok(Json(
-        json!({"id": control(&world).add_account(field(&fields, "name")?)}),
-    ))
+    Ok(Json(json!({"id": control(&world).add_account(field(&fields, "name")?)})))
 }
 
 async fn suspend(world: World, fields: Fields) -> Answer {
@@ -180,20 +125,15 @@ async fn suspend(world: World, fields: Fields) -> Answer {
 }
 
 async fn add_post(world: World, fields: Fields) -> Answer {
-    let [author, community, title] =
-        ["author", "community", "title"].map(|name| field(&fields, name));
+    let [author, community, title] = ["author", "community", "title"].map(|name| field(&fields, name));
     let body = fields.get("body").map_or("", String::as_str);
-    Ok(Json(
-        json!({"fullname": control(&world).add_post(author?, community?, title?, body)}),
-    ))
+    Ok(Json(json!({"fullname": control(&world).add_post(author?, community?, title?, body)})))
 }
 
 async fn add_comment(world: World, fields: Fields) -> Answer {
     let [author, parent, text] = ["author", "parent", "text"].map(|name| field(&fields, name));
     existing(&world, parent?)?;
-    Ok(Json(
-        json!({"fullname": control(&world).add_comment(author?, parent?, text?)}),
-    ))
+    Ok(Json(json!({"fullname": control(&world).add_comment(author?, parent?, text?)})))
 }
 
 async fn edit_comment(world: World, fields: Fields) -> Answer {
@@ -204,11 +144,8 @@ async fn edit_comment(world: World, fields: Fields) -> Answer {
 }
 
 async fn add_message(world: World, fields: Fields) -> Answer {
-    let [from, to, subject, body] =
-        ["from", "to", "subject", "body"].map(|name| field(&fields, name));
-    Ok(Json(
-        json!({"fullname": control(&world).add_message(from?, to?, subject?, body?)}),
-    ))
+    let [from, to, subject, body] = ["from", "to", "subject", "body"].map(|name| field(&fields, name));
+    Ok(Json(json!({"fullname": control(&world).add_message(from?, to?, subject?, body?)})))
 }
 
 #[derive(Deserialize)]
@@ -271,11 +208,7 @@ struct ReleaseBody {
 }
 
 async fn release(world: World, Json(body): Json<ReleaseBody>) -> Json<Value> {
-    let verdict = if body.discard {
-        Verdict::Discard
-    } else {
-        Verdict::Go
-    };
+    let verdict = if body.discard { Verdict::Discard } else { Verdict::Go };
     world.0.world().faults.end_hold(None, verdict);
     Json(json!({}))
 }
@@ -283,9 +216,7 @@ async fn release(world: World, Json(body): Json<ReleaseBody>) -> Json<Value> {
 async fn issue_token(world: World, fields: Fields) -> Answer {
     let scope = fields.get("scope").map_or("*", String::as_str);
     let token = control(&world).issue_token(field(&fields, "account")?, scope);
-    Ok(Json(
-        json!({"access_token": token.access_token, "refresh_token": token.refresh_token}),
-    ))
+    Ok(Json(json!({"access_token": token.access_token, "refresh_token": token.refresh_token})))
 }
 
 async fn add_client(world: World, fields: Fields) -> Answer {
@@ -312,9 +243,9 @@ struct ClockBody {
 async fn set_clock(world: World, Json(body): Json<ClockBody>) -> Answer {
     let control = control(&world);
     let moved = match (body.now, body.advance_secs) {
-        (Some(now), None) => control.set_now(
-            OffsetDateTime::parse(&now, &Rfc3339).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?,
-        ),
+        (Some(now), None) => {
+            control.set_now(OffsetDateTime::parse(&now, &Rfc3339).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?)
+        }
         (None, Some(secs)) => control.advance(Duration::from_secs(secs)),
         _ => return Err(StatusCode::UNPROCESSABLE_ENTITY),
     };

@@ -82,23 +82,13 @@ pub(crate) fn fill(world: &mut World) -> Result<(), serde_json::Error> {
         .into_iter()
         .filter_map(|later| {
             let parent = threads.get(&later.thread)?.clone();
-            Some(PreparedComment {
-                author: later.author,
-                parent,
-                text: later.text,
-            })
+            Some(PreparedComment { author: later.author, parent, text: later.text })
         })
         .collect();
     Ok(())
 }
 
-fn add_comments(
-    world: &mut World,
-    parent: &str,
-    start: OffsetDateTime,
-    now: OffsetDateTime,
-    all: &[ScriptComment],
-) {
+fn add_comments(world: &mut World, parent: &str, start: OffsetDateTime, now: OffsetDateTime, all: &[ScriptComment]) {
     for comment in all {
         let at = (start + Duration::from_secs(comment.minutes * 60)).min(now);
         if let Some(fullname) = world.add_comment(&comment.author, parent, &comment.text, at) {

@@ -122,10 +122,7 @@ impl Shared {
 
     /// Sleeps in real time, shorter when the sandbox stops.
     pub(crate) async fn pause(&self, how_long: Duration) {
-        let _ = self
-            .stopping
-            .run_until_cancelled(tokio::time::sleep(how_long))
-            .await;
+        let _ = self.stopping.run_until_cancelled(tokio::time::sleep(how_long)).await;
     }
 }
 
@@ -141,32 +138,19 @@ pub struct Sandbox {
 /// Starts a sandbox. Errors: the address cannot be listened on.
 pub async fn start(options: Options) -> std::io::Result<Sandbox> {
     let listener = TcpListener::bind(options.addr).await?;
-    let base_url =
-        Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(std::io::Error::other)?;
+    let base_url = Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(std::io::Error::other)?;
     let mut world = World::new(options.clock, options.seed);
     if options.world == WorldKind::Demo {
         demo_world::fill(&mut world).map_err(std::io::Error::other)?;
     }
-    let shared = Arc::new(Shared {
-        world: Mutex::new(world),
-        stopping: CancellationToken::new(),
-    });
+    let shared = Arc::new(Shared { world: Mutex::new(world), stopping: CancellationToken::new() });
     let router = router(shared.clone()).into_make_service_with_connect_info::<CutSwitch>();
     let stopping = shared.stopping.clone();
     let server = tokio::spawn(async move {
-        axum::serve(CutListener(listener), router)
-            .with_graceful_shutdown(stopping.cancelled_owned())
-            .await
+        axum::serve(CutListener(listener), router).with_graceful_shutdown(stopping.cancelled_owned()).await
     });
-    let trickle = options
-        .trickle
-        .map(|every| tokio::spawn(trickle(shared.clone(), every)));
-    Ok(Sandbox {
-        base_url,
-        control: Control::new(shared),
-        server,
-        trickle,
-    })
+    let trickle = options.trickle.map(|every| tokio::spawn(trickle(shared.clone(), every)));
+    Ok(Sandbox { base_url, control: Control::new(shared), server, trickle })
 }
 
 impl Sandbox {
@@ -184,10 +168,7 @@ impl Sandbox {
         let shared = self.control.shared();
         shared.world().faults.end_hold(None, Verdict::Go);
         shared.stopping.cancel();
-        if tokio::time::timeout(Duration::from_secs(2), &mut self.server)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(2), &mut self.server).await.is_err() {
             self.server.abort();
         }
     }
@@ -212,36 +193,16 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn count_request(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("(none)", MatchedPath::as_str);
-    let route = format!(
-        "{} {}",
-        request.method(),
-        if path == "/" {
-            path
-        } else {
-            path.trim_end_matches('/')
-        }
-    );
+async fn count_request(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
+    let route = format!("{} {}", request.method(), if path == "/" { path } else { path.trim_end_matches('/') });
     *shared.world().requests.entry(route).or_default() += 1;
     next.run(request).await
 }
 
 async fn trickle(shared: Arc<Shared>, every: Duration) {
     loop {
-        if shared
-            .stopping
-            .run_until_cancelled(tokio::time::sleep(every))
-            .await
-            .is_none()
-        {
+        if shared.stopping.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             return;
         }
         shared.world().trickle();

@@ -28,10 +28,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/r/{community}/comments/{id}/", get(thread))
         .route("/r/{community}/comments/{id}/{slug}/", get(thread))
         .route("/r/{community}/comments/{id}/{slug}", get(thread))
-        .route(
-            "/r/{community}/comments/{id}/{slug}/{comment}/",
-            get(thread),
-        )
+        .route("/r/{community}/comments/{id}/{slug}/{comment}/", get(thread))
         .route("/r/{community}/comments/{id}/{slug}/{comment}", get(thread))
         .route("/say", post(say))
         .route("/sandbox", get(sandbox_page).post(sandbox_act))
@@ -39,11 +36,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
 }
 
 async fn style() -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
-        include_str!("../templates/sandbox.css"),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/sandbox.css")).into_response()
 }
 
 fn show(status: StatusCode, template: &impl Template) -> Response {
@@ -131,12 +124,8 @@ fn is_brand(world: &World, author: &str) -> bool {
 
 fn thread_lines(world: &World, wanted: impl Fn(&Post) -> bool) -> Vec<ThreadLine> {
     let now = world.now();
-    let mut posts: Vec<(usize, &Post)> = world
-        .posts
-        .iter()
-        .enumerate()
-        .filter(|(_, post)| !post.deleted && wanted(post))
-        .collect();
+    let mut posts: Vec<(usize, &Post)> =
+        world.posts.iter().enumerate().filter(|(_, post)| !post.deleted && wanted(post)).collect();
     posts.sort_by_key(|(_, post)| std::cmp::Reverse(post.created_at));
     let line = |(at, post): (usize, &Post)| ThreadLine {
         href: world.permalink(post),
@@ -145,30 +134,18 @@ fn thread_lines(world: &World, wanted: impl Fn(&Post) -> bool) -> Vec<ThreadLine
         community: world.communities[post.community].name.clone(),
         brand: is_brand(world, &post.author),
         age: age(post.created_at, now),
-        comments: world
-            .comments
-            .iter()
-            .filter(|comment| comment.post == at)
-            .count(),
+        comments: world.comments.iter().filter(|comment| comment.post == at).count(),
     };
     posts.into_iter().map(line).collect()
 }
 
 async fn home(shared: Shelf) -> Response {
     let world = shared.world();
-    let communities = world
-        .communities
-        .iter()
-        .enumerate()
-        .map(|(at, community)| CommunityLine {
-            name: community.name.clone(),
-            title: community.title.clone(),
-            threads: world
-                .posts
-                .iter()
-                .filter(|post| post.community == at && !post.deleted)
-                .count(),
-        });
+    let communities = world.communities.iter().enumerate().map(|(at, community)| CommunityLine {
+        name: community.name.clone(),
+        title: community.title.clone(),
+        threads: world.posts.iter().filter(|post| post.community == at && !post.deleted).count(),
+    });
     let page = HomePage {
         heading: "Communities".to_owned(),
         communities: communities.collect(),
@@ -179,23 +156,12 @@ async fn home(shared: Shelf) -> Response {
 
 async fn community(shared: Shelf, Path(name): Path<String>) -> Response {
     let world = shared.world();
-    let Some(place) = world
-        .communities
-        .iter()
-        .position(|known| known.name.eq_ignore_ascii_case(&name))
-    else {
+    let Some(place) = world.communities.iter().position(|known| known.name.eq_ignore_ascii_case(&name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let heading = world.communities[place].title.clone();
     let threads = thread_lines(&world, |post| post.community == place);
-    show(
-        StatusCode::OK,
-        &HomePage {
-            heading,
-            communities: Vec::new(),
-            threads,
-        },
-    )
+    show(StatusCode::OK, &HomePage { heading, communities: Vec::new(), threads })
 }
 
 fn collect(world: &World, view: &View, places: &[usize], level: usize, lines: &mut Vec<Line>) {
@@ -216,38 +182,23 @@ fn collect(world: &World, view: &View, places: &[usize], level: usize, lines: &m
                 exact: comment.created_at.format(&Rfc3339).unwrap_or_default(),
                 paragraphs: paragraphs(text),
                 level: level.min(8),
-                mark: if mark.is_empty() && comment.edited_at.is_some() {
-                    "edited"
-                } else {
-                    mark
-                },
+                mark: if mark.is_empty() && comment.edited_at.is_some() { "edited" } else { mark },
             });
         }
         collect(world, view, &comment.children, level + 1, lines);
     }
 }
 
-async fn thread(
-    shared: Shelf,
-    Path(path): Path<std::collections::HashMap<String, String>>,
-) -> Response {
+async fn thread(shared: Shelf, Path(path): Path<std::collections::HashMap<String, String>>) -> Response {
     let world = shared.world();
     let id = path.get("id").map_or("", String::as_str);
     let Some(post) = world.post(&format!("t3_{id}")).filter(|post| !post.deleted) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let view = View {
-        account: None,
-        now: world.now(),
-        as_of: None,
-    };
+    let view = View { account: None, now: world.now(), as_of: None };
     let mut comments = Vec::new();
     collect(&world, &view, &post.children, 0, &mut comments);
-    let mut handles: Vec<String> = world
-        .accounts
-        .iter()
-        .map(|account| account.name.clone())
-        .collect();
+    let mut handles: Vec<String> = world.accounts.iter().map(|account| account.name.clone()).collect();
     handles.retain(|name| !is_brand(&world, name));
     handles.sort_unstable();
     let page = ThreadPage {
@@ -287,61 +238,28 @@ async fn say(shared: Shelf, Form(said): Form<Said>) -> Response {
     let author = said.author.trim();
     let usable = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     if author.is_empty() || author.chars().count() > 40 || !author.chars().all(usable) {
-        return (
-            StatusCode::BAD_REQUEST,
-            "A handle has letters, digits, _ and -.",
-        )
-            .into_response();
+        return (StatusCode::BAD_REQUEST, "A handle has letters, digits, _ and -.").into_response();
     }
     match world.try_comment(author, &said.parent, &said.text) {
         Ok(fullname) => {
-            let link = world
-                .comment(&fullname)
-                .map(|comment| world.permalink(&world.posts[comment.post]));
+            let link = world.comment(&fullname).map(|comment| world.permalink(&world.posts[comment.post]));
             Redirect::to(&format!("{}#{fullname}", link.unwrap_or_default())).into_response()
         }
-        Err(refusal) => {
-            (StatusCode::BAD_REQUEST, format!("Not posted: {refusal:?}.")).into_response()
-        }
+        Err(refusal) => (StatusCode::BAD_REQUEST, format!("Not posted: {refusal:?}.")).into_response(),
     }
 }
 
 async fn sandbox_page(shared: Shelf) -> Response {
     let world = shared.world();
-    let mut planned: Vec<String> = world
-        .faults
-        .writes
-        .iter()
-        .map(|fault| format!("write: {fault:?}"))
-        .collect();
-    planned.extend(
-        world
-            .faults
-            .reads
-            .iter()
-            .map(|fault| format!("read: {fault:?}")),
-    );
-    planned.extend(
-        world
-            .faults
-            .ai
-            .iter()
-            .map(|fault| format!("model: {fault:?}")),
-    );
+    let mut planned: Vec<String> = world.faults.writes.iter().map(|fault| format!("write: {fault:?}")).collect();
+    planned.extend(world.faults.reads.iter().map(|fault| format!("read: {fault:?}")));
+    planned.extend(world.faults.ai.iter().map(|fault| format!("model: {fault:?}")));
     if let Some(hold) = world.faults.hold() {
-        planned.push(format!(
-            "writes are held ({:?}), {} so far",
-            hold.point,
-            hold.arrived_count()
-        ));
+        planned.push(format!("writes are held ({:?}), {} so far", hold.point, hold.arrived_count()));
     }
     let journal = world.journal.iter().rev().take(50).map(|entry| {
         let at = entry.at.format(&Rfc3339).unwrap_or_default();
-        let what = format!(
-            "{} {}",
-            entry.effect,
-            entry.thing.as_deref().unwrap_or_default()
-        );
+        let what = format!("{} {}", entry.effect, entry.thing.as_deref().unwrap_or_default());
         (at, what, entry.account.clone().unwrap_or_default())
     });
     let page = SandboxPage {
@@ -349,11 +267,7 @@ async fn sandbox_page(shared: Shelf) -> Response {
         fixed: matches!(world.clock, crate::Clock::Fixed(_)),
         planned,
         prepared: world.prepared.len(),
-        requests: world
-            .requests
-            .iter()
-            .map(|(route, count)| (route.clone(), *count))
-            .collect(),
+        requests: world.requests.iter().map(|(route, count)| (route.clone(), *count)).collect(),
         journal: journal.collect(),
     };
     show(StatusCode::OK, &page)
@@ -372,9 +286,7 @@ async fn sandbox_act(State(shared): Shelf, Form(form): Form<Act>) -> Response {
         "rate_limited" => control.plan_write(vec![WriteFault::RateLimited { secs: 540 }]),
         "done_then_dropped" => control.plan_write(vec![WriteFault::DoneThenDropped]),
         "server_error" => control.plan_write(vec![WriteFault::ServerErrorBefore]),
-        "refuse_locked" => control.plan_write(vec![WriteFault::Refuse {
-            code: "THREAD_LOCKED".to_owned(),
-        }]),
+        "refuse_locked" => control.plan_write(vec![WriteFault::Refuse { code: "THREAD_LOCKED".to_owned() }]),
         "read_503" => control.plan_reads(vec![ReadFault::Html { code: 503 }]),
         "ai_503" => control.plan_ai(vec![AiFault::Status { code: 503 }]),
         "expire_tokens" => control.expire_tokens(),

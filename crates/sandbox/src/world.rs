@@ -137,43 +137,22 @@ impl World {
     /// Makes late writes whose time has come happen. Called before every look at the world.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
-        let (due, waiting) = std::mem::take(&mut self.landings)
-            .into_iter()
-            .partition(|landing| landing.at <= now);
+        let (due, waiting) = std::mem::take(&mut self.landings).into_iter().partition(|landing| landing.at <= now);
         self.landings = waiting;
         let due: Vec<Landing> = due;
         for landing in due {
-            if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text)
-            {
-                self.note(
-                    "POST",
-                    "(late)",
-                    Some(&landing.author),
-                    "comment",
-                    Some(&fullname),
-                );
+            if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text) {
+                self.note("POST", "(late)", Some(&landing.author), "comment", Some(&fullname));
             }
         }
     }
 
     pub(crate) fn land_later(&mut self, after: Duration, author: &str, parent: &str, text: &str) {
         let at = self.now() + after;
-        self.landings.push(Landing {
-            at,
-            author: author.to_owned(),
-            parent: parent.to_owned(),
-            text: text.to_owned(),
-        });
+        self.landings.push(Landing { at, author: author.to_owned(), parent: parent.to_owned(), text: text.to_owned() });
     }
 
-    pub(crate) fn note(
-        &mut self,
-        method: &str,
-        path: &str,
-        account: Option<&str>,
-        effect: &str,
-        thing: Option<&str>,
-    ) {
+    pub(crate) fn note(&mut self, method: &str, path: &str, account: Option<&str>, effect: &str, thing: Option<&str>) {
         self.journal.push(JournalEntry {
             number: self.journal.len() as u64 + 1,
             at: self.now(),
@@ -219,15 +198,11 @@ impl World {
     }
 
     pub(crate) fn account(&self, name: &str) -> Option<&Account> {
-        self.accounts
-            .iter()
-            .find(|account| account.name.eq_ignore_ascii_case(name))
+        self.accounts.iter().find(|account| account.name.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn account_mut(&mut self, name: &str) -> Option<&mut Account> {
-        self.accounts
-            .iter_mut()
-            .find(|account| account.name.eq_ignore_ascii_case(name))
+        self.accounts.iter_mut().find(|account| account.name.eq_ignore_ascii_case(name))
     }
 
     /// The id of the account with this name, which is made if there is none.
@@ -237,31 +212,17 @@ impl World {
         }
         let id = base36(4_100_000_000 + 37 * self.accounts.len() as u64);
         let created_at = self.now() - Duration::from_secs(400 * 86_400);
-        self.accounts.push(Account {
-            id: id.clone(),
-            name: name.to_owned(),
-            created_at,
-            suspended: false,
-        });
+        self.accounts.push(Account { id: id.clone(), name: name.to_owned(), created_at, suspended: false });
         id
     }
 
     pub(crate) fn ensure_community(&mut self, name: &str) -> usize {
-        if let Some(found) = self
-            .communities
-            .iter()
-            .position(|known| known.name.eq_ignore_ascii_case(name))
-        {
+        if let Some(found) = self.communities.iter().position(|known| known.name.eq_ignore_ascii_case(name)) {
             return found;
         }
         let id = base36(7_200_000 + 11 * self.communities.len() as u64);
         let title = name.to_owned();
-        self.communities.push(Community {
-            id,
-            name: name.to_owned(),
-            title,
-            rules: Vec::new(),
-        });
+        self.communities.push(Community { id, name: name.to_owned(), title, rules: Vec::new() });
         self.communities.len() - 1
     }
 
@@ -296,25 +257,15 @@ impl World {
     }
 
     pub(crate) fn comment(&self, fullname: &str) -> Option<&Comment> {
-        self.comment_index
-            .get(fullname)
-            .map(|&at| &self.comments[at])
+        self.comment_index.get(fullname).map(|&at| &self.comments[at])
     }
 
     pub(crate) fn comment_mut(&mut self, fullname: &str) -> Option<&mut Comment> {
-        self.comment_index
-            .get(fullname)
-            .map(|&at| &mut self.comments[at])
+        self.comment_index.get(fullname).map(|&at| &mut self.comments[at])
     }
 
     /// Adds a comment without asking whether the thread takes one.
-    pub(crate) fn add_comment(
-        &mut self,
-        author: &str,
-        parent: &str,
-        text: &str,
-        at: OffsetDateTime,
-    ) -> Option<String> {
+    pub(crate) fn add_comment(&mut self, author: &str, parent: &str, text: &str, at: OffsetDateTime) -> Option<String> {
         let post = match parent.get(..3) {
             Some("t3_") => *self.post_index.get(parent)?,
             _ => self.comment(parent)?.post,
@@ -322,9 +273,7 @@ impl World {
         self.ensure_account(author);
         let place = self.comments.len();
         // Steps of different size, as on the real platform ids of neighbours are not neighbours.
-        let id = base36(
-            46_000_000_000 + 97 * place as u64 + oauth::scatter(self.seed ^ place as u64) % 97,
-        );
+        let id = base36(46_000_000_000 + 97 * place as u64 + oauth::scatter(self.seed ^ place as u64) % 97);
         let fullname = format!("t1_{id}");
         self.comment_index.insert(fullname.clone(), place);
         self.comments.push(Comment {
@@ -348,16 +297,8 @@ impl World {
     }
 
     /// Adds a comment the way the platform does it for a user: with all its refusals.
-    pub(crate) fn try_comment(
-        &mut self,
-        author: &str,
-        parent: &str,
-        text: &str,
-    ) -> Result<String, Refusal> {
-        if self
-            .account(author)
-            .is_some_and(|account| account.suspended)
-        {
+    pub(crate) fn try_comment(&mut self, author: &str, parent: &str, text: &str) -> Result<String, Refusal> {
+        if self.account(author).is_some_and(|account| account.suspended) {
             return Err(Refusal::Suspended);
         }
         if text.trim().is_empty() {
@@ -381,8 +322,7 @@ impl World {
             return Err(Refusal::Archived);
         }
         let now = self.now();
-        self.add_comment(author, parent, text, now)
-            .ok_or(Refusal::UnknownParent)
+        self.add_comment(author, parent, text, now).ok_or(Refusal::UnknownParent)
     }
 
     /// A prepared stranger speaks. None when everybody has spoken.

@@ -22,19 +22,12 @@ use crate::connection::CutSwitch;
 use crate::world::faults::AiFault;
 use answer::Reply;
 
-const MODELS: [&str; 4] = [
-    "gemini-4-argon",
-    "gemini-3.8-flash",
-    "gemini-3.5-flash-lite",
-    "gemini-flash-latest",
-];
+const MODELS: [&str; 4] = ["gemini-4-argon", "gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-flash-latest"];
 
 type Params = Query<std::collections::HashMap<String, String>>;
 
 pub(crate) fn router() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/v1beta/models", get(models))
-        .route("/v1beta/models/{call}", post(call).get(model))
+    Router::new().route("/v1beta/models", get(models)).route("/v1beta/models/{call}", post(call).get(model))
 }
 
 /// An error in the vendor's shape.
@@ -81,22 +74,10 @@ fn status_error(code: u16) -> Response {
     let (status, message) = match code {
         400 => ("INVALID_ARGUMENT", "The request is not valid."),
         403 => ("PERMISSION_DENIED", "The key may not do this."),
-        404 => (
-            "NOT_FOUND",
-            "The model is not found or not supported for generateContent.",
-        ),
-        429 => (
-            "RESOURCE_EXHAUSTED",
-            "Resource has been exhausted (e.g. check quota).",
-        ),
-        503 => (
-            "UNAVAILABLE",
-            "The model is overloaded. Please try again later.",
-        ),
-        504 => (
-            "DEADLINE_EXCEEDED",
-            "The deadline passed before the work was done.",
-        ),
+        404 => ("NOT_FOUND", "The model is not found or not supported for generateContent."),
+        429 => ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+        503 => ("UNAVAILABLE", "The model is overloaded. Please try again later."),
+        504 => ("DEADLINE_EXCEEDED", "The deadline passed before the work was done."),
         _ => ("INTERNAL", "An internal error has occurred."),
     };
     error(code, status, message, Vec::new())
@@ -104,19 +85,9 @@ fn status_error(code: u16) -> Response {
 
 /// Refuses calls without a usable key. The key may stand in the header or in the query.
 fn check_key(headers: &HeaderMap, query: &Params) -> Result<(), Box<Response>> {
-    let header = headers
-        .get("x-goog-api-key")
-        .and_then(|value| value.to_str().ok());
-    match header
-        .or_else(|| query.get("key").map(String::as_str))
-        .filter(|key| !key.is_empty())
-    {
-        None => Err(Box::new(error(
-            403,
-            "PERMISSION_DENIED",
-            "The call has no API key.",
-            Vec::new(),
-        ))),
+    let header = headers.get("x-goog-api-key").and_then(|value| value.to_str().ok());
+    match header.or_else(|| query.get("key").map(String::as_str)).filter(|key| !key.is_empty()) {
+        None => Err(Box::new(error(403, "PERMISSION_DENIED", "The call has no API key.", Vec::new()))),
         Some("bad-key") => Err(Box::new(bad_key())),
         Some(_) => Ok(()),
     }
@@ -141,11 +112,7 @@ async fn model(headers: HeaderMap, query: Params, Path(name): Path<String>) -> R
     if let Err(refused) = check_key(&headers, &query) {
         return *refused;
     }
-    if name.starts_with("gemini-") {
-        Json(model_entry(&name)).into_response()
-    } else {
-        status_error(404)
-    }
+    if name.starts_with("gemini-") { Json(model_entry(&name)).into_response() } else { status_error(404) }
 }
 
 async fn call(
@@ -162,10 +129,7 @@ async fn call(
     let Some((model, "generateContent")) = call.split_once(':') else {
         return status_error(404);
     };
-    if !model
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter))
-    {
+    if !model.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter)) {
         return invalid("* GenerateContentRequest.model: unexpected model name format\n");
     }
     if !model.starts_with("gemini-") {

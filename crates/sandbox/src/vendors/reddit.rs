@@ -46,11 +46,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/comments/{id}", get(tree::thread));
     let api = both(api, "/comments/{id}/{slug}", get(tree::thread));
     let api = both(api, "/comments/{id}/{slug}/{comment}", get(tree::thread));
-    let api = both(
-        api,
-        "/api/morechildren",
-        get(tree::more_by_query).post(tree::more_by_form),
-    );
+    let api = both(api, "/api/morechildren", get(tree::more_by_query).post(tree::more_by_form));
     let api = both(api, "/api/info", get(read::info));
     let api = both(api, "/r/{community}/new", get(read::new_in_community));
     let api = both(api, "/r/{community}/about/rules", get(read::rules));
@@ -61,18 +57,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/api/editusertext", post(write::edit));
     let api = both(api, "/api/del", post(write::delete));
     let api = api.layer(from_fn_with_state(shared.clone(), door));
-    api.merge(oauth::router())
-        .fallback(|| async { not_found() })
+    api.merge(oauth::router()).fallback(|| async { not_found() })
 }
 
-fn both(
-    router: Router<Arc<Shared>>,
-    path: &str,
-    calls: MethodRouter<Arc<Shared>>,
-) -> Router<Arc<Shared>> {
-    router
-        .route(path, calls.clone())
-        .route(&format!("{path}/"), calls)
+fn both(router: Router<Arc<Shared>>, path: &str, calls: MethodRouter<Arc<Shared>>) -> Router<Arc<Shared>> {
+    router.route(path, calls.clone()).route(&format!("{path}/"), calls)
 }
 
 /// The scope that a route asks for.
@@ -102,12 +91,7 @@ async fn door(
     next: Next,
 ) -> Response {
     let raw_json = query.get("raw_json").is_some_and(|value| value == "1");
-    let mut caller = match identify(
-        &shared,
-        request.headers(),
-        raw_json,
-        scope_of(route.as_str()),
-    ) {
+    let mut caller = match identify(&shared, request.headers(), raw_json, scope_of(route.as_str())) {
         Ok(caller) => caller,
         Err(refused) => return *refused,
     };
@@ -136,12 +120,7 @@ async fn door(
     with_budget(next.run(request).await, budget)
 }
 
-fn identify(
-    shared: &Shared,
-    headers: &HeaderMap,
-    raw_json: bool,
-    scope: &str,
-) -> Result<Caller, Box<Response>> {
+fn identify(shared: &Shared, headers: &HeaderMap, raw_json: bool, scope: &str) -> Result<Caller, Box<Response>> {
     let world = shared.world();
     let now = world.now();
     let token = headers
@@ -154,48 +133,21 @@ fn identify(
     let (Some(token), Some(grant)) = (token, grant) else {
         return Err(Box::new(bad_token()));
     };
-    if grant.scope != "*"
-        && !grant
-            .scope
-            .split([' ', ','])
-            .any(|granted| granted == scope)
-    {
-        return Err(Box::new(challenge(
-            StatusCode::FORBIDDEN,
-            "insufficient_scope",
-            json!({"error": 403}),
-        )));
+    if grant.scope != "*" && !grant.scope.split([' ', ',']).any(|granted| granted == scope) {
+        return Err(Box::new(challenge(StatusCode::FORBIDDEN, "insufficient_scope", json!({"error": 403}))));
     }
     let account = grant.account.clone();
-    let view = View {
-        account: Some(account.clone()),
-        now,
-        as_of: None,
-    };
-    Ok(Caller {
-        account,
-        token: token.to_owned(),
-        view,
-        raw_json,
-    })
+    let view = View { account: Some(account.clone()), now, as_of: None };
+    Ok(Caller { account, token: token.to_owned(), view, raw_json })
 }
 
 fn bad_token() -> Response {
-    challenge(
-        StatusCode::UNAUTHORIZED,
-        "invalid_token",
-        json!({"message": "Unauthorized", "error": 401}),
-    )
+    challenge(StatusCode::UNAUTHORIZED, "invalid_token", json!({"message": "Unauthorized", "error": 401}))
 }
 
 fn challenge(status: StatusCode, error: &str, body: Value) -> Response {
     let header_value = format!("Bearer realm=\"reddit\", error=\"{error}\"");
-    (
-        status,
-        [(header::WWW_AUTHENTICATE, header_value)],
-        Json(body),
-    )
-        .into_response()
+    (status, [(header::WWW_AUTHENTICATE, header_value)], Json(body)).into_response()
 }
 
 fn with_budget(mut response: Response, budget: Budget) -> Response {
@@ -225,10 +177,7 @@ fn answer(caller: &Caller, raw_in_body: bool, mut body: Value) -> Response {
 fn escape(value: &mut Value) {
     match value {
         Value::String(text) if text.contains(['&', '<', '>']) => {
-            *text = text
-                .replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;");
+            *text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         }
         Value::Array(items) => items.iter_mut().for_each(escape),
         Value::Object(fields) => fields.values_mut().for_each(escape),
@@ -242,11 +191,7 @@ fn plain_error(code: u16) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         return bad_token();
     }
-    (
-        status,
-        Json(json!({"message": message, "error": status.as_u16()})),
-    )
-        .into_response()
+    (status, Json(json!({"message": message, "error": status.as_u16()}))).into_response()
 }
 
 fn forbidden() -> Response {
@@ -263,12 +208,7 @@ fn html_error(code: u16) -> Response {
     let page = format!(
         "<!doctype html>\n<html><head><title>{reason}</title></head>\n<body><h1>{reason}</h1>\n<p>The sandbox was told to answer this way.</p></body></html>\n"
     );
-    (
-        status,
-        [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
-        page,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "text/html; charset=UTF-8")], page).into_response()
 }
 
 fn too_many_requests(secs: u64) -> Response {

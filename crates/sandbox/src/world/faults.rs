@@ -126,21 +126,14 @@ pub(crate) struct Hold {
 
 impl Hold {
     pub(crate) fn new(point: HoldPoint) -> Self {
-        Self {
-            point,
-            verdict: watch::Sender::new(Verdict::Waiting),
-            arrived: watch::Sender::new(0),
-        }
+        Self { point, verdict: watch::Sender::new(Verdict::Waiting), arrived: watch::Sender::new(0) }
     }
 
     /// Called by a write: says that it is here and waits for the verdict.
     pub(crate) async fn wait(&self) -> Verdict {
         self.arrived.send_modify(|count| *count += 1);
         let mut verdict = self.verdict.subscribe();
-        match verdict
-            .wait_for(|verdict| *verdict != Verdict::Waiting)
-            .await
-        {
+        match verdict.wait_for(|verdict| *verdict != Verdict::Waiting).await {
             Ok(verdict) => *verdict,
             Err(_) => Verdict::Go,
         }
@@ -158,11 +151,7 @@ impl Hold {
 
     pub(crate) async fn arrived(&self, at_least: u64) {
         // The sender lives in self, so the channel cannot close while we wait.
-        let _ = self
-            .arrived
-            .subscribe()
-            .wait_for(|count| *count >= at_least)
-            .await;
+        let _ = self.arrived.subscribe().wait_for(|count| *count >= at_least).await;
     }
 
     pub(crate) fn arrived_count(&self) -> u64 {
@@ -213,11 +202,7 @@ impl FaultPlan {
     pub(crate) fn end_hold(&mut self, only: Option<&Arc<Hold>>, verdict: Verdict) {
         if let Some(given) = only {
             given.decide(verdict);
-            if !self
-                .hold
-                .as_ref()
-                .is_some_and(|current| Arc::ptr_eq(current, given))
-            {
+            if !self.hold.as_ref().is_some_and(|current| Arc::ptr_eq(current, given)) {
                 return;
             }
         }

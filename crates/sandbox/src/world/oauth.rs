@@ -52,9 +52,7 @@ impl OauthStore {
             seed,
             issued: 0,
             clients: HashMap::from([("sandbox-client".to_owned(), "sandbox-secret".to_owned())]),
-            redirect_hosts: ["localhost", "127.0.0.1", "[::1]"]
-                .map(str::to_owned)
-                .to_vec(),
+            redirect_hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
             rotate_refresh: false,
             codes: HashMap::new(),
             access: HashMap::new(),
@@ -111,42 +109,16 @@ impl OauthStore {
         self.issue_access(grant, refresh_token, now)
     }
 
-    fn issue_access(
-        &mut self,
-        grant: Grant,
-        refresh_token: Option<String>,
-        now: OffsetDateTime,
-    ) -> IssuedToken {
+    fn issue_access(&mut self, grant: Grant, refresh_token: Option<String>, now: OffsetDateTime) -> IssuedToken {
         let access_token = self.token("access");
         let scope = grant.scope.clone();
         let expires_at = now + ACCESS_TOKEN_LIFE;
-        self.access.insert(
-            access_token.clone(),
-            Access {
-                grant,
-                refresh_token: refresh_token.clone(),
-                expires_at,
-            },
-        );
-        IssuedToken {
-            access_token,
-            refresh_token,
-            expires_in_secs: ACCESS_TOKEN_LIFE.as_secs(),
-            scope,
-        }
+        self.access.insert(access_token.clone(), Access { grant, refresh_token: refresh_token.clone(), expires_at });
+        IssuedToken { access_token, refresh_token, expires_in_secs: ACCESS_TOKEN_LIFE.as_secs(), scope }
     }
 
-    pub(crate) fn refresh(
-        &mut self,
-        refresh_token: &str,
-        client_id: &str,
-        now: OffsetDateTime,
-    ) -> Option<IssuedToken> {
-        let grant = self
-            .refresh
-            .get(refresh_token)
-            .filter(|grant| grant.client_id == client_id)?
-            .clone();
+    pub(crate) fn refresh(&mut self, refresh_token: &str, client_id: &str, now: OffsetDateTime) -> Option<IssuedToken> {
+        let grant = self.refresh.get(refresh_token).filter(|grant| grant.client_id == client_id)?.clone();
         let mut current = refresh_token.to_owned();
         if self.rotate_refresh {
             self.refresh.remove(refresh_token);
@@ -158,18 +130,14 @@ impl OauthStore {
 
     /// Who holds this access token, if it is alive.
     pub(crate) fn holder(&self, access_token: &str, now: OffsetDateTime) -> Option<&Grant> {
-        self.access
-            .get(access_token)
-            .filter(|access| access.expires_at > now)
-            .map(|access| &access.grant)
+        self.access.get(access_token).filter(|access| access.expires_at > now).map(|access| &access.grant)
     }
 
     /// Revokes a token of either kind. A refresh token takes its access tokens with it. Unknown tokens are no error.
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
         let was_refresh = self.refresh.remove(token).is_some();
         if was_refresh {
-            self.access
-                .retain(|_, access| access.refresh_token.as_deref() != Some(token));
+            self.access.retain(|_, access| access.refresh_token.as_deref() != Some(token));
         }
         self.access.remove(token).is_some() || was_refresh
     }

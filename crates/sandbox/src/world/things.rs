@@ -148,11 +148,7 @@ impl View {
         if self.too_new(post.created_at) {
             return Shown::Absent;
         }
-        if post.deleted {
-            Shown::Deleted
-        } else {
-            Shown::Whole
-        }
+        if post.deleted { Shown::Deleted } else { Shown::Whole }
     }
 
     pub(crate) fn of_comment(&self, comment: &Comment) -> Shown {
@@ -199,11 +195,7 @@ impl World {
             deleted: post.deleted,
             locked: post.locked,
             archived: post.archived,
-            comments: self
-                .comments
-                .iter()
-                .filter(|comment| Some(comment.post) == place)
-                .count(),
+            comments: self.comments.iter().filter(|comment| Some(comment.post) == place).count(),
         }
     }
 
@@ -222,11 +214,7 @@ impl World {
     }
 
     pub(crate) fn comment_permalink(&self, comment: &Comment) -> String {
-        format!(
-            "{}{}/",
-            self.permalink(&self.posts[comment.post]),
-            comment.id
-        )
+        format!("{}{}/", self.permalink(&self.posts[comment.post]), comment.id)
     }
 }
 
@@ -257,9 +245,5 @@ pub(crate) fn slug(title: &str) -> String {
         }
     }
     let slug = slug.trim_matches('_');
-    if slug.is_empty() {
-        "_".to_owned()
-    } else {
-        slug.to_owned()
-    }
+    if slug.is_empty() { "_".to_owned() } else { slug.to_owned() }
 }

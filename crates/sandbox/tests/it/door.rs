@@ -8,25 +8,12 @@ async fn a_dead_token_is_told_from_a_missing_scope() {
     stage.control.expire_tokens();
     let dead = stage.get("/api/v1/me").await;
     assert_eq!(dead.status(), 401);
-    assert!(
-        dead.headers()["www-authenticate"]
-            .to_str()
-            .unwrap()
-            .contains("invalid_token")
-    );
-    stage.token = stage
-        .control
-        .issue_token("brassfinch", "identity")
-        .access_token;
+    assert!(dead.headers()["www-authenticate"].to_str().unwrap().contains("invalid_token"));
+    stage.token = stage.control.issue_token("brassfinch", "identity").access_token;
     assert_eq!(stage.get("/api/v1/me").await.status(), 200);
     let narrow = stage.get("/user/brassfinch/submitted").await;
     assert_eq!(narrow.status(), 403);
-    assert!(
-        narrow.headers()["www-authenticate"]
-            .to_str()
-            .unwrap()
-            .contains("insufficient_scope")
-    );
+    assert!(narrow.headers()["www-authenticate"].to_str().unwrap().contains("insufficient_scope"));
 }
 
 #[tokio::test]
@@ -40,12 +27,7 @@ async fn the_budget_is_told_in_the_vendors_number_formats_and_then_enforced() {
     assert_eq!(stage.get("/api/v1/me").await.status(), 200);
     let over = stage.get("/api/v1/me").await;
     assert_eq!(over.status(), 429);
-    assert!(
-        over.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .starts_with("text/html")
-    );
+    assert!(over.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     assert_eq!(over.headers()["retry-after"], "600");
     assert!(over.headers().get("x-ratelimit-used").is_none());
     stage.control.advance(std::time::Duration::from_secs(600));
@@ -70,12 +52,7 @@ async fn planned_reads_fail_in_order_and_then_all_is_well() {
     assert_eq!(page.status(), 503);
     assert!(page.text().await.unwrap().contains("<html>"));
     assert_eq!(names(&stage.get_json(&path).await[1]).len(), 0);
-    let cut = stage
-        .client
-        .get(stage.url(&format!("/reddit{path}")))
-        .bearer_auth(&stage.token)
-        .send()
-        .await;
+    let cut = stage.client.get(stage.url(&format!("/reddit{path}"))).bearer_auth(&stage.token).send().await;
     assert!(cut.is_err());
     assert_eq!(names(&stage.get_json(&path).await[1]).len(), 1);
     assert_eq!(stage.control.requests()["GET /reddit/comments/{id}"], 5);

@@ -1,9 +1,6 @@
 //! The sandbox seen through its wire and through its control handle.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that finds nothing to unwrap is red anyway"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
 mod door;
 mod faults;
@@ -33,50 +30,27 @@ const BRAND: &str = "brassfinch";
 
 async fn stage(world: WorldKind) -> Stage {
     let clock = Clock::fixed(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-    let sandbox = start(Options {
-        world,
-        clock,
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let sandbox = start(Options { world, clock, ..Options::default() }).await.unwrap();
     let control = sandbox.control();
     let token = control.issue_token(BRAND, "*").access_token;
-    Stage {
-        sandbox,
-        control,
-        client: client(),
-        token,
-    }
+    Stage { sandbox, control, client: client(), token }
 }
 
 fn client() -> Client {
     // A second call finds the provider of the first one; both are the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let no_redirects = reqwest::redirect::Policy::none();
-    Client::builder()
-        .redirect(no_redirects)
-        .timeout(Duration::from_secs(20))
-        .build()
-        .unwrap()
+    Client::builder().redirect(no_redirects).timeout(Duration::from_secs(20)).build().unwrap()
 }
 
 impl Stage {
     fn url(&self, path: &str) -> String {
-        format!(
-            "{}{path}",
-            self.sandbox.base_url().as_str().trim_end_matches('/')
-        )
+        format!("{}{path}", self.sandbox.base_url().as_str().trim_end_matches('/'))
     }
 
     async fn get(&self, path: &str) -> Response {
         let url = self.url(&format!("/reddit{path}"));
-        self.client
-            .get(url)
-            .bearer_auth(&self.token)
-            .send()
-            .await
-            .unwrap()
+        self.client.get(url).bearer_auth(&self.token).send().await.unwrap()
     }
 
     async fn get_json(&self, path: &str) -> Value {
@@ -86,22 +60,11 @@ impl Stage {
     }
 
     fn post(&self, path: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        self.client
-            .post(self.url(&format!("/reddit{path}")))
-            .bearer_auth(&self.token)
-            .form(form)
+        self.client.post(self.url(&format!("/reddit{path}"))).bearer_auth(&self.token).form(form)
     }
 
     fn reply(&self, parent: &str, text: &str) -> reqwest::RequestBuilder {
-        self.post(
-            "/api/comment",
-            &[
-                ("thing_id", parent),
-                ("text", text),
-                ("api_type", "json"),
-                ("raw_json", "1"),
-            ],
-        )
+        self.post("/api/comment", &[("thing_id", parent), ("text", text), ("api_type", "json"), ("raw_json", "1")])
     }
 
     async fn reply_json(&self, parent: &str, text: &str) -> Value {
@@ -113,8 +76,5 @@ impl Stage {
 
 fn names(listing: &Value) -> Vec<String> {
     let children = listing["data"]["children"].as_array().unwrap();
-    children
-        .iter()
-        .map(|child| child["data"]["name"].as_str().unwrap().to_owned())
-        .collect()
+    children.iter().map(|child| child["data"]["name"].as_str().unwrap().to_owned()).collect()
 }

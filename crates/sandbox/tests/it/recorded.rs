@@ -69,31 +69,17 @@ async fn reddit_things_have_the_recorded_kinds_of_fields() {
         stage.control.add_comment("b", &comment, "below");
     }
     stage.control.add_message("c", BRAND, "Hi", "there");
-    let tree = stage
-        .get_json(&format!("/comments/{}?limit=3&raw_json=1", &post[3..]))
-        .await;
+    let tree = stage.get_json(&format!("/comments/{}?limit=3&raw_json=1", &post[3..])).await;
     let varying = ["edited", "replies"];
     let pairs = [
-        (
-            "comments-tree__single-thread-with-more.json",
-            tree.clone(),
-            vec!["t1", "t3", "more"],
-        ),
+        ("comments-tree__single-thread-with-more.json", tree.clone(), vec!["t1", "t3", "more"]),
         (
             "user-submitted__new-limit-100.json",
             stage.get_json("/user/brassfinch/submitted").await,
             vec!["t3", "Listing"],
         ),
-        (
-            "inbox__unread-mixed-t1-t4-2025.json",
-            stage.get_json("/message/unread").await,
-            vec!["t1", "t4"],
-        ),
-        (
-            "comment-post__reply-to-submission.json",
-            stage.reply_json(&post, "ours").await,
-            vec!["t1"],
-        ),
+        ("inbox__unread-mixed-t1-t4-2025.json", stage.get_json("/message/unread").await, vec!["t1", "t4"]),
+        ("comment-post__reply-to-submission.json", stage.reply_json(&post, "ours").await, vec!["t1"]),
     ];
     for (name, ours, kinds) in pairs {
         let Some(theirs) = recorded(&format!("reddit/{name}")) else {
@@ -101,16 +87,11 @@ async fn reddit_things_have_the_recorded_kinds_of_fields() {
         };
         for kind in kinds {
             let both = (first(&ours, kind), first(&theirs, kind));
-            let (Some(ours), Some(theirs)) = both else {
-                panic!("{name} lacks a {kind} in {both:?}")
-            };
+            let (Some(ours), Some(theirs)) = both else { panic!("{name} lacks a {kind} in {both:?}") };
             same_kinds(ours, theirs, &varying);
         }
     }
-    for (name, path) in [
-        ("me__ok-2025.json", "/api/v1/me"),
-        ("rules__rules-2020.json", "/r/corner/about/rules"),
-    ] {
+    for (name, path) in [("me__ok-2025.json", "/api/v1/me"), ("rules__rules-2020.json", "/r/corner/about/rules")] {
         let Some(theirs) = recorded(&format!("reddit/{name}")) else {
             return;
         };
@@ -138,27 +119,10 @@ async fn gemini_answers_have_the_recorded_fields() {
         "generationConfig": {"responseMimeType": "application/json", "responseSchema": schema},
     });
     let url = stage.url("/gemini/v1beta/models/gemini-flash-latest:generateContent");
-    let call = stage
-        .client
-        .post(url)
-        .header("x-goog-api-key", "k")
-        .json(&request);
+    let call = stage.client.post(url).header("x-goog-api-key", "k").json(&request);
     let ours: Value = call.send().await.unwrap().json().await.unwrap();
-    for place in [
-        "",
-        "/usageMetadata",
-        "/candidates/0",
-        "/candidates/0/content",
-    ] {
-        let keys = |body: &Value| {
-            body.pointer(place)
-                .unwrap()
-                .as_object()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-        };
+    for place in ["", "/usageMetadata", "/candidates/0", "/candidates/0/content"] {
+        let keys = |body: &Value| body.pointer(place).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let (mut ours, mut theirs) = (keys(&ours), keys(&theirs));
         ours.sort_unstable();
         theirs.sort_unstable();

@@ -67,19 +67,10 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
 }
 
 /// Both spellings of a field are known: camelCase and snake_case.
-fn known_only(
-    fields: &serde_json::Map<String, Value>,
-    known: &[&str],
-    place: &str,
-) -> Result<(), String> {
+fn known_only(fields: &serde_json::Map<String, Value>, known: &[&str], place: &str) -> Result<(), String> {
     for name in fields.keys() {
-        if !known
-            .iter()
-            .any(|known| known == name || words::snake(known) == *name)
-        {
-            return Err(format!(
-                "Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."
-            ));
+        if !known.iter().any(|known| known == name || words::snake(known) == *name) {
+            return Err(format!("Invalid JSON payload received. Unknown name \"{name}\"{place}: Cannot find field."));
         }
     }
     Ok(())
@@ -97,9 +88,7 @@ fn config(request: &Value) -> Option<&Value> {
 }
 
 fn get<'a>(request: &'a Value, camel: &str) -> Option<&'a Value> {
-    config(request)
-        .map(|config| either(config, camel))
-        .filter(|value| !value.is_null())
+    config(request).map(|config| either(config, camel)).filter(|value| !value.is_null())
 }
 
 fn schema(request: &Value) -> Option<&Value> {
@@ -111,18 +100,9 @@ fn mime(request: &Value) -> Option<&str> {
 }
 
 fn texts(contents: &Value) -> String {
-    let contents = contents
-        .as_array()
-        .cloned()
-        .unwrap_or_else(|| vec![contents.clone()]);
-    let parts = contents
-        .iter()
-        .filter_map(|content| content["parts"].as_array())
-        .flatten();
-    parts
-        .filter_map(|part| part["text"].as_str())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let contents = contents.as_array().cloned().unwrap_or_else(|| vec![contents.clone()]);
+    let parts = contents.iter().filter_map(|content| content["parts"].as_array()).flatten();
+    parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// A rough count: four bytes a token.
@@ -149,26 +129,15 @@ impl Reply {
             (None, Some("application/json")) => json!({"text": prompt.reply(0)}).to_string(),
             (None, _) => prompt.reply(0),
         };
-        let thinking = get(request, "thinkingConfig")
-            .cloned()
-            .unwrap_or(Value::Null);
+        let thinking = get(request, "thinkingConfig").cloned().unwrap_or(Value::Null);
         let no_thoughts = either(&thinking, "thinkingBudget") == &json!(0);
-        let little = either(&thinking, "thinkingLevel")
-            .as_str()
-            .is_some_and(|level| level.eq_ignore_ascii_case("minimal"));
+        let little =
+            either(&thinking, "thinkingLevel").as_str().is_some_and(|level| level.eq_ignore_ascii_case("minimal"));
         let schema_tokens = schema(request).map_or(0, |schema| tokens(&schema.to_string()));
         Self {
-            model: if model == "gemini-flash-latest" {
-                "gemini-3.8-flash".to_owned()
-            } else {
-                model.to_owned()
-            },
+            model: if model == "gemini-flash-latest" { "gemini-3.8-flash".to_owned() } else { model.to_owned() },
             prompt_tokens: tokens(&system) + tokens(&user) + schema_tokens,
-            thought_tokens: if no_thoughts || little {
-                0
-            } else {
-                24 + hash(&user) % 40
-            },
+            thought_tokens: if no_thoughts || little { 0 } else { 24 + hash(&user) % 40 },
             limit: get(request, "maxOutputTokens").and_then(Value::as_u64),
             id: format!("sb{:016x}", hash(&request.to_string())),
             text,
@@ -183,16 +152,12 @@ impl Reply {
             "serviceTier": "standard",
         });
         // A count of zero is left out on the wire.
-        for (name, count) in [
-            ("candidatesTokenCount", answer_tokens),
-            ("thoughtsTokenCount", self.thought_tokens),
-        ] {
+        for (name, count) in [("candidatesTokenCount", answer_tokens), ("thoughtsTokenCount", self.thought_tokens)] {
             if count > 0 {
                 usage[name] = json!(count);
             }
         }
-        let mut body =
-            json!({"usageMetadata": usage, "modelVersion": self.model, "responseId": self.id});
+        let mut body = json!({"usageMetadata": usage, "modelVersion": self.model, "responseId": self.id});
         if let Some(candidate) = candidate {
             body["candidates"] = json!([candidate]);
         }
@@ -226,10 +191,7 @@ impl Reply {
     }
 
     pub(super) fn garbage(&self) -> Value {
-        self.finished(
-            "Sure! Here is what I would say: {\"drafts\": [{\"ref",
-            "STOP",
-        )
+        self.finished("Sure! Here is what I would say: {\"drafts\": [{\"ref", "STOP")
     }
 
     pub(super) fn blocked_prompt(&self) -> Value {
@@ -239,9 +201,6 @@ impl Reply {
     }
 
     pub(super) fn blocked_answer(&self) -> Value {
-        self.body(
-            Some(json!({"content": {}, "finishReason": "SAFETY", "index": 0})),
-            0,
-        )
+        self.body(Some(json!({"content": {}, "finishReason": "SAFETY", "index": 0})), 0)
     }
 }

@@ -23,13 +23,7 @@ pub(super) struct Prompt<'a> {
 impl<'a> Prompt<'a> {
     pub(super) fn new(system: &'a str, user: &'a str) -> Self {
         let focus = quoted_text(user).unwrap_or_else(|| plain_tail(user));
-        Self {
-            words: Words::load(),
-            system,
-            user,
-            focus,
-            reference: None,
-        }
+        Self { words: Words::load(), system, user, focus, reference: None }
     }
 
     pub(super) fn reply(&self, number: usize) -> String {
@@ -40,13 +34,7 @@ impl<'a> Prompt<'a> {
         let focus = context_of(self.user, reference);
         let focus = quoted_text(&focus).unwrap_or(focus);
         let reference = Some(reference.to_owned());
-        Self {
-            words: Words::load(),
-            system: self.system,
-            user: self.user,
-            focus,
-            reference,
-        }
+        Self { words: Words::load(), system: self.system, user: self.user, focus, reference }
     }
 }
 
@@ -61,9 +49,7 @@ fn context_of(user: &str, reference: &str) -> String {
         return user.to_owned();
     };
     let rest = &user[start..];
-    let ends = ["\"ref\"", "ref=", "ref:", "\"id\"", "\n---", "</"]
-        .iter()
-        .filter_map(|mark| rest.find(mark));
+    let ends = ["\"ref\"", "ref=", "ref:", "\"id\"", "\n---", "</"].iter().filter_map(|mark| rest.find(mark));
     let end = ends.filter(|&at| at > 0).min().unwrap_or(rest.len());
     super::words::head(&rest[..end], MAX_CONTEXT)
         .trim_matches([' ', ',', ':', '>', ']', '}', '{', '\n', '"'])
@@ -73,10 +59,7 @@ fn context_of(user: &str, reference: &str) -> String {
 /// The value of the last `"text"` (or the like) in a piece of JSON.
 fn quoted_text(piece: &str) -> Option<String> {
     let names = ["\"text\":", "\"comment\":", "\"body\":"];
-    let start = names
-        .iter()
-        .filter_map(|name| piece.rfind(name).map(|at| at + name.len()))
-        .max()?;
+    let start = names.iter().filter_map(|name| piece.rfind(name).map(|at| at + name.len())).max()?;
     let mut values = serde_json::Deserializer::from_str(&piece[start..]).into_iter::<Value>();
     values.next()?.ok()?.as_str().map(str::to_owned)
 }
@@ -97,40 +80,23 @@ struct Filler<'s> {
 
 impl Filler<'_> {
     fn resolve<'v>(&'v self, schema: &'v Value) -> (&'v Value, bool) {
-        if let Some(target) = schema["$ref"]
-            .as_str()
-            .and_then(|link| link.strip_prefix('#'))
-        {
-            return self
-                .root
-                .pointer(target)
-                .map_or((schema, false), |found| self.resolve_choice(found));
+        if let Some(target) = schema["$ref"].as_str().and_then(|link| link.strip_prefix('#')) {
+            return self.root.pointer(target).map_or((schema, false), |found| self.resolve_choice(found));
         }
         self.resolve_choice(schema)
     }
 
     /// Of several alternatives the first that is not null; and whether null is allowed.
     fn resolve_choice<'v>(&'v self, schema: &'v Value) -> (&'v Value, bool) {
-        let alternatives = ["anyOf", "oneOf", "allOf"]
-            .iter()
-            .find_map(|key| schema[*key].as_array());
+        let alternatives = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema[*key].as_array());
         let Some(alternatives) = alternatives else {
             return (schema, false);
         };
-        let is_null = |one: &&Value| {
-            one["type"]
-                .as_str()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("null"))
-        };
+        let is_null = |one: &&Value| one["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("null"));
         let nullable = alternatives.iter().any(|one| is_null(&one));
-        let chosen = alternatives
-            .iter()
-            .find(|one| !is_null(one))
-            .unwrap_or(schema);
-        let chosen = chosen["$ref"]
-            .as_str()
-            .and_then(|link| self.root.pointer(link.strip_prefix('#')?))
-            .unwrap_or(chosen);
+        let chosen = alternatives.iter().find(|one| !is_null(one)).unwrap_or(schema);
+        let chosen =
+            chosen["$ref"].as_str().and_then(|link| self.root.pointer(link.strip_prefix('#')?)).unwrap_or(chosen);
         (chosen, nullable)
     }
 
@@ -139,26 +105,15 @@ impl Filler<'_> {
         nullable |= schema["nullable"] == true;
         let kinds: Vec<String> = match &schema["type"] {
             Value::String(kind) => vec![kind.to_lowercase()],
-            Value::Array(kinds) => kinds
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_lowercase)
-                .collect(),
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_lowercase).collect(),
             _ => Vec::new(),
         };
         nullable |= kinds.iter().any(|kind| kind == "null");
         if !schema["const"].is_null() {
             return schema["const"].clone();
         }
-        let kind = kinds
-            .iter()
-            .map(String::as_str)
-            .find(|kind| *kind != "null");
-        let guessed = if schema["properties"].is_object() {
-            "object"
-        } else {
-            "string"
-        };
+        let kind = kinds.iter().map(String::as_str).find(|kind| *kind != "null");
+        let guessed = if schema["properties"].is_object() { "object" } else { "string" };
         match kind.unwrap_or(guessed) {
             _ if depth > MAX_DEPTH => Value::Null,
             "object" => self.object(schema, prompt, depth),
@@ -182,73 +137,46 @@ impl Filler<'_> {
         let (items, _) = self.resolve(&schema["items"]);
         let bound = |key: &str| {
             let value = &schema[key];
-            value
-                .as_u64()
-                .or_else(|| value.as_str()?.parse().ok())
-                .map(|count| count as usize)
+            value.as_u64().or_else(|| value.as_str()?.parse().ok()).map(|count| count as usize)
         };
-        let (least, most) = (
-            bound("minItems").unwrap_or(0),
-            bound("maxItems").unwrap_or(usize::MAX),
-        );
+        let (least, most) = (bound("minItems").unwrap_or(0), bound("maxItems").unwrap_or(usize::MAX));
         let references = references(items, prompt);
         if !references.is_empty() && prompt.reference.is_none() {
             let each = references.iter().take(most.min(100));
-            return each
-                .map(|reference| self.value(items, name, &prompt.about(reference), depth + 1))
-                .collect();
+            return each.map(|reference| self.value(items, name, &prompt.about(reference), depth + 1)).collect();
         }
-        if items["type"]
-            .as_str()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("string"))
-        {
+        if items["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("string")) {
             let count = if items["enum"].is_array() { 1 } else { 3 };
             let count = count.max(least).min(most);
-            return (0..count)
-                .map(|number| string(items, name, prompt, false, number))
-                .collect();
+            return (0..count).map(|number| string(items, name, prompt, false, number)).collect();
         }
         let count = 1.max(least).min(most).min(100);
-        (0..count)
-            .map(|_| self.value(items, name, prompt, depth + 1))
-            .collect()
+        (0..count).map(|_| self.value(items, name, prompt, depth + 1)).collect()
     }
 }
 
 fn is_reference(name: &str) -> bool {
-    matches!(name, "ref" | "id" | "key")
-        || name.ends_with("_ref")
-        || name.ends_with("_id")
-        || name.ends_with("Id")
+    matches!(name, "ref" | "id" | "key") || name.ends_with("_ref") || name.ends_with("_id") || name.ends_with("Id")
 }
 
 /// The references that the elements of an array must carry: from the enum of the property, else from the prompt.
 fn references(items: &Value, prompt: &Prompt<'_>) -> Vec<String> {
     let properties = items["properties"].as_object();
-    let Some((name, property)) =
-        properties.and_then(|all| all.iter().find(|(name, _)| is_reference(name)))
-    else {
+    let Some((name, property)) = properties.and_then(|all| all.iter().find(|(name, _)| is_reference(name))) else {
         return Vec::new();
     };
     if let Some(values) = property["enum"].as_array() {
-        return values
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        return values.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     }
     let mut found: Vec<String> = Vec::new();
     for (at, _) in prompt.user.match_indices(name.as_str()) {
-        let rest = prompt.user[at + name.len()..]
-            .trim_start_matches(['"', '\''])
-            .trim_start();
+        let rest = prompt.user[at + name.len()..].trim_start_matches(['"', '\'']).trim_start();
         let Some(rest) = rest.strip_prefix([':', '=']) else {
             continue;
         };
         let rest = rest.trim_start().trim_start_matches(['"', '\'']);
-        let end = rest
-            .find(|letter: char| !(letter.is_alphanumeric() || "-_:.".contains(letter)))
-            .unwrap_or(rest.len());
+        let end =
+            rest.find(|letter: char| !(letter.is_alphanumeric() || "-_:.".contains(letter))).unwrap_or(rest.len());
         let value = rest[..end].to_owned();
         if !value.is_empty() && !found.contains(&value) {
             found.push(value);
@@ -260,10 +188,7 @@ fn references(items: &Value, prompt: &Prompt<'_>) -> Vec<String> {
 fn boolean(name: &str, prompt: &Prompt<'_>) -> bool {
     let name = name.to_lowercase();
     let hostile = prompt.words.mood(&prompt.focus) == Mood::Hostile;
-    if ["toxic", "spam", "unsafe", "injection", "hostile", "abus"]
-        .iter()
-        .any(|sign| name.contains(sign))
-    {
+    if ["toxic", "spam", "unsafe", "injection", "hostile", "abus"].iter().any(|sign| name.contains(sign)) {
         return hostile;
     }
     if name.contains("sensitive") || name.contains("escalate") {
@@ -273,22 +198,14 @@ fn boolean(name: &str, prompt: &Prompt<'_>) -> bool {
 }
 
 fn number(schema: &Value, name: &str, prompt: &Prompt<'_>) -> f64 {
-    let mixed = hash(&format!(
-        "{name}|{}|{}",
-        prompt.focus,
-        prompt.reference.as_deref().unwrap_or_default()
-    ));
+    let mixed = hash(&format!("{name}|{}|{}", prompt.focus, prompt.reference.as_deref().unwrap_or_default()));
     let share = (mixed % 1000) as f64 / 1000.0;
     let (low, high) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
     let value = match (low, high) {
         (low, high) if name.contains("confidence") || name.contains("score") => {
             let value = ((0.55 + share * 0.42) * 100.0).round() / 100.0;
             let (low, high) = (low.unwrap_or(0.0), high.unwrap_or(1.0));
-            if high > 1.0 {
-                low + value * (high - low)
-            } else {
-                value.clamp(low, high.max(low))
-            }
+            if high > 1.0 { low + value * (high - low) } else { value.clamp(low, high.max(low)) }
         }
         (Some(low), Some(high)) => low + share * (high - low),
         (Some(low), None) => low,
@@ -324,9 +241,7 @@ fn string(schema: &Value, name: &str, prompt: &Prompt<'_>, nullable: bool, numbe
         "intent" | "category" | "label" => kind_word(prompt).to_owned(),
         _ => prompt.reply(number),
     };
-    let limit = schema["maxLength"]
-        .as_u64()
-        .or_else(|| schema["maxLength"].as_str()?.parse().ok());
+    let limit = schema["maxLength"].as_u64().or_else(|| schema["maxLength"].as_str()?.parse().ok());
     let most = limit.map_or(usize::MAX, |most| most as usize);
     json!(text.chars().take(most).collect::<String>())
 }
@@ -354,9 +269,7 @@ fn reason(prompt: &Prompt<'_>) -> String {
             format!("The comment says something kind about {topic}; a short thank-you fits.")
         }
         Mood::Other => "The comment adds to the thread; a short friendly answer fits.".to_owned(),
-        Mood::Hostile => {
-            "The comment attacks or tries to steer the answer; better left alone.".to_owned()
-        }
+        Mood::Hostile => "The comment attacks or tries to steer the answer; better left alone.".to_owned(),
     }
 }
 
@@ -376,30 +289,18 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
     let score = |value: &str| {
         let own = split(value);
         let explained = prompt.system.lines().chain(prompt.user.lines());
-        let lines = explained.filter(|line| {
-            line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600
-        });
+        let lines =
+            explained.filter(|line| line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600);
         let line_words: Vec<String> = lines.flat_map(split).collect();
-        let common = |words: &[String]| {
-            wanted
-                .iter()
-                .filter(|word| words.iter().any(|one| akin(one, word)))
-                .count()
-        };
+        let common = |words: &[String]| wanted.iter().filter(|word| words.iter().any(|one| akin(one, word))).count();
         common(&own) * 3 + common(&line_words)
     };
-    let best = values
-        .iter()
-        .map(|value| (score(value), *value))
-        .rev()
-        .max_by_key(|(score, _)| *score);
+    let best = values.iter().map(|value| (score(value), *value)).rev().max_by_key(|(score, _)| *score);
     match best {
         Some((score, value)) if score > 0 => json!(value),
         _ if nullable => Value::Null,
         _ => {
-            let neutral = values
-                .iter()
-                .find(|value| matches!(**value, "none" | "other" | "unknown" | "general"));
+            let neutral = values.iter().find(|value| matches!(**value, "none" | "other" | "unknown" | "general"));
             json!(neutral.or(values.first()))
         }
     }
@@ -407,10 +308,6 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
 
 /// The same word, or two long words with the same beginning ("clean" and "cleaning").
 fn akin(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() <= other.len() {
-        (one, other)
-    } else {
-        (other, one)
-    };
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     one == other || (short.chars().count() >= 5 && long.starts_with(short))
 }

@@ -44,16 +44,7 @@ const STEERING: [&str; 7] = [
     "disregard the above",
     "reveal your",
 ];
-const INSULTS: [&str; 8] = [
-    "idiot",
-    "moron",
-    "clown",
-    "garbage company",
-    "scammers",
-    "shut up",
-    "pathetic",
-    "losers",
-];
+const INSULTS: [&str; 8] = ["idiot", "moron", "clown", "garbage company", "scammers", "shut up", "pathetic", "losers"];
 const SENSITIVE: [(&str, &[&str]); 4] = [
     (
         "health",
@@ -71,33 +62,14 @@ const SENSITIVE: [(&str, &[&str]); 4] = [
             "やけど",
         ],
     ),
-    (
-        "legal",
-        &[
-            "lawyer", "sue ", "lawsuit", "court", "anwalt", "avocat", "abogado",
-        ],
-    ),
-    (
-        "safety",
-        &[
-            "smoke",
-            "sparks",
-            "electric shock",
-            "fire",
-            "exploded",
-            "qualm",
-            "fumée",
-            "humo",
-            "fumaça",
-        ],
-    ),
+    ("legal", &["lawyer", "sue ", "lawsuit", "court", "anwalt", "avocat", "abogado"]),
+    ("safety", &["smoke", "sparks", "electric shock", "fire", "exploded", "qualm", "fumée", "humo", "fumaça"]),
     ("money", &["chargeback", "fraud", "stole my money"]),
 ];
 
 impl Words {
     pub(super) fn load() -> Self {
-        let languages = serde_json::from_str(include_str!("replies.json"))
-            .expect("the table is checked by a test");
+        let languages = serde_json::from_str(include_str!("replies.json")).expect("the table is checked by a test");
         Self { languages }
     }
 
@@ -117,10 +89,7 @@ impl Words {
             let Some(language) = self.languages.get(code) else {
                 return 0;
             };
-            words
-                .iter()
-                .filter(|word| language.stop_words.contains(word))
-                .count()
+            words.iter().filter(|word| language.stop_words.contains(word)).count()
         };
         let mut best = ("en", score("en"));
         for code in ["de", "fr", "es", "pt"] {
@@ -132,29 +101,18 @@ impl Words {
     }
 
     fn language(&self, code: &str) -> Option<&Language> {
-        self.languages
-            .get(code)
-            .or_else(|| self.languages.get("en"))
+        self.languages.get(code).or_else(|| self.languages.get("en"))
     }
 
     pub(super) fn mood(&self, text: &str) -> Mood {
         let low = text.to_lowercase();
-        if STEERING
-            .iter()
-            .chain(&INSULTS)
-            .any(|sign| low.contains(sign))
-        {
+        if STEERING.iter().chain(&INSULTS).any(|sign| low.contains(sign)) {
             return Mood::Hostile;
         }
         let Some(language) = self.language(self.language_of(text)) else {
             return Mood::Other;
         };
-        if sensitive(text).is_some()
-            || language
-                .complaint_words
-                .iter()
-                .any(|word| low.contains(word))
-        {
+        if sensitive(text).is_some() || language.complaint_words.iter().any(|word| low.contains(word)) {
             Mood::Complaint
         } else if low.contains(['?', '？', '؟']) {
             Mood::Question
@@ -170,10 +128,7 @@ impl Words {
             return String::new();
         };
         let low = text.to_lowercase();
-        let known = language
-            .topics
-            .iter()
-            .find(|(stem, _)| low.contains(stem.as_str()));
+        let known = language.topics.iter().find(|(stem, _)| low.contains(stem.as_str()));
         known.map_or_else(|| language.any_topic.clone(), |(_, name)| name.clone())
     }
 
@@ -189,35 +144,25 @@ impl Words {
             Mood::Other | Mood::Hostile => &language.other,
         };
         let start = hash(comment) as usize % patterns.len().max(1);
-        let pattern = patterns
-            .get((start + number) % patterns.len().max(1))
-            .map_or("", String::as_str);
+        let pattern = patterns.get((start + number) % patterns.len().max(1)).map_or("", String::as_str);
         pattern.replace("{topic}", &self.topic(comment))
     }
 }
 
 pub(super) fn sensitive(text: &str) -> Option<&'static str> {
     let low = text.to_lowercase();
-    SENSITIVE
-        .iter()
-        .find(|(_, signs)| signs.iter().any(|sign| low.contains(sign)))
-        .map(|(name, _)| *name)
+    SENSITIVE.iter().find(|(_, signs)| signs.iter().any(|sign| low.contains(sign))).map(|(name, _)| *name)
 }
 
 /// Lower-case words of letters and digits.
 pub(super) fn split(text: &str) -> Vec<String> {
     let low = text.to_lowercase();
-    low.split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    low.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// FNV-1a: the same for ever, unlike the hashers of the standard library.
 pub(super) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// At most this many bytes from the start, never half a character.
@@ -250,31 +195,17 @@ mod tests {
         let words = Words::load();
         for (text, code) in [
             ("How do I clean the grinder after a week of use?", "en"),
-            (
-                "Wie reinige ich die Mühle, wenn sie nicht mehr mahlt?",
-                "de",
-            ),
-            (
-                "Comment est-ce que je nettoie le moulin après une semaine ?",
-                "fr",
-            ),
+            ("Wie reinige ich die Mühle, wenn sie nicht mehr mahlt?", "de"),
+            ("Comment est-ce que je nettoie le moulin après une semaine ?", "fr"),
             ("¿Cómo limpio el molino después de una semana de uso?", "es"),
-            (
-                "Como eu limpo o moinho depois de uma semana? Não achei no manual.",
-                "pt",
-            ),
+            ("Como eu limpo o moinho depois de uma semana? Não achei no manual.", "pt"),
             ("グラインダーの掃除はどうすればいいですか？", "ja"),
             ("كيف أنظف المطحنة بعد أسبوع؟", "ar"),
         ] {
             assert_eq!(words.language_of(text), code, "{text}");
             assert_eq!(words.mood(text), Mood::Question, "{text}");
             let replies: Vec<String> = (0..3).map(|number| words.reply(text, number)).collect();
-            assert!(
-                replies
-                    .iter()
-                    .all(|reply| !reply.is_empty() && !reply.contains('{')),
-                "{replies:?}"
-            );
+            assert!(replies.iter().all(|reply| !reply.is_empty() && !reply.contains('{')), "{replies:?}");
             assert_ne!(replies[0], replies[1], "{text}");
             assert_eq!(words.language_of(&replies[0]), code, "{}", replies[0]);
         }

@@ -26,20 +26,12 @@ fn kind_for(world: &World, comment: &Comment, account: &str) -> Option<&'static 
         return Some("post_reply");
     }
     let mention = format!("u/{}", account.to_lowercase());
-    comment
-        .body
-        .to_lowercase()
-        .contains(&mention)
-        .then_some("username_mention")
+    comment.body.to_lowercase().contains(&mention).then_some("username_mention")
 }
 
 /// The entries of one place (inbox, unread, comments, selfreply, mentions, messages), newest first.
 pub(super) fn entries(world: &World, caller: &Caller, place: &str) -> Vec<Entry> {
-    let unread = |fullname: &str| {
-        !world
-            .read_marks
-            .contains(&(caller.account.clone(), fullname.to_owned()))
-    };
+    let unread = |fullname: &str| !world.read_marks.contains(&(caller.account.clone(), fullname.to_owned()));
     let mut found = Vec::new();
     for comment in &world.comments {
         let Some(kind) = kind_for(world, comment, &caller.account) else {
@@ -55,32 +47,15 @@ pub(super) fn entries(world: &World, caller: &Caller, place: &str) -> Vec<Entry>
             _ => true,
         };
         if fits && caller.view.of_comment(comment) == Shown::Whole {
-            let thing =
-                shapes::inbox_comment(world, comment, kind, unread(&fullname), &caller.account);
-            found.push((
-                comment.created_at,
-                Entry {
-                    fullname,
-                    thing: Some(thing),
-                },
-            ));
+            let thing = shapes::inbox_comment(world, comment, kind, unread(&fullname), &caller.account);
+            found.push((comment.created_at, Entry { fullname, thing: Some(thing) }));
         }
     }
-    for message in world
-        .messages
-        .iter()
-        .filter(|message| message.to == caller.account)
-    {
+    for message in world.messages.iter().filter(|message| message.to == caller.account) {
         let fullname = format!("t4_{}", message.id);
         if matches!(place, "inbox" | "messages") || (place == "unread" && unread(&fullname)) {
             let thing = shapes::message(world, message, unread(&fullname));
-            found.push((
-                message.created_at,
-                Entry {
-                    fullname,
-                    thing: Some(thing),
-                },
-            ));
+            found.push((message.created_at, Entry { fullname, thing: Some(thing) }));
         }
     }
     found.sort_by(|left, right| (right.0, &right.1.fullname).cmp(&(left.0, &left.1.fullname)));
@@ -93,10 +68,7 @@ pub(super) async fn messages(
     Path(place): Path<String>,
     Query(query): Params,
 ) -> Response {
-    if !matches!(
-        place.as_str(),
-        "inbox" | "unread" | "comments" | "selfreply" | "mentions" | "messages"
-    ) {
+    if !matches!(place.as_str(), "inbox" | "unread" | "comments" | "selfreply" | "mentions" | "messages") {
         return not_found();
     }
     let world = shared.world();
@@ -120,25 +92,14 @@ pub(super) async fn mark_unread(
     mark(&state, &caller, &fields, false)
 }
 
-fn mark(
-    shared: &Shared,
-    caller: &Caller,
-    fields: &HashMap<String, String>,
-    read: bool,
-) -> Response {
+fn mark(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>, read: bool) -> Response {
     let mut world = shared.world();
-    let names: Vec<String> = fields
-        .get("id")
-        .map(|ids| ids.split(',').map(str::to_owned).collect())
-        .unwrap_or_default();
+    let names: Vec<String> =
+        fields.get("id").map(|ids| ids.split(',').map(str::to_owned).collect()).unwrap_or_default();
     let mine = |name: &String| {
-        let message = world
-            .messages
-            .iter()
-            .any(|known| format!("t4_{}", known.id) == *name && known.to == caller.account);
-        let comment = world
-            .comment(name)
-            .is_some_and(|comment| kind_for(&world, comment, &caller.account).is_some());
+        let message =
+            world.messages.iter().any(|known| format!("t4_{}", known.id) == *name && known.to == caller.account);
+        let comment = world.comment(name).is_some_and(|comment| kind_for(&world, comment, &caller.account).is_some());
         message || comment
     };
     if !names.iter().all(mine) {
@@ -146,18 +107,10 @@ fn mark(
     }
     for name in names {
         let mark = (caller.account.clone(), name.clone());
-        let changed = if read {
-            world.read_marks.insert(mark)
-        } else {
-            world.read_marks.remove(&mark)
-        };
+        let changed = if read { world.read_marks.insert(mark) } else { world.read_marks.remove(&mark) };
         if changed {
             let effect = if read { "mark_read" } else { "mark_unread" };
-            let path = if read {
-                "/reddit/api/read_message"
-            } else {
-                "/reddit/api/unread_message"
-            };
+            let path = if read { "/reddit/api/read_message" } else { "/reddit/api/unread_message" };
             world.note("POST", path, Some(&caller.account), effect, Some(&name));
         }
     }

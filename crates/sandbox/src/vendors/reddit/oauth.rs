@@ -78,11 +78,7 @@ struct RefusedPage {
 }
 
 fn scopes_of(scope: &str) -> Vec<String> {
-    scope
-        .split([' ', ','])
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    scope.split([' ', ',']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// The parsed redirect, or why the person gets a 400 page.
@@ -91,10 +87,7 @@ fn check(ask: &Ask, world: &World) -> Result<Url, &'static str> {
         return Err("No app has this client_id.");
     }
     let redirect = Url::parse(&ask.redirect_uri).map_err(|_| "The redirect_uri is not a URL.")?;
-    if !redirect
-        .host_str()
-        .is_some_and(|host| world.oauth.redirect_hosts.iter().any(|known| known == host))
-    {
+    if !redirect.host_str().is_some_and(|host| world.oauth.redirect_hosts.iter().any(|known| known == host)) {
         return Err("The redirect_uri is not registered for this app.");
     }
     if ask.response_type != "code" {
@@ -126,29 +119,12 @@ async fn ask(State(shared): State<Arc<Shared>>, Query(ask): Query<Ask>) -> Respo
         Ok(redirect) => redirect,
         Err(reason) => return page(StatusCode::BAD_REQUEST, &RefusedPage { reason }),
     };
-    let mut accounts: Vec<String> = world
-        .accounts
-        .iter()
-        .map(|account| account.name.clone())
-        .collect();
+    let mut accounts: Vec<String> = world.accounts.iter().map(|account| account.name.clone()).collect();
     accounts.sort_unstable();
-    let chosen = world
-        .brand
-        .clone()
-        .or_else(|| accounts.first().cloned())
-        .unwrap_or_default();
+    let chosen = world.brand.clone().or_else(|| accounts.first().cloned()).unwrap_or_default();
     let scopes = scopes_of(&ask.scope);
     let redirect_host = redirect.host_str().unwrap_or_default().to_owned();
-    page(
-        StatusCode::OK,
-        &ConsentPage {
-            ask,
-            scopes,
-            accounts,
-            chosen,
-            redirect_host,
-        },
-    )
+    page(StatusCode::OK, &ConsentPage { ask, scopes, accounts, chosen, redirect_host })
 }
 
 async fn decide(State(shared): State<Arc<Shared>>, Form(ask): Form<Ask>) -> Response {
@@ -157,19 +133,11 @@ async fn decide(State(shared): State<Arc<Shared>>, Form(ask): Form<Ask>) -> Resp
         Ok(redirect) => redirect,
         Err(reason) => return page(StatusCode::BAD_REQUEST, &RefusedPage { reason }),
     };
-    let account = world
-        .account(&ask.account)
-        .map(|account| account.name.clone());
+    let account = world.account(&ask.account).map(|account| account.name.clone());
     let outcome = match account.filter(|_| ask.decision == "allow") {
         Some(account) => {
             let now = world.now();
-            world.note(
-                "POST",
-                "/reddit/api/v1/authorize",
-                Some(&account),
-                "grant",
-                None,
-            );
+            world.note("POST", "/reddit/api/v1/authorize", Some(&account), "grant", None);
             let grant = Grant {
                 account,
                 client_id: ask.client_id.clone(),
@@ -181,26 +149,15 @@ async fn decide(State(shared): State<Arc<Shared>>, Form(ask): Form<Ask>) -> Resp
         }
         None => ("error", "access_denied".to_owned()),
     };
-    redirect
-        .query_pairs_mut()
-        .append_pair("state", &ask.state)
-        .append_pair(outcome.0, &outcome.1);
+    redirect.query_pairs_mut().append_pair("state", &ask.state).append_pair(outcome.0, &outcome.1);
     // The vendor's redirects have been seen with this harmless tail; a client must strip it.
     redirect.set_fragment(Some("_"));
-    (
-        StatusCode::FOUND,
-        [(header::LOCATION, redirect.to_string())],
-    )
-        .into_response()
+    (StatusCode::FOUND, [(header::LOCATION, redirect.to_string())]).into_response()
 }
 
 /// The app that signs with HTTP Basic, if its secret fits.
 fn client(headers: &HeaderMap, world: &World) -> Option<String> {
-    let encoded = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Basic ")?;
+    let encoded = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = decoded.split_once(':')?;
     world.oauth.secret_fits(id, secret).then(|| id.to_owned())
@@ -208,12 +165,7 @@ fn client(headers: &HeaderMap, world: &World) -> Option<String> {
 
 fn unknown_client() -> Response {
     let body = Json(json!({"message": "Unauthorized", "error": 401}));
-    (
-        StatusCode::UNAUTHORIZED,
-        [(header::WWW_AUTHENTICATE, "Basic realm=\"reddit\"")],
-        body,
-    )
-        .into_response()
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"reddit\"")], body).into_response()
 }
 
 fn issued(token: &IssuedToken) -> Response {
@@ -281,16 +233,9 @@ async fn revoke_token(
     if client(&headers, &world).is_none() {
         return unknown_client();
     }
-    let known = fields
-        .get("token")
-        .is_some_and(|token| world.oauth.revoke(token));
+    let known = fields.get("token").is_some_and(|token| world.oauth.revoke(token));
     if known {
         world.note("POST", "/reddit/api/v1/revoke_token", None, "revoke", None);
     }
-    (
-        StatusCode::OK,
-        [(header::CONTENT_TYPE, "application/json; charset=UTF-8")],
-        "",
-    )
-        .into_response()
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], "").into_response()
 }

@@ -20,34 +20,18 @@ pub(super) struct Entry {
 /// Cuts a page out of the entries (newest first). The anchor may be an entry that the reader no longer sees, except for
 /// `before`, which then answers with an empty page, as the vendor does.
 pub(super) fn page(entries: Vec<Entry>, query: &HashMap<String, String>) -> Value {
-    let limit = query
-        .get("limit")
-        .and_then(|limit| limit.parse::<usize>().ok())
-        .unwrap_or(25)
-        .clamp(1, 100);
+    let limit = query.get("limit").and_then(|limit| limit.parse::<usize>().ok()).unwrap_or(25).clamp(1, 100);
     let place = |anchor: &String| entries.iter().position(|entry| entry.fullname == *anchor);
     let anchor = |name: &str| query.get(name).filter(|anchor| !anchor.is_empty());
     if let Some(before) = anchor("before") {
         let Some(end) = place(before).filter(|&at| entries[at].thing.is_some()) else {
             return shapes::listing(Vec::new(), None, None);
         };
-        let newer: Vec<&Entry> = entries[..end]
-            .iter()
-            .filter(|entry| entry.thing.is_some())
-            .collect();
+        let newer: Vec<&Entry> = entries[..end].iter().filter(|entry| entry.thing.is_some()).collect();
         let shown = &newer[newer.len().saturating_sub(limit)..];
-        let first = (newer.len() > limit)
-            .then(|| shown.first().map(|entry| entry.fullname.clone()))
-            .flatten();
+        let first = (newer.len() > limit).then(|| shown.first().map(|entry| entry.fullname.clone())).flatten();
         let last = shown.last().map(|entry| entry.fullname.clone());
-        return shapes::listing(
-            shown
-                .iter()
-                .filter_map(|entry| entry.thing.clone())
-                .collect(),
-            last,
-            first,
-        );
+        return shapes::listing(shown.iter().filter_map(|entry| entry.thing.clone()).collect(), last, first);
     }
     let start = match anchor("after") {
         Some(after) => match place(after) {
@@ -56,31 +40,14 @@ pub(super) fn page(entries: Vec<Entry>, query: &HashMap<String, String>) -> Valu
         },
         None => 0,
     };
-    let older: Vec<&Entry> = entries[start..]
-        .iter()
-        .filter(|entry| entry.thing.is_some())
-        .collect();
+    let older: Vec<&Entry> = entries[start..].iter().filter(|entry| entry.thing.is_some()).collect();
     let shown = &older[..older.len().min(limit)];
-    let next = (older.len() > limit)
-        .then(|| shown.last().map(|entry| entry.fullname.clone()))
-        .flatten();
-    let before = (start > 0)
-        .then(|| shown.first().map(|entry| entry.fullname.clone()))
-        .flatten();
-    shapes::listing(
-        shown
-            .iter()
-            .filter_map(|entry| entry.thing.clone())
-            .collect(),
-        next,
-        before,
-    )
+    let next = (older.len() > limit).then(|| shown.last().map(|entry| entry.fullname.clone())).flatten();
+    let before = (start > 0).then(|| shown.first().map(|entry| entry.fullname.clone())).flatten();
+    shapes::listing(shown.iter().filter_map(|entry| entry.thing.clone()).collect(), next, before)
 }
 
-pub(super) async fn me(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-) -> Response {
+pub(super) async fn me(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Response {
     let world = shared.world();
     let Some(account) = world.account(&caller.account) else {
         return not_found();
@@ -89,19 +56,12 @@ pub(super) async fn me(
     answer(&caller, false, shapes::me(account, unread))
 }
 
-fn post_entries(
-    world: &World,
-    caller: &Caller,
-    wanted: impl Fn(&crate::world::Post) -> bool,
-) -> Vec<Entry> {
+fn post_entries(world: &World, caller: &Caller, wanted: impl Fn(&crate::world::Post) -> bool) -> Vec<Entry> {
     let mut posts: Vec<_> = world.posts.iter().filter(|post| wanted(post)).collect();
     posts.sort_by(|left, right| (right.created_at, &right.id).cmp(&(left.created_at, &left.id)));
     let entry = |post: &crate::world::Post| {
         let shown = caller.view.of_post(post);
-        Entry {
-            fullname: post.fullname(),
-            thing: (shown == Shown::Whole).then(|| shapes::post(world, post, shown)),
-        }
+        Entry { fullname: post.fullname(), thing: (shown == Shown::Whole).then(|| shapes::post(world, post, shown)) }
     };
     posts.into_iter().map(entry).collect()
 }
@@ -130,20 +90,12 @@ pub(super) async fn comments_of_user(
     let Some(account) = world.account(&name) else {
         return not_found();
     };
-    let mut comments: Vec<_> = world
-        .comments
-        .iter()
-        .filter(|comment| comment.author == account.name)
-        .collect();
+    let mut comments: Vec<_> = world.comments.iter().filter(|comment| comment.author == account.name).collect();
     comments.sort_by(|left, right| (right.created_at, &right.id).cmp(&(left.created_at, &left.id)));
     let entries = comments.into_iter().map(|comment| {
         let shown = caller.view.of_comment(comment);
-        let thing =
-            (shown == Shown::Whole).then(|| shapes::comment_in_list(&world, comment, shown));
-        Entry {
-            fullname: comment.fullname(),
-            thing,
-        }
+        let thing = (shown == Shown::Whole).then(|| shapes::comment_in_list(&world, comment, shown));
+        Entry { fullname: comment.fullname(), thing }
     });
     answer(&caller, false, page(entries.collect(), &query))
 }
@@ -155,11 +107,7 @@ pub(super) async fn new_in_community(
     Query(query): Params,
 ) -> Response {
     let world = shared.world();
-    let Some(place) = world
-        .communities
-        .iter()
-        .position(|known| known.name.eq_ignore_ascii_case(&name))
-    else {
+    let Some(place) = world.communities.iter().position(|known| known.name.eq_ignore_ascii_case(&name)) else {
         return not_found();
     };
     let entries = post_entries(&world, &caller, |post| post.community == place);
@@ -173,10 +121,7 @@ pub(super) async fn info(
     Query(query): Params,
 ) -> Response {
     let world = shared.world();
-    let ids: Vec<&str> = query
-        .get("id")
-        .map(|ids| ids.split(',').collect())
-        .unwrap_or_default();
+    let ids: Vec<&str> = query.get("id").map(|ids| ids.split(',').collect()).unwrap_or_default();
     let mut things = Vec::new();
     for id in ids.iter().filter(|_| ids.len() <= 100) {
         if let Some(comment) = world.comment(id) {
@@ -200,11 +145,7 @@ pub(super) async fn rules(
     Path(name): Path<String>,
 ) -> Response {
     let world = shared.world();
-    let Some(community) = world
-        .communities
-        .iter()
-        .find(|known| known.name.eq_ignore_ascii_case(&name))
-    else {
+    let Some(community) = world.communities.iter().find(|known| known.name.eq_ignore_ascii_case(&name)) else {
         return not_found();
     };
     let rules: Vec<Value> = community

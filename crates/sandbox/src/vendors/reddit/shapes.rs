@@ -17,26 +17,12 @@ fn edited(at: Option<OffsetDateTime>) -> Value {
 
 /// Markdown as the vendor would render it, in the simplest possible way: escaped paragraphs.
 fn to_html(text: &str) -> String {
-    let escaped = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('\'', "&#39;");
-    let paragraphs: Vec<String> = escaped
-        .split("\n\n")
-        .map(|part| format!("<p>{}</p>", part.trim()))
-        .collect();
-    format!(
-        "<!-- SC_OFF --><div class=\"md\">{}\n</div><!-- SC_ON -->",
-        paragraphs.join("\n\n")
-    )
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;");
+    let paragraphs: Vec<String> = escaped.split("\n\n").map(|part| format!("<p>{}</p>", part.trim())).collect();
+    format!("<!-- SC_OFF --><div class=\"md\">{}\n</div><!-- SC_ON -->", paragraphs.join("\n\n"))
 }
 
-pub(super) fn listing(
-    children: Vec<Value>,
-    after: Option<String>,
-    before: Option<String>,
-) -> Value {
+pub(super) fn listing(children: Vec<Value>, after: Option<String>, before: Option<String>) -> Value {
     json!({"kind": "Listing", "data": {
         "modhash": null, "dist": children.len(), "children": children, "after": after, "before": before,
     }})
@@ -47,26 +33,16 @@ fn signature(world: &World, author: &str, shown: Shown) -> (Value, Value) {
     if shown != Shown::Whole {
         return (json!("[deleted]"), Value::Null);
     }
-    let fullname = world
-        .account(author)
-        .map(|account| format!("t2_{}", account.id));
+    let fullname = world.account(author).map(|account| format!("t2_{}", account.id));
     (json!(author), json!(fullname))
 }
 
 pub(super) fn post(world: &World, post: &Post, shown: Shown) -> Value {
     let community = &world.communities[post.community];
     let (author, author_fullname) = signature(world, &post.author, shown);
-    let body = if shown == Shown::Whole {
-        post.body.as_str()
-    } else {
-        "[deleted]"
-    };
+    let body = if shown == Shown::Whole { post.body.as_str() } else { "[deleted]" };
     let permalink = world.permalink(post);
-    let num_comments = world
-        .comments
-        .iter()
-        .filter(|comment| world.posts[comment.post].id == post.id)
-        .count();
+    let num_comments = world.comments.iter().filter(|comment| world.posts[comment.post].id == post.id).count();
     let mut data = json!({
         "id": post.id, "name": post.fullname(), "title": post.title, "selftext": body,
         "selftext_html": if body.is_empty() { Value::Null } else { json!(to_html(body)) },
@@ -91,13 +67,7 @@ pub(super) fn post(world: &World, post: &Post, shown: Shown) -> Value {
 }
 
 /// A comment. `replies` is what stands below it: an empty string or a Listing.
-pub(super) fn comment(
-    world: &World,
-    comment: &Comment,
-    shown: Shown,
-    depth: Option<usize>,
-    replies: Value,
-) -> Value {
+pub(super) fn comment(world: &World, comment: &Comment, shown: Shown, depth: Option<usize>, replies: Value) -> Value {
     let post = &world.posts[comment.post];
     let community = &world.communities[post.community];
     let (author, author_fullname) = signature(world, &comment.author, shown);
@@ -132,34 +102,17 @@ pub(super) fn comment_in_list(world: &World, item: &Comment, shown: Shown) -> Va
     let mut thing = comment(world, item, shown, None, json!(""));
     thing["data"]["link_title"] = json!(post.title);
     thing["data"]["link_author"] = json!(post.author);
-    thing["data"]["link_permalink"] =
-        json!(format!("https://www.reddit.com{}", world.permalink(post)));
-    thing["data"]["num_comments"] = json!(
-        world
-            .comments
-            .iter()
-            .filter(|other| other.post == item.post)
-            .count()
-    );
+    thing["data"]["link_permalink"] = json!(format!("https://www.reddit.com{}", world.permalink(post)));
+    thing["data"]["num_comments"] = json!(world.comments.iter().filter(|other| other.post == item.post).count());
     thing
 }
 
 /// A comment as an entry of the inbox. `kind` is the vendor's word, such as `comment_reply`.
-pub(super) fn inbox_comment(
-    world: &World,
-    comment: &Comment,
-    kind: &str,
-    unread: bool,
-    dest: &str,
-) -> Value {
+pub(super) fn inbox_comment(world: &World, comment: &Comment, kind: &str, unread: bool, dest: &str) -> Value {
     let post = &world.posts[comment.post];
     let community = &world.communities[post.community].name;
     let (author, author_fullname) = signature(world, &comment.author, Shown::Whole);
-    let num_comments = world
-        .comments
-        .iter()
-        .filter(|other| other.post == comment.post)
-        .count();
+    let num_comments = world.comments.iter().filter(|other| other.post == comment.post).count();
     json!({"kind": "t1", "data": {
         "id": comment.id, "name": comment.fullname(), "type": kind, "subject": kind.replace('_', " "), "new": unread,
         "was_comment": true, "author": author, "author_fullname": author_fullname, "dest": dest,

@@ -31,10 +31,7 @@ impl Walk<'_> {
     fn shown(&self, comment: &Comment) -> Shown {
         match self.caller.view.of_comment(comment) {
             shown @ (Shown::Deleted | Shown::Removed) => {
-                let held = comment
-                    .children
-                    .iter()
-                    .any(|&at| self.shown(&self.world.comments[at]) != Shown::Absent);
+                let held = comment.children.iter().any(|&at| self.shown(&self.world.comments[at]) != Shown::Absent);
                 if held { shown } else { Shown::Absent }
             }
             shown => shown,
@@ -56,11 +53,7 @@ impl Walk<'_> {
 
     fn count_below(&self, comment: &Comment) -> usize {
         let below = self.visible(&comment.children);
-        below.len()
-            + below
-                .iter()
-                .map(|(child, _)| self.count_below(child))
-                .sum::<usize>()
+        below.len() + below.iter().map(|(child, _)| self.count_below(child)).sum::<usize>()
     }
 
     /// The children of one node as Listing children, with a `more` node when not all fit.
@@ -74,10 +67,7 @@ impl Walk<'_> {
             .iter()
             .filter(|(comment, _)| follow.as_ref().is_none_or(|only| comment.id == *only))
             .filter_map(|(comment, shown)| {
-                places
-                    .iter()
-                    .find(|&&at| world.comments[at].id == comment.id)
-                    .map(|&at| (at, *shown))
+                places.iter().find(|&&at| world.comments[at].id == comment.id).map(|&at| (at, *shown))
             })
             .collect();
         for (at, shown) in visible {
@@ -91,10 +81,7 @@ impl Walk<'_> {
             nodes.push(shapes::comment(world, comment, shown, Some(depth), replies));
         }
         if let Some(first) = cut.first() {
-            let count: usize = cut
-                .iter()
-                .map(|comment| 1 + self.count_below(comment))
-                .sum();
+            let count: usize = cut.iter().map(|comment| 1 + self.count_below(comment)).sum();
             let ids: Vec<&str> = cut.iter().map(|comment| comment.id.as_str()).collect();
             nodes.push(json!({"kind": "more", "data": {
                 "count": count, "name": first.fullname(), "id": first.id, "parent_id": parent,
@@ -115,11 +102,7 @@ impl Walk<'_> {
         } else {
             self.level(&comment.fullname(), &comment.children, depth + 1)
         };
-        if children.is_empty() {
-            json!("")
-        } else {
-            shapes::listing(children, None, None)
-        }
+        if children.is_empty() { json!("") } else { shapes::listing(children, None, None) }
     }
 }
 
@@ -139,52 +122,28 @@ pub(super) async fn thread(
     if shown == Shown::Absent {
         return not_found();
     }
-    let number = |name: &str| {
-        query
-            .get(name)
-            .and_then(|value| value.parse::<usize>().ok())
-    };
+    let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
     let mut walk = Walk {
         world: &world,
         caller: &caller,
         newest_first: query.get("sort").is_some_and(|sort| sort == "new"),
-        left: number("limit")
-            .filter(|&limit| limit > 0)
-            .unwrap_or(200)
-            .min(500),
-        max_depth: number("depth")
-            .filter(|&depth| depth > 0)
-            .unwrap_or(MAX_DEPTH)
-            .min(MAX_DEPTH),
+        left: number("limit").filter(|&limit| limit > 0).unwrap_or(200).min(500),
+        max_depth: number("depth").filter(|&depth| depth > 0).unwrap_or(MAX_DEPTH).min(MAX_DEPTH),
         path: Vec::new(),
     };
-    let focus = path
-        .get("comment")
-        .or_else(|| query.get("comment"))
-        .filter(|comment| !comment.is_empty());
+    let focus = path.get("comment").or_else(|| query.get("comment")).filter(|comment| !comment.is_empty());
     let children = match focus {
         None => walk.level(&post.fullname(), &post.children, 0),
-        Some(focus) => focused(
-            &mut walk,
-            post,
-            focus,
-            number("context").unwrap_or(0).min(8),
-        ),
+        Some(focus) => focused(&mut walk, post, focus, number("context").unwrap_or(0).min(8)),
     };
     let posts = shapes::listing(vec![shapes::post(&world, post, shown)], None, None);
-    answer(
-        &caller,
-        false,
-        json!([posts, shapes::listing(children, None, None)]),
-    )
+    answer(&caller, false, json!([posts, shapes::listing(children, None, None)]))
 }
 
 /// One comment with up to `context` parents above it. A comment that is gone gives nothing.
 fn focused(walk: &mut Walk<'_>, post: &Post, focus: &str, context: usize) -> Vec<Value> {
     let world = walk.world;
-    let Some(mut top) = world
-        .comment(&format!("t1_{focus}"))
-        .filter(|found| world.posts[found.post].id == post.id)
+    let Some(mut top) = world.comment(&format!("t1_{focus}")).filter(|found| world.posts[found.post].id == post.id)
     else {
         return Vec::new();
     };
@@ -192,10 +151,7 @@ fn focused(walk: &mut Walk<'_>, post: &Post, focus: &str, context: usize) -> Vec
         return Vec::new();
     }
     let mut chain = vec![top.id.clone()];
-    while let Some(above) = world
-        .comment(&top.parent)
-        .filter(|_| chain.len() <= context)
-    {
+    while let Some(above) = world.comment(&top.parent).filter(|_| chain.len() <= context) {
         chain.insert(0, above.id.clone());
         top = above;
     }
@@ -226,24 +182,11 @@ fn more(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>) -> R
     let Some(post) = fields.get("link_id").and_then(|link| world.post(link)) else {
         return plain_error(400);
     };
-    let names: Vec<&str> = fields
-        .get("children")
-        .map(|ids| ids.split(',').collect())
-        .unwrap_or_default();
-    let walk = Walk {
-        world: &world,
-        caller,
-        newest_first: false,
-        left: 0,
-        max_depth: MAX_DEPTH,
-        path: Vec::new(),
-    };
+    let names: Vec<&str> = fields.get("children").map(|ids| ids.split(',').collect()).unwrap_or_default();
+    let walk = Walk { world: &world, caller, newest_first: false, left: 0, max_depth: MAX_DEPTH, path: Vec::new() };
     let mut things = Vec::new();
-    let mut waiting: Vec<&Comment> = names
-        .iter()
-        .take(100)
-        .filter_map(|id| world.comment(&format!("t1_{id}")))
-        .collect();
+    let mut waiting: Vec<&Comment> =
+        names.iter().take(100).filter_map(|id| world.comment(&format!("t1_{id}"))).collect();
     waiting.retain(|comment| world.posts[comment.post].id == post.id);
     waiting.reverse();
     while let Some(comment) = waiting.pop() {
@@ -251,21 +194,11 @@ fn more(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>) -> R
         if shown == Shown::Absent {
             continue;
         }
-        things.push(shapes::comment(
-            &world,
-            comment,
-            shown,
-            Some(depth_of(&world, comment)),
-            json!(""),
-        ));
+        things.push(shapes::comment(&world, comment, shown, Some(depth_of(&world, comment)), json!("")));
         waiting.extend(comment.children.iter().rev().map(|&at| &world.comments[at]));
     }
     let raw = fields.get("raw_json").is_some_and(|value| value == "1");
-    answer(
-        caller,
-        raw,
-        json!({"json": {"errors": [], "data": {"things": things}}}),
-    )
+    answer(caller, raw, json!({"json": {"errors": [], "data": {"things": things}}}))
 }
 
 fn depth_of(world: &World, comment: &Comment) -> usize {

@@ -12,9 +12,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{
-    Caller, answer, bad_token, forbidden, html_error, plain_error, shapes, too_many_requests,
-};
+use super::{Caller, answer, bad_token, forbidden, html_error, plain_error, shapes, too_many_requests};
 use crate::Shared;
 use crate::connection::CutSwitch;
 use crate::world::faults::{HoldPoint, Verdict, WriteFault};
@@ -62,19 +60,8 @@ pub(super) async fn delete(
     detached(shared, caller, cut, Kind::Delete, fields).await
 }
 
-async fn detached(
-    shared: Arc<Shared>,
-    caller: Caller,
-    cut: CutSwitch,
-    kind: Kind,
-    fields: Fields,
-) -> Response {
-    let write = Write {
-        shared,
-        caller,
-        kind,
-        fields,
-    };
+async fn detached(shared: Arc<Shared>, caller: Caller, cut: CutSwitch, kind: Kind, fields: Fields) -> Response {
+    let write = Write { shared, caller, kind, fields };
     match tokio::spawn(async move { write.run().await }).await {
         Ok(End::Answer(response)) => *response,
         Ok(End::Cut) => {
@@ -144,12 +131,8 @@ impl Write {
     /// The faults that keep the write from happening now.
     fn fails_before(&self, fault: &WriteFault) -> Option<End> {
         let response = match fault {
-            WriteFault::Refuse { code } => {
-                self.refused(code, "the sandbox was told to refuse this", None)
-            }
-            WriteFault::RateLimited { secs } => {
-                self.refused("RATELIMIT", &wait_message(*secs), Some("ratelimit"))
-            }
+            WriteFault::Refuse { code } => self.refused(code, "the sandbox was told to refuse this", None),
+            WriteFault::RateLimited { secs } => self.refused("RATELIMIT", &wait_message(*secs), Some("ratelimit")),
             WriteFault::TooManyRequests { secs } => too_many_requests(*secs),
             WriteFault::Forbidden => forbidden(),
             WriteFault::ServerErrorBefore => html_error(503),
@@ -157,9 +140,7 @@ impl Write {
             WriteFault::LandsAfter { millis } => {
                 let later = Duration::from_millis(*millis);
                 let (parent, text) = (self.field("thing_id"), self.field("text"));
-                self.shared
-                    .world()
-                    .land_later(later, &self.caller.account, parent, text);
+                self.shared.world().land_later(later, &self.caller.account, parent, text);
                 return Some(End::Cut);
             }
             WriteFault::TokenExpired => {
@@ -173,11 +154,7 @@ impl Write {
 
     /// An error inside an HTTP 200, the vendor's usual way.
     fn refused(&self, code: &str, message: &str, field: Option<&str>) -> Response {
-        answer(
-            &self.caller,
-            self.raw(),
-            json!({"json": {"errors": [[code, message, field]]}}),
-        )
+        answer(&self.caller, self.raw(), json!({"json": {"errors": [[code, message, field]]}}))
     }
 
     /// Changes the world. Ok is the answer of a success, Err the answer of a refusal.
@@ -204,13 +181,7 @@ impl Write {
                 comment.hidden_until = Some(until);
             }
         }
-        world.note(
-            "POST",
-            "/reddit/api/comment",
-            Some(author),
-            "comment",
-            Some(&fullname),
-        );
+        world.note("POST", "/reddit/api/comment", Some(author), "comment", Some(&fullname));
         Ok(created(world, &fullname))
     }
 
@@ -225,21 +196,13 @@ impl Write {
             return Err(Box::new(self.refusal(Refusal::TooLong)));
         }
         let now = world.now();
-        let own = world
-            .comment_mut(&fullname)
-            .filter(|comment| comment.author == author && !comment.deleted);
+        let own = world.comment_mut(&fullname).filter(|comment| comment.author == author && !comment.deleted);
         let Some(comment) = own else {
             return Err(Box::new(forbidden()));
         };
         comment.body = text.to_owned();
         comment.edited_at = Some(now);
-        world.note(
-            "POST",
-            "/reddit/api/editusertext",
-            Some(&author),
-            "edit",
-            Some(&fullname),
-        );
+        world.note("POST", "/reddit/api/editusertext", Some(&author), "edit", Some(&fullname));
         Ok(created(world, &fullname))
     }
 
@@ -247,22 +210,12 @@ impl Write {
     fn delete_in(&self, world: &mut World) -> Value {
         let author = self.caller.account.clone();
         let fullname = self.field("id").to_owned();
-        let own_comment = world
-            .comment_mut(&fullname)
-            .filter(|comment| comment.author == author && !comment.deleted);
+        let own_comment = world.comment_mut(&fullname).filter(|comment| comment.author == author && !comment.deleted);
         let mut changed = own_comment.map(|comment| comment.deleted = true).is_some();
-        let own_post = world
-            .post_mut(&fullname)
-            .filter(|post| post.author == author && !post.deleted);
+        let own_post = world.post_mut(&fullname).filter(|post| post.author == author && !post.deleted);
         changed |= own_post.map(|post| post.deleted = true).is_some();
         if changed {
-            world.note(
-                "POST",
-                "/reddit/api/del",
-                Some(&author),
-                "delete",
-                Some(&fullname),
-            );
+            world.note("POST", "/reddit/api/del", Some(&author), "delete", Some(&fullname));
         }
         json!({})
     }
@@ -272,15 +225,9 @@ impl Write {
         match refusal {
             Refusal::NoText => self.refused("NO_TEXT", "we need something here", Some("text")),
             Refusal::TooLong => self.refused("TOO_LONG", &too_long, Some("text")),
-            Refusal::Locked => {
-                self.refused("THREAD_LOCKED", "Comments are locked.", Some("parent"))
-            }
+            Refusal::Locked => self.refused("THREAD_LOCKED", "Comments are locked.", Some("parent")),
             Refusal::Archived => self.refused("TOO_OLD", "this thread is archived", Some("parent")),
-            Refusal::ParentDeleted => self.refused(
-                "DELETED_COMMENT",
-                "that comment has been deleted",
-                Some("parent"),
-            ),
+            Refusal::ParentDeleted => self.refused("DELETED_COMMENT", "that comment has been deleted", Some("parent")),
             Refusal::Suspended => self.refused("IN_TIMEOUT", "this account is suspended", None),
             Refusal::UnknownParent => forbidden(),
         }
@@ -288,21 +235,13 @@ impl Write {
 }
 
 fn created(world: &World, fullname: &str) -> Value {
-    let thing = world
-        .comment(fullname)
-        .map(|made| shapes::comment(world, made, Shown::Whole, None, json!("")));
+    let thing = world.comment(fullname).map(|made| shapes::comment(world, made, Shown::Whole, None, json!("")));
     json!({"json": {"errors": [], "data": {"things": thing.into_iter().collect::<Vec<_>>()}}})
 }
 
 /// The wait in words only, in the largest unit that fits and rounded down, as the vendor words it.
 fn wait_message(secs: u64) -> String {
-    let (number, unit) = if secs >= 60 {
-        (secs / 60, "minute")
-    } else {
-        (secs, "second")
-    };
+    let (number, unit) = if secs >= 60 { (secs / 60, "minute") } else { (secs, "second") };
     let plural = if number == 1 { "" } else { "s" };
-    format!(
-        "You have been doing that a lot. Take a break for {number} {unit}{plural} before trying again."
-    )
+    format!("You have been doing that a lot. Take a break for {number} {unit}{plural} before trying again.")
 }

@@ -1,0 +1,120 @@
+//! Dashboard sessions. The browser holds 32 random bytes, the database their SHA-256.
+//!
+//! A session lives 14 days from its last use and 90 days from its start, whichever ends first. Use is written down at most
+//! every 5 minutes, so a page view is a read. Ended ones are removed in batches by upkeep.
+
+use super::token_hash;
+use crate::clock::Entropy;
+use secrecy::SecretString;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+pub const IDLE_LIFETIME: Duration = Duration::days(14);
+pub const ABSOLUTE_LIFETIME: Duration = Duration::days(90);
+const TOUCH_EVERY: Duration = Duration::minutes(5);
+
+/// A session just made; the only moment in which its token is known.
+#[derive(Debug)]
+pub struct NewSession {
+    pub id: Uuid,
+    /// Goes into the cookie and nowhere else.
+    pub token: SecretString,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub user_name: String,
+}
+
+pub async fn create(
+    conn: &mut PgConnection,
+    user_id: Uuid,
+    now: OffsetDateTime,
+    entropy: &Entropy,
+) -> sqlx::Result<NewSession> {
+    let id = entropy.uuid_v7(now);
+    let token = entropy.token(32);
+    sqlx::query!(
+        "insert into sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at)
+        values ($1, $2, $3, $4, $4, $5)",
+        id,
+        user_id,
+        &token_hash(&token)[..],
+        now,
+        now + IDLE_LIFETIME
+    )
+    .execute(conn)
+    .await?;
+    Ok(NewSession { id, token: token.into() })
+}
+
+/// The live session of a token, by `token_hash`. Using it keeps it alive.
+pub async fn lookup(conn: &mut PgConnection, hash: &[u8; 32], now: OffsetDateTime) -> sqlx::Result<Option<Session>> {
+    let found = sqlx::query!(
+        "select s.id, s.user_id, u.name, s.created_at, s.last_seen_at
+        from sessions s
+        join users u on u.id = s.user_id
+        where s.token_hash = $1 and s.expires_at > $2",
+        &hash[..],
+        now
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = found else { return Ok(None) };
+    if now - row.last_seen_at >= TOUCH_EVERY {
+        sqlx::query!(
+            "update sessions set last_seen_at = $2, expires_at = $3 where id = $1 and last_seen_at < $2",
+            row.id,
+            now,
+            expiry(row.created_at, now)
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(Some(Session { id: row.id, user_id: row.user_id, user_name: row.name }))
+}
+
+fn expiry(created_at: OffsetDateTime, used_at: OffsetDateTime) -> OffsetDateTime {
+    (used_at + IDLE_LIFETIME).min(created_at + ABSOLUTE_LIFETIME)
+}
+
+pub async fn delete(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from sessions where id = $1", id).execute(conn).await?;
+    Ok(())
+}
+
+/// Signs a person out everywhere.
+pub async fn delete_all_of(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<u64> {
+    Ok(sqlx::query!("delete from sessions where user_id = $1", user_id).execute(conn).await?.rows_affected())
+}
+
+/// Removes at most `limit` ended sessions and says how many; fewer than `limit` means that none is left.
+pub async fn delete_expired(conn: &mut PgConnection, now: OffsetDateTime, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "delete from sessions
+        where id in (
+            select id from sessions where expires_at <= $1 order by expires_at limit $2 for update skip locked
+        )",
+        now,
+        limit
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn use_keeps_a_session_alive_but_never_past_ninety_days() {
+        let start = datetime!(2026-03-01 12:00 UTC);
+        assert_eq!(expiry(start, start + Duration::days(3)), start + Duration::days(17));
+        assert_eq!(expiry(start, start + Duration::days(89)), start + Duration::days(90));
+    }
+}

@@ -1,0 +1,214 @@
+//! Platform tokens: sealed in the row, opened for one call, refreshed by one worker at a time.
+//!
+//! A refresh holds a lease column and no transaction. New tokens are stored before anyone uses them. A grant that the platform
+//! calls dead is read again first: if someone else refreshed meanwhile, theirs is used.
+
+use super::integrations::{self, Integration};
+use crate::app::App;
+use crate::clock::Moment;
+use crate::flow::activity::{self, Kind, Subject};
+use crate::secrets::{Place, SealError};
+use rejoinder_platforms::{Account, AuthError, Grant, Session};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sqlx::PgConnection;
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A token this close to its end is refreshed before use.
+const REFRESH_BEFORE: time::Duration = time::Duration::seconds(90);
+/// Longer than a refresh can take (the client gives up after 20 s).
+const LEASE: time::Duration = time::Duration::seconds(40);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// A person must connect the account again.
+    #[error("{0}")]
+    Reconnect(String),
+    /// Passing: somebody refreshes right now, or the platform or the database does not answer.
+    #[error("{reason}")]
+    Wait { after: Duration, reason: String },
+}
+
+impl From<sqlx::Error> for TokenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Wait { after: Duration::from_secs(5), reason: format!("the database did not answer: {error}") }
+    }
+}
+
+impl From<SealError> for TokenError {
+    fn from(error: SealError) -> Self {
+        // A key that cannot be had is the operator's matter; asking the person to connect again would lose a good token.
+        Self::Wait { after: Duration::from_secs(300), reason: format!("the stored token cannot be opened: {error}") }
+    }
+}
+
+fn place(column: &'static str, integration_id: Uuid, team_id: Uuid) -> Place {
+    Place { table: "integrations", column, row: integration_id, team: team_id }
+}
+
+/// Seals both tokens of a grant for a row.
+pub async fn seal(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    (integration_id, team_id): (Uuid, Uuid),
+    grant: &Grant,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), SealError> {
+    let entropy = moment.entropy();
+    let access = app
+        .keyring
+        .seal(conn, moment.now, entropy, place("access_token", integration_id, team_id), &grant.access_token)
+        .await?;
+    let refresh = match &grant.refresh_token {
+        Some(token) => Some(
+            app.keyring.seal(conn, moment.now, entropy, place("refresh_token", integration_id, team_id), token).await?,
+        ),
+        None => None,
+    };
+    Ok((access, refresh))
+}
+
+/// When a grant ends, counted from now.
+pub fn expires_at(grant: &Grant, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    grant.expires_in.map(|lifetime| now + lifetime)
+}
+
+/// A session that is valid now. `dead` is a token that the platform has just refused: it is not handed out again.
+pub async fn session(
+    app: &App,
+    moment: &Moment,
+    integration: &Integration,
+    dead: Option<&SecretString>,
+) -> Result<Session, TokenError> {
+    let mut conn = app.db.acquire().await?;
+    let current = integrations::load(&mut conn, integration.team_id, integration.id)
+        .await?
+        .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?;
+    let token = open(app, &mut conn, &current).await?;
+    let refused = dead.is_some_and(|dead| dead.expose_secret() == token.expose_secret());
+    let ends_soon = current.expires_at.is_some_and(|at| at <= moment.now + REFRESH_BEFORE);
+    if !refused && !ends_soon {
+        return Ok(session_of(&current, token));
+    }
+    drop(conn);
+    renewed(app, moment, &current).await
+}
+
+/// Refreshes a token ahead of its end, or because a person asks.
+pub async fn renew(app: &App, moment: &Moment, integration: &Integration) -> Result<(), TokenError> {
+    renewed(app, moment, integration).await.map(drop)
+}
+
+async fn renewed(app: &App, moment: &Moment, current: &Integration) -> Result<Session, TokenError> {
+    let mut conn = app.db.acquire().await?;
+    let until = moment.now + LEASE;
+    let leased = sqlx::query!(
+        "update integrations set token_lease_until = $3
+         where id = $1 and team_id = $2 and (token_lease_until is null or token_lease_until <= $4)",
+        current.id,
+        current.team_id,
+        until,
+        moment.now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if leased.rows_affected() == 0 {
+        return Err(TokenError::Wait {
+            after: Duration::from_secs(2),
+            reason: "the token is being refreshed".to_owned(),
+        });
+    }
+    drop(conn);
+    let result = refresh(app, moment, current).await;
+    let mut conn = app.db.acquire().await?;
+    sqlx::query!(
+        "update integrations set token_lease_until = null where id = $1 and token_lease_until = $2",
+        current.id,
+        until
+    )
+    .execute(&mut *conn)
+    .await?;
+    match result? {
+        Some(token) => Ok(session_of(current, token)),
+        // Someone else stored newer tokens meanwhile.
+        None => {
+            let current = integrations::load(&mut conn, current.team_id, current.id)
+                .await?
+                .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?;
+            let token = open(app, &mut conn, &current).await?;
+            Ok(session_of(&current, token))
+        }
+    }
+}
+
+async fn open(app: &App, conn: &mut PgConnection, integration: &Integration) -> Result<SecretString, TokenError> {
+    let sealed = integration
+        .access_token
+        .as_deref()
+        .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?;
+    Ok(app.keyring.open(conn, place("access_token", integration.id, integration.team_id), sealed).await?)
+}
+
+fn session_of(integration: &Integration, access_token: SecretString) -> Session {
+    let account = Account { id: integration.platform_account_id.clone(), name: integration.display_name.clone() };
+    Session { account, access_token }
+}
+
+async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Result<Option<SecretString>, TokenError> {
+    let Some(sealed) = integration.refresh_token.as_deref() else {
+        return Err(TokenError::Reconnect("the access has ended and the platform gave no way to renew it".to_owned()));
+    };
+    let reader = app
+        .readers
+        .get(&integration.platform)
+        .map_err(|error| TokenError::Wait { after: Duration::from_secs(300), reason: error.to_string() })?;
+    let mut conn = app.db.acquire().await?;
+    let refresh_token =
+        app.keyring.open(&mut conn, place("refresh_token", integration.id, integration.team_id), sealed).await?;
+    drop(conn);
+    match reader.refresh(&refresh_token).await {
+        Ok(grant) => {
+            store(app, moment, integration, &grant).await?;
+            Ok(Some(grant.access_token))
+        }
+        Err(AuthError::GrantDead(reason)) => {
+            let mut conn = app.db.acquire().await?;
+            let now_stored = integrations::load(&mut conn, integration.team_id, integration.id).await?;
+            if now_stored
+                .is_some_and(|row| row.refresh_token.is_some() && row.refresh_token != integration.refresh_token)
+            {
+                return Ok(None);
+            }
+            Err(TokenError::Reconnect(reason))
+        }
+        Err(AuthError::AppRefused(reason)) => Err(TokenError::Wait { after: Duration::from_secs(300), reason }),
+        Err(AuthError::Unavailable { reason, after }) => {
+            Err(TokenError::Wait { after: after.unwrap_or(Duration::from_secs(30)), reason })
+        }
+    }
+}
+
+async fn store(app: &App, moment: &Moment, integration: &Integration, grant: &Grant) -> Result<(), TokenError> {
+    let mut tx = app.db.begin().await?;
+    let (access, refresh) = seal(app, &mut tx, moment, (integration.id, integration.team_id), grant).await?;
+    sqlx::query!(
+        "update integrations
+         set access_token = $3, refresh_token = coalesce($4, refresh_token), expires_at = $5, updated_at = $6
+         where id = $1 and team_id = $2 and state <> 'disconnected'",
+        integration.id,
+        integration.team_id,
+        access,
+        refresh,
+        expires_at(grant, moment.now),
+        moment.now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let payload = json!({ "expires_at": expires_at(grant, moment.now).map(OffsetDateTime::unix_timestamp) });
+    let subject = Subject::Integration(integration.id);
+    activity::record(&mut tx, moment, integration.team_id, None, Kind::TokenRefreshed, subject, payload).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What every part of the server shares. Cheap to clone. Holds no `Writer`: nothing reachable from here can post.
+
+use crate::accounts::passwords::Passwords;
+use crate::clients::ai;
+use crate::clock::{Clock, Entropy, Moment};
+use crate::config::Config;
+use crate::coord::events::Bus;
+use crate::secrets::Keyring;
+use rejoinder_platforms::Readers;
+use sqlx::PgPool;
+use std::ops::Deref;
+use std::sync::Arc;
+
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+pub struct Shared {
+    pub config: Config,
+    pub db: PgPool,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub keyring: Keyring,
+    pub readers: Readers,
+    pub ai: Arc<dyn ai::Provider>,
+    pub events: Bus,
+    pub passwords: Passwords,
+}
+
+impl App {
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    /// Now, with a source of ids.
+    pub fn moment(&self) -> Moment {
+        Moment::new(&self.clock, &self.entropy)
+    }
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

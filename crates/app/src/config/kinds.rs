@@ -1,0 +1,198 @@
+//! What a setting's text must look like. Each function gives the value or the reason, worded to follow the setting's name.
+//! A reason repeats the text only where the text cannot be a secret.
+
+use super::network::Network;
+use crate::secrets::SecretKey32;
+use secrecy::SecretString;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use url::Url;
+
+type Parsed<T> = Result<T, String>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppEnv {
+    Development,
+    Test,
+    Production,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    Json,
+    Pretty,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signup {
+    Invite,
+    Open,
+}
+
+/// Who writes the drafts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AiProvider {
+    Gemini,
+    OpenAi,
+    Template,
+}
+
+/// Scheme, host and port exactly as a browser sends them in the header `Origin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) fn port(text: &str) -> Parsed<u16> {
+    text.parse().map_err(|_| format!("is \"{text}\", which is not a port number up to 65535"))
+}
+
+pub(super) fn count(text: &str) -> Parsed<u32> {
+    text.parse().map_err(|_| format!("is \"{text}\", which is not a whole number from 0 on"))
+}
+
+pub(super) fn ip_address(text: &str) -> Parsed<IpAddr> {
+    text.parse().map_err(|_| format!("is \"{text}\", which is not an IP address"))
+}
+
+pub(super) fn socket_address(text: &str) -> Parsed<SocketAddr> {
+    text.parse().map_err(|_| format!("is \"{text}\", which is not an IP address with a port"))
+}
+
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(PathBuf::from(text))
+}
+
+pub(super) fn text(text: &str) -> Parsed<String> {
+    match text.trim() {
+        "" => Err("is blank".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Text that can stand in an HTTP header.
+pub(super) fn header_text(value: &str) -> Parsed<String> {
+    let value = text(value)?;
+    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(value)
+    } else {
+        Err("has characters that cannot stand in an HTTP header".to_owned())
+    }
+}
+
+/// Whitespace around a pasted key is nobody's intention.
+pub(super) fn secret(value: &str) -> Parsed<SecretString> {
+    text(value).map(SecretString::from)
+}
+
+pub(super) fn key32(text: &str) -> Parsed<SecretKey32> {
+    SecretKey32::from_base64(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn postgres_url(text: &str) -> Parsed<SecretString> {
+    let text = text.trim();
+    let known_scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    if !known_scheme {
+        return Err("does not start with postgres:// (only Postgres will do)".to_owned());
+    }
+    // The library's own reason may quote the password.
+    sqlx::postgres::PgConnectOptions::from_str(text).map_err(|_| {
+        "is not an address of a Postgres database; special characters in the password must be percent-encoded"
+            .to_owned()
+    })?;
+    Ok(SecretString::from(text))
+}
+
+pub(super) fn url(text: &str) -> Parsed<Url> {
+    let url = Url::parse(text.trim()).map_err(|error| format!("is not an absolute address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("does not start with http:// or https://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or password in it, which would end up in logs".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a part after ? or #".to_owned());
+    }
+    Ok(url)
+}
+
+/// An address whose path is `/`.
+pub(super) fn origin_url(text: &str) -> Parsed<Url> {
+    let url = url(text)?;
+    if url.path() == "/" {
+        Ok(url)
+    } else {
+        Err(format!("has the path \"{}\"; give scheme, host and port only", url.path()))
+    }
+}
+
+pub(super) fn origins(text: &str) -> Parsed<Vec<Origin>> {
+    items(text)
+        .zip(1..)
+        .map(|(item, position)| match item {
+            "*" => Err("has \"*\"; name each origin".to_owned()),
+            item => origin_url(item)
+                .map(|url| Origin(url.origin().ascii_serialization()))
+                .map_err(|reason| format!("has a wrong entry: number {position} {reason}")),
+        })
+        .collect()
+}
+
+pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
+    items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+pub(super) fn yes_or_no(text: &str) -> Parsed<bool> {
+    one_of(text, &[("true", true), ("false", false), ("1", true), ("0", false), ("yes", true), ("no", false)])
+}
+
+pub(super) fn environment(text: &str) -> Parsed<AppEnv> {
+    one_of(text, &[("development", AppEnv::Development), ("test", AppEnv::Test), ("production", AppEnv::Production)])
+}
+
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    one_of(text, &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)])
+}
+
+pub(super) fn log_filter(text: &str) -> Parsed<String> {
+    tracing_subscriber::EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("is \"{text}\", which is not a list of levels and modules"))
+}
+
+pub(super) fn signup(text: &str) -> Parsed<Signup> {
+    one_of(text, &[("invite", Signup::Invite), ("open", Signup::Open)])
+}
+
+pub(super) fn ai_provider(text: &str) -> Parsed<AiProvider> {
+    one_of(text, &[("gemini", AiProvider::Gemini), ("openai", AiProvider::OpenAi), ("template", AiProvider::Template)])
+}
+
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
+    let wanted = text.trim().to_ascii_lowercase();
+    choices.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!("is \"{text}\", which is none of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,213 @@
+//! The activity log: append-only, one row per change, written in the transaction of the change. A change that is rolled back leaves
+//! no row; a row never stands without its change. Payloads hold ids, hashes and our own words, never a stranger's text or a secret.
+
+use crate::clock::Moment;
+use crate::coord::events;
+use crate::http::request_id;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What happened. The names are stable: scripts and audits search for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    TeamCreated,
+    IntegrationConnected,
+    IntegrationReconnectNeeded,
+    IntegrationPaused,
+    IntegrationResumed,
+    IntegrationDisconnected,
+    TokenRefreshed,
+    IntentCreated,
+    IntentChanged,
+    IntentDeleted,
+    VariationCreated,
+    VariationChanged,
+    VariationDeleted,
+    ItemStateChanged,
+    SuggestionRequested,
+    SuggestionDrafted,
+    SuggestionDraftFailed,
+    SuggestionEdited,
+    SuggestionApproved,
+    SuggestionQueued,
+    SuggestionClaimed,
+    SuggestionUndone,
+    SuggestionRejected,
+    SuggestionRegenerated,
+    SuggestionRetried,
+    SuggestionParked,
+    SuggestionReturned,
+    ReplyArmed,
+    ReplyPosted,
+    ReplyRefused,
+    ReplyNotSent,
+    ReplyUncertain,
+    ReplyExchange,
+    ReplyReadBack,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TeamCreated => "team.created",
+            Self::IntegrationConnected => "integration.connected",
+            Self::IntegrationReconnectNeeded => "integration.reconnect_needed",
+            Self::IntegrationPaused => "integration.paused",
+            Self::IntegrationResumed => "integration.resumed",
+            Self::IntegrationDisconnected => "integration.disconnected",
+            Self::TokenRefreshed => "integration.token_refreshed",
+            Self::IntentCreated => "intent.created",
+            Self::IntentChanged => "intent.changed",
+            Self::IntentDeleted => "intent.deleted",
+            Self::VariationCreated => "variation.created",
+            Self::VariationChanged => "variation.changed",
+            Self::VariationDeleted => "variation.deleted",
+            Self::ItemStateChanged => "item.state_changed",
+            Self::SuggestionRequested => "suggestion.requested",
+            Self::SuggestionDrafted => "suggestion.drafted",
+            Self::SuggestionDraftFailed => "suggestion.draft_failed",
+            Self::SuggestionEdited => "suggestion.edited",
+            Self::SuggestionApproved => "suggestion.approved",
+            Self::SuggestionQueued => "suggestion.queued",
+            Self::SuggestionClaimed => "suggestion.claimed",
+            Self::SuggestionUndone => "suggestion.undone",
+            Self::SuggestionRejected => "suggestion.rejected",
+            Self::SuggestionRegenerated => "suggestion.regenerated",
+            Self::SuggestionRetried => "suggestion.retried",
+            Self::SuggestionParked => "suggestion.parked",
+            Self::SuggestionReturned => "suggestion.returned",
+            Self::ReplyArmed => "reply.armed",
+            Self::ReplyPosted => "reply.posted",
+            Self::ReplyRefused => "reply.refused",
+            Self::ReplyNotSent => "reply.not_sent",
+            Self::ReplyUncertain => "reply.uncertain",
+            Self::ReplyExchange => "reply.exchange",
+            Self::ReplyReadBack => "reply.read_back",
+        }
+    }
+}
+
+/// The object that it happened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Team(Uuid),
+    Integration(Uuid),
+    Intent(Uuid),
+    Item(Uuid),
+    Suggestion(Uuid),
+}
+
+impl Subject {
+    fn parts(self) -> (&'static str, Uuid) {
+        match self {
+            Self::Team(id) => ("team", id),
+            Self::Integration(id) => ("integration", id),
+            Self::Intent(id) => ("intent", id),
+            Self::Item(id) => ("item", id),
+            Self::Suggestion(id) => ("suggestion", id),
+        }
+    }
+}
+
+/// Who did it: a person, or the machine.
+pub type Actor = Option<Uuid>;
+
+/// Writes one row on the caller's transaction and announces it to open pages.
+pub async fn record(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    actor: Actor,
+    kind: Kind,
+    subject: Subject,
+    payload: Value,
+) -> Result<(), sqlx::Error> {
+    let id = moment.id();
+    let (subject_kind, subject_id) = subject.parts();
+    sqlx::query!(
+        "insert into activity_logs (id, team_id, actor_user_id, type, subject_kind, subject_id, payload, request_id, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        id,
+        team_id,
+        actor,
+        kind.as_str(),
+        subject_kind,
+        subject_id,
+        payload,
+        request_id::current(),
+        moment.now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    events::notify(conn, team_id, events::Kind::Activity, id).await?;
+    let announced = match subject {
+        Subject::Integration(id) => Some((events::Kind::Integration, id)),
+        Subject::Item(id) => Some((events::Kind::Item, id)),
+        Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
+        Subject::Team(_) | Subject::Intent(_) => None,
+    };
+    if let Some((kind, id)) = announced {
+        events::notify(conn, team_id, kind, id).await?;
+    }
+    Ok(())
+}
+
+/// One row as the log page and the API show it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ActivityRow {
+    pub id: Uuid,
+    pub team_id: Uuid,
+    pub actor_user_id: Option<Uuid>,
+    /// Name of the person; null where the machine acted.
+    pub actor_name: Option<String>,
+    #[serde(rename = "type")]
+    #[schema(example = "reply.posted")]
+    pub kind: String,
+    #[schema(example = "suggestion")]
+    pub subject_kind: String,
+    pub subject_id: Uuid,
+    pub payload: Value,
+    pub request_id: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// Newest first, from before `(created_at, id)`; at most `limit` rows. `subject` narrows to one object's story.
+pub async fn list(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    subject: Option<Uuid>,
+    before: Option<(OffsetDateTime, Uuid)>,
+    limit: i64,
+) -> Result<Vec<ActivityRow>, sqlx::Error> {
+    let (before_at, before_id) = before.unzip();
+    sqlx::query_as!(
+        ActivityRow,
+        r#"select a.id, a.team_id, a.actor_user_id, u.name as "actor_name?", a.type as kind, a.subject_kind, a.subject_id, a.payload,
+                  a.request_id, a.created_at
+           from activity_logs a
+           left join users u on u.id = a.actor_user_id
+           where a.team_id = $1
+             and ($2::uuid is null or a.subject_id = $2)
+             and ($3::timestamptz is null or (a.created_at, a.id) < ($3, $4))
+           order by a.created_at desc, a.id desc
+           limit $5"#,
+        team_id,
+        subject,
+        before_at,
+        before_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Makes the partitions of this month and the next three.
+pub async fn prepare_months(conn: &mut PgConnection, moment: &Moment) -> Result<(), sqlx::Error> {
+    sqlx::query!("select activity_logs_prepare_months($1, 3)", moment.now.date()).fetch_one(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! SQL of posts, comments and inbox items. One statement per batch, whatever its size.
+
+use super::{Source, normalise};
+use crate::clock::Moment;
+use rejoinder_platforms::{InboundComment, InboundPost};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const HANDLE_CHARS: usize = 100;
+const TITLE_CHARS: usize = 1_000;
+
+/// Whether the text was written by the connected account.
+fn is_own(source: &Source, author_id: Option<&str>, author_name: Option<&str>) -> bool {
+    match author_id {
+        Some(id) => id == source.account_id,
+        None => author_name.is_some_and(|name| name.eq_ignore_ascii_case(&source.account_name)),
+    }
+}
+
+#[derive(Default)]
+struct PostColumns {
+    id: Vec<Uuid>,
+    platform_id: Vec<String>,
+    author_id: Vec<Option<String>>,
+    author_handle: Vec<Option<String>>,
+    own: Vec<bool>,
+    title: Vec<Option<String>>,
+    body: Vec<String>,
+    community: Vec<Option<String>>,
+    permalink: Vec<Option<String>>,
+    locked: Vec<bool>,
+    platform_created_at: Vec<OffsetDateTime>,
+    edited_at: Vec<Option<OffsetDateTime>>,
+}
+
+pub async fn upsert_posts(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    posts: &[InboundPost],
+) -> Result<(), sqlx::Error> {
+    if posts.is_empty() {
+        return Ok(());
+    }
+    let mut columns = PostColumns::default();
+    for post in posts {
+        columns.id.push(moment.id());
+        columns.platform_id.push(post.id.clone());
+        columns.author_id.push(post.author_id.clone());
+        columns.author_handle.push(post.author_name.as_deref().map(|name| normalise::line(name, HANDLE_CHARS)));
+        columns.own.push(is_own(source, post.author_id.as_deref(), post.author_name.as_deref()));
+        columns.title.push(post.title.as_deref().map(|title| normalise::line(title, TITLE_CHARS)));
+        columns.body.push(normalise::text(&post.body));
+        columns.community.push(post.community.as_deref().map(|name| normalise::line(name, HANDLE_CHARS)));
+        columns.permalink.push(post.permalink.as_ref().map(ToString::to_string));
+        columns.locked.push(post.locked);
+        columns.platform_created_at.push(post.created_at);
+        columns.edited_at.push(post.edited_at);
+    }
+    sqlx::query!(
+        r#"insert into posts (id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title,
+               body, community, permalink, locked, platform_created_at, edited_at, fetched_at, created_at)
+           select row.id, $1, $2, $3, row.platform_id, row.author_id, row.author_handle, row.own, row.title, row.body, row.community,
+                  row.permalink, row.locked, row.platform_created_at, row.edited_at, $4, $4
+           from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::text[], $11::text[], $12::text[], $13::text[],
+                       $14::bool[], $15::timestamptz[], $16::timestamptz[])
+                as row (id, platform_id, author_id, author_handle, own, title, body, community, permalink, locked,
+                        platform_created_at, edited_at)
+           on conflict on constraint posts_platform_id_key do update
+           set author_platform_id = excluded.author_platform_id, author_handle = excluded.author_handle, title = excluded.title,
+               body = excluded.body, permalink = excluded.permalink, locked = excluded.locked, edited_at = excluded.edited_at,
+               fetched_at = excluded.fetched_at"#,
+        source.team_id,
+        source.integration_id,
+        source.platform,
+        moment.now,
+        &columns.id,
+        &columns.platform_id,
+        &columns.author_id as &[Option<String>],
+        &columns.author_handle as &[Option<String>],
+        &columns.own,
+        &columns.title as &[Option<String>],
+        &columns.body,
+        &columns.community as &[Option<String>],
+        &columns.permalink as &[Option<String>],
+        &columns.locked,
+        &columns.platform_created_at,
+        &columns.edited_at as &[Option<OffsetDateTime>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[derive(Default)]
+struct CommentColumns {
+    id: Vec<Uuid>,
+    platform_id: Vec<String>,
+    post_id: Vec<String>,
+    parent_id: Vec<Option<String>>,
+    author_handle: Vec<Option<String>>,
+    author_id: Vec<Option<String>>,
+    own: Vec<bool>,
+    text: Vec<String>,
+    permalink: Vec<Option<String>>,
+    platform_created_at: Vec<OffsetDateTime>,
+    edited_at: Vec<Option<OffsetDateTime>>,
+    deleted_at: Vec<Option<OffsetDateTime>>,
+}
+
+/// A comment whose post is not stored is left out: it comes again with its post.
+pub async fn upsert_comments(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    comments: &[InboundComment],
+) -> Result<(), sqlx::Error> {
+    if comments.is_empty() {
+        return Ok(());
+    }
+    let mut columns = CommentColumns::default();
+    for comment in comments {
+        let gone = comment.deleted;
+        columns.id.push(moment.id());
+        columns.platform_id.push(comment.id.clone());
+        columns.post_id.push(comment.post_id.clone());
+        columns.parent_id.push(comment.parent_comment_id.clone());
+        let handle = comment.author_name.as_deref().filter(|_| !gone).map(|name| normalise::line(name, HANDLE_CHARS));
+        columns.author_handle.push(handle);
+        columns.author_id.push(comment.author_id.clone().filter(|_| !gone));
+        columns.own.push(is_own(source, comment.author_id.as_deref(), comment.author_name.as_deref()));
+        columns.text.push(if gone { String::new() } else { normalise::text(&comment.text) });
+        columns.permalink.push(comment.permalink.as_ref().map(ToString::to_string));
+        columns.platform_created_at.push(comment.created_at);
+        columns.edited_at.push(comment.edited_at);
+        columns.deleted_at.push(gone.then_some(moment.now));
+    }
+    sqlx::query!(
+        r#"insert into comments (id, team_id, post_id, platform_comment_id, platform_parent_id, author_handle, author_platform_id, own,
+               text, permalink, platform_created_at, edited_at, deleted_at, fetched_at, created_at)
+           select row.id, $1, p.id, row.platform_id, row.parent_id, row.author_handle, row.author_id, row.own, row.text, row.permalink,
+                  row.platform_created_at, row.edited_at, row.deleted_at, $3, $3
+           from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[],
+                       $13::timestamptz[], $14::timestamptz[], $15::timestamptz[])
+                as row (id, platform_id, post_platform_id, parent_id, author_handle, author_id, own, text, permalink,
+                        platform_created_at, edited_at, deleted_at)
+           join posts p on p.integration_id = $2 and p.platform_post_id = row.post_platform_id
+           on conflict on constraint comments_platform_id_key do update
+           set author_handle = excluded.author_handle, author_platform_id = excluded.author_platform_id, text = excluded.text,
+               permalink = excluded.permalink, edited_at = excluded.edited_at,
+               deleted_at = case when excluded.deleted_at is null then null
+                                 else coalesce(comments.deleted_at, excluded.deleted_at) end,
+               fetched_at = excluded.fetched_at"#,
+        source.team_id,
+        source.integration_id,
+        moment.now,
+        &columns.id,
+        &columns.platform_id,
+        &columns.post_id,
+        &columns.parent_id as &[Option<String>],
+        &columns.author_handle as &[Option<String>],
+        &columns.author_id as &[Option<String>],
+        &columns.own,
+        &columns.text,
+        &columns.permalink as &[Option<String>],
+        &columns.platform_created_at,
+        &columns.edited_at as &[Option<OffsetDateTime>],
+        &columns.deleted_at as &[Option<OffsetDateTime>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Points comments at their parents, in whatever order they were read.
+pub async fn link_parents(conn: &mut PgConnection, source: &Source, ids: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update comments c
+         set parent_comment_id = parent.id
+         from comments parent, posts p
+         where c.parent_comment_id is null
+           and c.platform_parent_id = parent.platform_comment_id
+           and parent.post_id = c.post_id
+           and p.id = c.post_id
+           and p.integration_id = $1
+           and (c.platform_comment_id = any($2) or parent.platform_comment_id = any($2))",
+        source.integration_id,
+        ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Opens an item for each stranger's comment that has none. Returns how many are new.
+pub async fn open_items(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    comment_ids: &[String],
+) -> Result<u64, sqlx::Error> {
+    let fresh = sqlx::query!(
+        "select c.id, c.post_id, c.platform_comment_id, c.platform_created_at
+         from comments c
+         join posts p on p.id = c.post_id and p.integration_id = $1
+         where c.platform_comment_id = any($2)
+           and not c.own
+           and c.deleted_at is null
+           and not exists (select 1 from inbox_items i
+                           where i.integration_id = $1 and i.target_platform_id = c.platform_comment_id)",
+        source.integration_id,
+        comment_ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if fresh.is_empty() {
+        return Ok(0);
+    }
+    let inserted = sqlx::query!(
+        "insert into inbox_items (id, team_id, integration_id, target_kind, target_platform_id, post_id, comment_id, state,
+             last_activity_at, created_at, updated_at)
+         select row.id, $1, $2, 'comment', row.platform_id, row.post_id, row.comment_id, 'open', row.at, $3, $3
+         from unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::timestamptz[]) as row (id, platform_id, post_id, comment_id, at)
+         on conflict on constraint inbox_items_target_key do nothing",
+        source.team_id,
+        source.integration_id,
+        moment.now,
+        &fresh.iter().map(|_| moment.id()).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.platform_comment_id.clone()).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.post_id).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.id).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.platform_created_at).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+/// Opens an item for each stranger's post that has none.
+pub async fn open_post_items(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    post_ids: &[String],
+) -> Result<u64, sqlx::Error> {
+    let fresh = sqlx::query!(
+        "select p.id, p.platform_post_id, p.platform_created_at
+         from posts p
+         where p.integration_id = $1
+           and p.platform_post_id = any($2)
+           and not p.own
+           and p.deleted_at is null
+           and not exists (select 1 from inbox_items i
+                           where i.integration_id = $1 and i.target_platform_id = p.platform_post_id)",
+        source.integration_id,
+        post_ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if fresh.is_empty() {
+        return Ok(0);
+    }
+    let inserted = sqlx::query!(
+        "insert into inbox_items (id, team_id, integration_id, target_kind, target_platform_id, post_id, state,
+             last_activity_at, created_at, updated_at)
+         select row.id, $1, $2, 'post', row.platform_id, row.post_id, 'open', row.at, $3, $3
+         from unnest($4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[]) as row (id, platform_id, post_id, at)
+         on conflict on constraint inbox_items_target_key do nothing",
+        source.team_id,
+        source.integration_id,
+        moment.now,
+        &fresh.iter().map(|_| moment.id()).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.platform_post_id.clone()).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.id).collect::<Vec<_>>(),
+        &fresh.iter().map(|row| row.platform_created_at).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+/// Closes open items whose text is gone, and those that our account answered on the platform itself. A reply that is on its way
+/// through us is left to the send stage, which knows its outcome.
+pub async fn close_items(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    comment_ids: &[String],
+) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query!(
+        "update inbox_items i
+         set state = 'ignored', updated_at = $3
+         from comments c
+         where i.comment_id = c.id
+           and i.integration_id = $1
+           and i.state in ('open', 'snoozed')
+           and c.platform_comment_id = any($2)
+           and c.deleted_at is not null",
+        source.integration_id,
+        comment_ids,
+        moment.now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let answered = sqlx::query!(
+        "update inbox_items i
+         set state = 'answered_elsewhere', updated_at = $3
+         from comments c
+         join posts p on p.id = c.post_id and p.integration_id = $1
+         where c.platform_comment_id = any($2)
+           and c.own
+           and i.integration_id = $1
+           and i.target_platform_id = coalesce(c.platform_parent_id, p.platform_post_id)
+           and i.state in ('open', 'snoozed')
+           and not exists (select 1 from suggestions s
+                           where s.integration_id = i.integration_id and s.target_platform_id = i.target_platform_id
+                             and (s.status = 'posted' or s.stage in ('sending', 'uncertain')))",
+        source.integration_id,
+        comment_ids,
+        moment.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected() + answered.rows_affected())
+}

@@ -1,0 +1,91 @@
+//! From a platform's answer to posts, comments and the inbox. Actor: the job `integration.poll`.
+//!
+//! Always: the same thing read twice is one row (unique by platform id); what our own account wrote never becomes an item; texts
+//! are normalised before they are stored; a text that is gone on the platform is gone here. The cursor is stored in the same
+//! transaction as the rows, so a crash between two polls repeats a poll and never skips one.
+
+mod db;
+pub mod inbox;
+pub mod job;
+pub mod normalise;
+pub mod thread;
+
+pub use job::IntegrationPoll;
+
+use crate::clock::Moment;
+use crate::coord::events;
+use rejoinder_platforms::{InboundComment, InboundItem, InboundPost};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The account that was polled.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub team_id: Uuid,
+    pub integration_id: Uuid,
+    pub platform: String,
+    pub account_id: String,
+    pub account_name: String,
+}
+
+/// What one round brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub posts: usize,
+    pub comments: usize,
+    pub new_items: usize,
+}
+
+/// Stores one round on the caller's transaction.
+pub async fn store(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    items: Vec<InboundItem>,
+) -> Result<Stored, sqlx::Error> {
+    let (mut posts, mut comments): (Vec<InboundPost>, Vec<InboundComment>) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            InboundItem::Post(post) => posts.push(post),
+            InboundItem::Comment(comment) => comments.push(comment),
+        }
+    }
+    // One statement cannot touch a row twice: of two readings in one round the later one counts.
+    keep_last(&mut posts, |post| post.id.clone());
+    keep_last(&mut comments, |comment| comment.id.clone());
+    // Two polls that overlap take the rows in the same order.
+    posts.sort_by(|a, b| a.id.cmp(&b.id));
+    comments.sort_by(|a, b| a.id.cmp(&b.id));
+
+    db::upsert_posts(conn, moment, source, &posts).await?;
+    db::upsert_comments(conn, moment, source, &comments).await?;
+    let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
+    db::link_parents(conn, source, &ids).await?;
+    let new_items = db::open_items(conn, moment, source, &ids).await?
+        + db::open_post_items(conn, moment, source, &posts.iter().map(|post| post.id.clone()).collect::<Vec<_>>())
+            .await?;
+    let closed = db::close_items(conn, moment, source, &ids).await?;
+    if new_items > 0 || closed > 0 {
+        events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;
+    }
+    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: usize::try_from(new_items).unwrap_or(0) })
+}
+
+fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {
+    let mut seen = std::collections::HashSet::new();
+    items.reverse();
+    items.retain(|item| seen.insert(key(item)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_last;
+
+    #[test]
+    fn of_two_readings_in_one_round_the_later_one_counts() {
+        let mut items = vec![("a", 1), ("b", 2), ("a", 3)];
+        keep_last(&mut items, |item| item.0.to_owned());
+        items.sort_unstable();
+        assert_eq!(items, [("a", 3), ("b", 2)]);
+    }
+}

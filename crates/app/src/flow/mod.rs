@@ -1,0 +1,20 @@
+//! From an event on a platform to one public reply, in stages. Each stage owns its tables and is their only writer; it hands over
+//! only by enqueueing the next stage's job in its own transaction. No transaction is open during a network call.
+//!
+//! | stage        | who acts                | writes                                              | hands over to        |
+//! |--------------|-------------------------|-----------------------------------------------------|----------------------|
+//! | `ingest`     | job `integration.poll`  | posts, comments, inbox_items                        | (a person asks)      |
+//! | `suggest`    | job `ai.generate`       | through `suggestion`                                | a person             |
+//! | `approve`    | a person                | draft_edits; through `suggestion`                   | job `post.send`      |
+//! | `send`       | job `post.send`         | reply_slots, send_attempts; through `suggestion`    | the platform         |
+//! | `suggestion` | called by the three     | suggestions: every change of state in one function  |                      |
+//! | `intents`    | a person                | intents, intent_variations                          |                      |
+//! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events          |
+
+pub mod activity;
+pub mod approve;
+pub mod ingest;
+pub mod intents;
+pub mod send;
+pub mod suggest;
+pub mod suggestion;

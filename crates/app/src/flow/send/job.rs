@@ -1,0 +1,483 @@
+//! The job `post.send`: one suggestion, as far as it can go now.
+
+use super::attempts::{self, Settled};
+use super::gate::{self, Answer};
+use super::{LEASE, Sender, WRITE_WITHIN, reconcile};
+use crate::accounts::integrations::{self, Integration};
+use crate::accounts::tokens::{self, TokenError};
+use crate::clock::Moment;
+use crate::flow::activity::{self, Kind, Subject};
+use crate::flow::ingest::inbox;
+use crate::flow::suggestion::{self, Change, ChangeError, Suggestion};
+use crate::jobs::State;
+use crate::model::{ItemState, Outcome, Stage, Status};
+use crate::queue::{Class, Job, JobContext, JobError};
+use async_trait::async_trait;
+use rejoinder_platforms::{OutboundReply, PostedReply, SendError, Session, TargetState};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgConnection;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostSend {
+    pub suggestion_id: Uuid,
+    pub team_id: Uuid,
+    pub integration_id: Uuid,
+}
+
+impl PostSend {
+    pub fn of(suggestion: &Suggestion) -> Self {
+        Self { suggestion_id: suggestion.id, team_id: suggestion.team_id, integration_id: suggestion.integration_id }
+    }
+
+    pub fn key_of(suggestion_id: Uuid) -> String {
+        format!("send:{suggestion_id}")
+    }
+}
+
+#[async_trait]
+impl Job<State> for PostSend {
+    const NAME: &'static str = "post.send";
+    const CLASS: Class = Class::Send;
+    const MAX_ATTEMPTS: i16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn key(&self) -> Option<String> {
+        Some(Self::key_of(self.suggestion_id))
+    }
+
+    /// One call at a time per account: platforms count per account, and order is what people expect.
+    fn serial_queue(&self) -> Option<String> {
+        Some(format!("send:{}", self.integration_id))
+    }
+
+    async fn run(self, state: &State, _ctx: &JobContext) -> Result<(), JobError> {
+        let sender =
+            state.sender.as_ref().ok_or_else(|| JobError::Permanent("this process holds no writer".to_owned()))?;
+        let send = Send { state, sender };
+        let mut conn = state.app.db.acquire().await?;
+        let Some(suggestion) = suggestion::load(&mut conn, self.team_id, self.suggestion_id).await? else {
+            return Ok(());
+        };
+        let open = attempts::open(&mut conn, suggestion.id).await?;
+        drop(conn);
+        if suggestion.state.status != Status::Approved {
+            return Ok(());
+        }
+        match (suggestion.state.stage, open) {
+            (Stage::Queued | Stage::Parked, _) => send.claim_and_go(&suggestion).await,
+            (Stage::Sending | Stage::Uncertain, Some(attempt)) => reconcile::run(&send, &suggestion, attempt).await,
+            (Stage::Sending | Stage::Uncertain, None) => send.take_over(&suggestion).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One run of the protocol.
+pub(super) struct Send<'a> {
+    pub state: &'a State,
+    pub sender: &'a Sender,
+}
+
+/// What was prepared before arming.
+struct Ready {
+    integration: Integration,
+    session: Session,
+    lease_until: OffsetDateTime,
+}
+
+impl Send<'_> {
+    pub fn moment(&self) -> Moment {
+        self.state.app.moment()
+    }
+
+    async fn claim_and_go(&self, suggestion: &Suggestion) -> Result<(), JobError> {
+        let moment = self.moment();
+        if let Some(at) = suggestion.state.send_after
+            && at > moment.now
+        {
+            return Err(JobError::RetryAt { at, reason: "not due yet".to_owned() });
+        }
+        let lease_until = moment.now + LEASE;
+        match self.change(&moment, suggestion, Change::Claim { lease_until }).await {
+            Ok(claimed) => self.prepare(&claimed, lease_until).await,
+            // Undone or taken by someone else between reading and claiming.
+            Err(ChangeError::Refused(refusal)) => {
+                tracing::info!(code = refusal.code, "not claimed");
+                Ok(())
+            }
+            Err(error) => Err(retry(error)),
+        }
+    }
+
+    /// Claimed by a worker that is gone before it armed: nothing was written.
+    async fn take_over(&self, suggestion: &Suggestion) -> Result<(), JobError> {
+        let moment = self.moment();
+        let lease_until = moment.now + LEASE;
+        match self.change(&moment, suggestion, Change::Reclaim { lease_until }).await {
+            Ok(claimed) => self.prepare(&claimed, lease_until).await,
+            Err(ChangeError::Refused(_)) => {
+                let at = suggestion.state.lease_until.unwrap_or(moment.now) + time::Duration::SECOND;
+                Err(JobError::RetryAt { at, reason: "another worker holds it".to_owned() })
+            }
+            Err(error) => Err(retry(error)),
+        }
+    }
+
+    pub async fn change(
+        &self,
+        moment: &Moment,
+        suggestion: &Suggestion,
+        change: Change,
+    ) -> Result<Suggestion, ChangeError> {
+        let mut tx = self.state.app.db.begin().await?;
+        let changed = suggestion::change(&mut tx, moment, suggestion.team_id, suggestion.id, None, change).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// Token and staleness: network, no transaction.
+    async fn prepare(&self, suggestion: &Suggestion, lease_until: OffsetDateTime) -> Result<(), JobError> {
+        let app = &self.state.app;
+        let moment = self.moment();
+        let mut conn = app.db.acquire().await?;
+        let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
+        drop(conn);
+        let answer = gate::check(self.rules(), suggestion, integration.as_ref(), moment.now);
+        let (Answer::Allow, Some(integration)) = (&answer, integration) else {
+            return self.not_now(suggestion, answer).await;
+        };
+        let session = match tokens::session(app, &moment, &integration, None).await {
+            Ok(session) => session,
+            Err(error) => return self.no_token(suggestion, &integration, error).await,
+        };
+        match self.target_problem(suggestion, &integration, &session).await {
+            Ok(None) => {}
+            Ok(Some(reason)) => {
+                return self.not_now(suggestion, Answer::ReturnToPerson { reasons: vec![reason] }).await;
+            }
+            Err(reason) => {
+                let at = moment.now + time::Duration::seconds(30);
+                return self.not_now(suggestion, Answer::WaitUntil { at, reason }).await;
+            }
+        }
+        self.arm_and_write(suggestion, Ready { integration, session, lease_until }).await
+    }
+
+    fn rules(&self) -> gate::Rules {
+        gate::Rules { dry_run: self.state.app.config.dry_run }
+    }
+
+    /// Why the reply does not fit the thread any more; `Err` when the platform could not be read.
+    async fn target_problem(
+        &self,
+        suggestion: &Suggestion,
+        integration: &Integration,
+        session: &Session,
+    ) -> Result<Option<String>, String> {
+        let reader = self.state.app.readers.get(&integration.platform).map_err(|error| error.to_string())?;
+        let target = &suggestion.target;
+        let now_there = reader
+            .target_state(session, &target.post_platform_id, &target.platform_id)
+            .await
+            .map_err(|error| format!("the thread could not be read: {error}"))?;
+        Ok(stale(&now_there, suggestion))
+    }
+
+    /// One transaction: the gate again with the rows held, the slot, the attempt. Then the write.
+    async fn arm_and_write(&self, suggestion: &Suggestion, ready: Ready) -> Result<(), JobError> {
+        let worker_id = self.sender.identity.confirm().await?;
+        let moment = self.moment();
+        let mut tx = self.state.app.db.begin().await?;
+        let integration = integrations::hold(&mut tx, suggestion.team_id, suggestion.integration_id).await?;
+        let Some(current) = suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await? else { return Ok(()) };
+        if current.state.stage != Stage::Sending || current.state.lease_until != Some(ready.lease_until) {
+            tracing::warn!("the lease went to another worker before arming");
+            return Ok(());
+        }
+        let answer = gate::check(self.rules(), &current, integration.as_ref(), moment.now);
+        if answer != Answer::Allow {
+            drop(tx);
+            return self.not_now(suggestion, answer).await;
+        }
+        let account_id = &ready.integration.platform_account_id;
+        if !attempts::take_slot(&mut tx, &moment, &ready.integration.platform, account_id, suggestion).await? {
+            drop(tx);
+            let reasons =
+                vec!["another reply of this account to the same text is on its way or stands there".to_owned()];
+            return self.not_now(suggestion, Answer::ReturnToPerson { reasons }).await;
+        }
+        let (attempt_id, number) = attempts::insert(&mut tx, &moment, suggestion, worker_id).await?;
+        let payload = json!({ "attempt_id": attempt_id, "number": number, "worker_id": worker_id });
+        let subject = Subject::Suggestion(suggestion.id);
+        activity::record(&mut tx, &moment, suggestion.team_id, None, Kind::ReplyArmed, subject, payload).await?;
+        // Marked before the commit, so that no moment exists in which the row stands and this process does not know of it.
+        let _writing = self.sender.writing(attempt_id);
+        tx.commit().await?;
+        let result = self.write(suggestion, &ready, moment.now).await;
+        self.settle(suggestion, &ready, attempt_id, result).await
+    }
+
+    async fn write(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        armed_at: OffsetDateTime,
+    ) -> Result<PostedReply, SendError> {
+        let platform = &ready.integration.platform;
+        let writer = self
+            .sender
+            .writer(platform)
+            .ok_or_else(|| SendError::NotSent(format!("{platform} is not configured on this server")))?;
+        let reply = OutboundReply {
+            target_id: suggestion.target.platform_id.clone(),
+            post_id: suggestion.target.post_platform_id.clone(),
+            text: suggestion.state.text.clone().unwrap_or_default(),
+        };
+        if self.state.app.clock.now() >= armed_at + WRITE_WITHIN {
+            return Err(SendError::NotSent("the worker was held up after arming".to_owned()));
+        }
+        let started = Instant::now();
+        let result = writer.reply(&ready.session, &reply).await;
+        metrics::histogram!("post_send_duration_seconds", "platform" => platform.clone()).record(started.elapsed());
+        result
+    }
+
+    /// One transaction: what became of it.
+    async fn settle(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        attempt_id: Uuid,
+        result: Result<PostedReply, SendError>,
+    ) -> Result<(), JobError> {
+        match result {
+            Ok(posted) => {
+                let url = posted.permalink.as_ref().map(ToString::to_string);
+                let settled = Settled {
+                    outcome: Outcome::Posted,
+                    reason: (!posted.visible).then_some("taken by the platform, not shown in the thread"),
+                    exchange: Some(&posted.exchange),
+                    platform_reply_id: Some(&posted.id),
+                };
+                self.posted(suggestion, attempt_id, &settled, url).await
+            }
+            Err(SendError::Refused { code, reason, exchange, .. }) => {
+                let reason = format!("{} says: {reason} ({code})", self.platform_name(ready));
+                let settled = Settled {
+                    outcome: Outcome::Refused,
+                    reason: Some(&reason),
+                    exchange: Some(&exchange),
+                    platform_reply_id: None,
+                };
+                self.finish(suggestion, attempt_id, &settled, Change::Refused { reason: reason.clone() }).await?;
+                count_failure(ready, "refused");
+                Ok(())
+            }
+            Err(SendError::RateLimited { retry_after, exchange, .. }) => {
+                let until = self.moment().now + time::Duration::try_from(retry_after).unwrap_or(time::Duration::HOUR);
+                let reason =
+                    format!("{} says: try again in {} s. We will.", self.platform_name(ready), retry_after.as_secs());
+                self.not_sent(suggestion, attempt_id, Some(&exchange), until, reason).await
+            }
+            Err(SendError::AuthExpired { exchange }) => {
+                let moment = self.moment();
+                let reason = "the token had ended; it is refreshed".to_owned();
+                let renewed =
+                    tokens::session(&self.state.app, &moment, &ready.integration, Some(&ready.session.access_token))
+                        .await;
+                let parked = self.not_sent(suggestion, attempt_id, Some(&exchange), moment.now, reason).await;
+                match renewed {
+                    Err(TokenError::Reconnect(reason)) => {
+                        let mut tx = self.state.app.db.begin().await?;
+                        integrations::needs_reconnect(&mut tx, &moment, &ready.integration, &reason).await?;
+                        tx.commit().await?;
+                        parked
+                    }
+                    _ => parked,
+                }
+            }
+            Err(SendError::NotSent(reason)) => {
+                let until = self.moment().now + time::Duration::seconds(15);
+                count_failure(ready, "not_sent");
+                self.not_sent(suggestion, attempt_id, None, until, reason).await
+            }
+            Err(SendError::Uncertain { reason, exchange }) => {
+                self.uncertain(suggestion, ready, attempt_id, &reason, &exchange).await
+            }
+        }
+    }
+
+    fn platform_name(&self, ready: &Ready) -> String {
+        let reader = self.state.app.readers.get(&ready.integration.platform);
+        reader.map_or_else(|_| ready.integration.platform.clone(), |reader| reader.capabilities().name.to_owned())
+    }
+
+    pub async fn posted(
+        &self,
+        suggestion: &Suggestion,
+        attempt_id: Uuid,
+        settled: &Settled<'_>,
+        url: Option<String>,
+    ) -> Result<(), JobError> {
+        let reply_id = settled.platform_reply_id.unwrap_or_default().to_owned();
+        self.finish(suggestion, attempt_id, settled, Change::Posted { reply_id, url }).await?;
+        metrics::counter!("post_send_success_total").increment(1);
+        Ok(())
+    }
+
+    /// Settles the attempt and changes the suggestion together. Does nothing when somebody settled it before.
+    pub async fn finish(
+        &self,
+        suggestion: &Suggestion,
+        attempt_id: Uuid,
+        settled: &Settled<'_>,
+        change: Change,
+    ) -> Result<(), JobError> {
+        let moment = self.moment();
+        let mut tx = self.state.app.db.begin().await?;
+        // The suggestion first: the same order as arming, so that two workers never wait for each other.
+        suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
+        if !attempts::settle(&mut tx, &moment, attempt_id, settled).await? {
+            return Ok(());
+        }
+        if matches!(settled.outcome, Outcome::Refused | Outcome::NotSent) {
+            attempts::release_slot(&mut tx, suggestion.id).await?;
+        }
+        let posted = matches!(change, Change::Posted { .. });
+        suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await.map_err(retry)?;
+        if posted {
+            inbox::set_state(&mut tx, &moment, suggestion.team_id, suggestion.item_id, None, ItemState::Done).await?;
+        }
+        record_exchange(&mut tx, &moment, suggestion, attempt_id, settled).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Nothing was posted; it goes on at `until`.
+    pub async fn not_sent(
+        &self,
+        suggestion: &Suggestion,
+        attempt_id: Uuid,
+        exchange: Option<&rejoinder_platforms::Exchange>,
+        until: OffsetDateTime,
+        reason: String,
+    ) -> Result<(), JobError> {
+        let settled = Settled { outcome: Outcome::NotSent, reason: Some(&reason), exchange, platform_reply_id: None };
+        self.finish(suggestion, attempt_id, &settled, Change::Park { until, reason: reason.clone() }).await?;
+        Err(JobError::RetryAt { at: until, reason })
+    }
+
+    async fn uncertain(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        attempt_id: Uuid,
+        reason: &str,
+        exchange: &rejoinder_platforms::Exchange,
+    ) -> Result<(), JobError> {
+        let look_again_at = self.moment().now + time::Duration::seconds(2);
+        let settled = Settled {
+            outcome: Outcome::Uncertain,
+            reason: Some(reason),
+            exchange: Some(exchange),
+            platform_reply_id: None,
+        };
+        let change =
+            Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
+        self.finish(suggestion, attempt_id, &settled, change).await?;
+        count_failure(ready, "uncertain");
+        Err(JobError::RetryAt { at: look_again_at, reason: reason.to_owned() })
+    }
+
+    /// The gate or the thread says no, before anything was armed.
+    async fn not_now(&self, suggestion: &Suggestion, answer: Answer) -> Result<(), JobError> {
+        let moment = self.moment();
+        let (change, go_on) = match answer {
+            Answer::Allow => return Ok(()),
+            Answer::WaitUntil { at, reason } => {
+                (Change::Park { until: at, reason: reason.clone() }, Some((at, reason)))
+            }
+            Answer::WaitFor { switch } => {
+                let at = moment.now + gate::LOOK_AGAIN;
+                (Change::Park { until: at, reason: switch.clone() }, Some((at, switch)))
+            }
+            Answer::ReturnToPerson { reasons } => (Change::Return { reasons }, None),
+            Answer::Refuse { reason } => (Change::Refused { reason }, None),
+        };
+        self.change(&moment, suggestion, change).await.map_err(retry)?;
+        match go_on {
+            Some((at, reason)) => Err(JobError::RetryAt { at, reason }),
+            None => Ok(()),
+        }
+    }
+
+    async fn no_token(
+        &self,
+        suggestion: &Suggestion,
+        integration: &Integration,
+        error: TokenError,
+    ) -> Result<(), JobError> {
+        let moment = self.moment();
+        match error {
+            TokenError::Wait { after, reason } => {
+                let at = moment.now + time::Duration::try_from(after).unwrap_or(time::Duration::MINUTE);
+                self.not_now(suggestion, Answer::WaitUntil { at, reason }).await
+            }
+            TokenError::Reconnect(reason) => {
+                let mut tx = self.state.app.db.begin().await?;
+                integrations::needs_reconnect(&mut tx, &moment, integration, &reason).await?;
+                tx.commit().await?;
+                let switch = format!("the account must be connected again: {reason}");
+                self.not_now(suggestion, Answer::WaitFor { switch }).await
+            }
+        }
+    }
+}
+
+/// Why the thread does not fit the approved text any more.
+fn stale(now_there: &TargetState, suggestion: &Suggestion) -> Option<String> {
+    let approved_at = suggestion.state.approved_at?;
+    if !now_there.exists {
+        return Some("the text that it answers is gone on the platform".to_owned());
+    }
+    if now_there.locked {
+        return Some("the thread is locked; nobody can reply there any more".to_owned());
+    }
+    if now_there.own_reply.is_some() {
+        return Some("a reply of this account stands there already".to_owned());
+    }
+    if now_there.edited_at.is_some_and(|at| at > approved_at) {
+        return Some("the text that it answers was edited after the approval".to_owned());
+    }
+    None
+}
+
+/// The raw exchange, redacted by the adapter, beside the change that it led to.
+async fn record_exchange(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    suggestion: &Suggestion,
+    attempt_id: Uuid,
+    settled: &Settled<'_>,
+) -> Result<(), sqlx::Error> {
+    let Some(exchange) = settled.exchange else { return Ok(()) };
+    let payload = json!({
+        "attempt_id": attempt_id, "outcome": settled.outcome, "reason": settled.reason, "request": exchange.request,
+        "status": exchange.status, "answer": exchange.answer,
+    });
+    let subject = Subject::Suggestion(suggestion.id);
+    activity::record(conn, moment, suggestion.team_id, None, Kind::ReplyExchange, subject, payload).await
+}
+
+fn count_failure(ready: &Ready, reason: &'static str) {
+    metrics::counter!("post_send_fail_total", "platform" => ready.integration.platform.clone(), "reason" => reason)
+        .increment(1);
+}
+
+fn retry(error: ChangeError) -> JobError {
+    JobError::Retry(error.to_string())
+}

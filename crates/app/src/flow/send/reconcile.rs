@@ -1,0 +1,158 @@
+//! An attempt whose outcome nobody knows is settled by reading the platform back, never by sending again blindly.
+//!
+//! Nobody looks while its worker lives. What is found settles it at once. Absence counts only when the write can no longer land:
+//! three reads, the last after write timeout and settle window have passed. Where the platform cannot be read back that far, it
+//! stays uncertain and a person decides.
+
+use super::attempts::{self, Attempt, Settled};
+use super::job::Send;
+use super::{ABSENT_READS, WRITE_TIMEOUT, identity};
+use crate::accounts::integrations;
+use crate::accounts::tokens;
+use crate::flow::activity::{self, Kind, Subject};
+use crate::flow::suggestion::{Change, Suggestion};
+use crate::model::Outcome;
+use crate::queue::JobError;
+use rejoinder_platforms::{Probe, ReplyProbe};
+use serde_json::json;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// How far the platform's clock may stand from ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(90);
+const WORKER_LIVES: time::Duration = time::Duration::seconds(5);
+
+pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attempt) -> Result<(), JobError> {
+    let moment = send.moment();
+    let app = &send.state.app;
+    if writer_lives(send, &attempt).await? {
+        return again(moment.now + WORKER_LIVES, "its worker still holds the attempt");
+    }
+    let mut conn = app.db.acquire().await?;
+    let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
+    drop(conn);
+    let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
+        return give_to_person(
+            send,
+            suggestion,
+            "the account is not connected any more, so the platform cannot be read back",
+        )
+        .await;
+    };
+    let reader = match app.readers.get(&integration.platform) {
+        Ok(reader) => reader,
+        Err(error) => return give_to_person(send, suggestion, &error.to_string()).await,
+    };
+    let session = match tokens::session(app, &moment, &integration, None).await {
+        Ok(session) => session,
+        Err(error) => {
+            return again(moment.now + time::Duration::seconds(60), &format!("no token to read back with: {error}"));
+        }
+    };
+    let probe = ReplyProbe {
+        target_id: suggestion.target.platform_id.clone(),
+        post_id: suggestion.target.post_platform_id.clone(),
+        text: suggestion.state.text.clone().unwrap_or_default(),
+        armed_at: attempt.armed_at,
+        skew: CLOCK_SKEW,
+    };
+    let settles_at = attempt.armed_at + WRITE_TIMEOUT + reader.capabilities().settle_window;
+    match reader.find_own_reply(&session, &probe).await {
+        Ok(Probe::Found(reply)) => {
+            let settled = Settled {
+                outcome: Outcome::Posted,
+                reason: Some("no answer came, but the reply stands on the platform"),
+                exchange: None,
+                platform_reply_id: Some(&reply.id),
+            };
+            send.posted(suggestion, attempt.id, &settled, reply.permalink.as_ref().map(ToString::to_string)).await
+        }
+        Ok(Probe::OtherOwnReply(_)) if moment.now >= settles_at => {
+            let reason = "another reply of this account stands there: answered elsewhere";
+            let settled =
+                Settled { outcome: Outcome::NotSent, reason: Some(reason), exchange: None, platform_reply_id: None };
+            send.finish(suggestion, attempt.id, &settled, Change::Return { reasons: vec![reason.to_owned()] }).await
+        }
+        Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
+        Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &reason).await,
+        Err(error) => {
+            again(moment.now + time::Duration::seconds(30), &format!("the platform could not be read back: {error}"))
+        }
+    }
+}
+
+async fn writer_lives(send: &Send<'_>, attempt: &Attempt) -> Result<bool, JobError> {
+    if send.sender.in_flight().contains(&attempt.id) {
+        return Ok(true);
+    }
+    if send.sender.identity.confirm().await? == attempt.worker_id {
+        // Our own, and not in flight any more: the job that wrote it has ended.
+        return Ok(false);
+    }
+    let mut conn = send.state.app.db.acquire().await?;
+    Ok(!identity::is_gone(&mut conn, attempt.worker_id).await?)
+}
+
+/// Not there now. Early absences only shorten nothing: the decision waits until the write cannot land any more.
+async fn absent(
+    send: &Send<'_>,
+    suggestion: &Suggestion,
+    attempt: &Attempt,
+    settles_at: OffsetDateTime,
+) -> Result<(), JobError> {
+    let moment = send.moment();
+    let mut tx = send.state.app.db.begin().await?;
+    let reads = attempts::count_absent(&mut tx, &moment, attempt.id).await?;
+    let payload = json!({ "attempt_id": attempt.id, "found": false, "reads": reads });
+    let subject = Subject::Suggestion(suggestion.id);
+    activity::record(&mut tx, &moment, suggestion.team_id, None, Kind::ReplyReadBack, subject, payload).await?;
+    tx.commit().await?;
+    if reads >= ABSENT_READS && moment.now >= settles_at {
+        let reason = format!("read back {reads} times and not there: it was never posted, so it is sent again");
+        return send.not_sent(suggestion, attempt.id, None, moment.now, reason).await;
+    }
+    again(next_read(moment.now, settles_at, reads), "not seen yet; read back again before anything is sent")
+}
+
+/// Spreads the reads that are left over the time that is left.
+fn next_read(now: OffsetDateTime, settles_at: OffsetDateTime, reads: i32) -> OffsetDateTime {
+    let left = (ABSENT_READS - reads).max(1);
+    let pause = ((settles_at - now) / left).max(time::Duration::seconds(1));
+    now + pause
+}
+
+fn again(at: OffsetDateTime, reason: &str) -> Result<(), JobError> {
+    Err(JobError::RetryAt { at, reason: reason.to_owned() })
+}
+
+/// Stays uncertain with the reason; no job follows.
+async fn give_to_person(send: &Send<'_>, suggestion: &Suggestion, reason: &str) -> Result<(), JobError> {
+    let moment = send.moment();
+    let change = Change::Uncertain {
+        reason: format!(
+            "Nobody knows whether it stands there, and it cannot be read back: {reason}. Look on the platform and decide."
+        ),
+        look_again_at: moment.now + time::Duration::hours(1),
+    };
+    send.change(&moment, suggestion, change).await.map_err(|error| JobError::Retry(error.to_string()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_read;
+    use time::Duration;
+    use time::macros::datetime;
+
+    #[test]
+    fn the_reads_are_spread_and_the_last_comes_after_the_window() {
+        let armed = datetime!(2026-11-22 10:00 UTC);
+        let settles_at = armed + Duration::seconds(140);
+        let mut now = armed + Duration::seconds(5);
+        for reads in 1..3 {
+            now = next_read(now, settles_at, reads);
+        }
+        assert!(now >= settles_at);
+        assert!(next_read(settles_at, settles_at, 1) > settles_at);
+    }
+}

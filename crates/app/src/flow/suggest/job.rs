@@ -1,0 +1,130 @@
+//! The job `ai.generate`: reads the thread, asks the model without a transaction, writes the draft in one.
+//!
+//! Passing trouble is tried again with backoff; when the tries are used up, or the model cannot do it, the template writes; when
+//! that cannot either, the suggestion fails with the reason and a person may write it or ask again.
+
+use super::context;
+use crate::clients::ai::{AiError, Draft, DraftRequest, GeneratedBy, Provider};
+use crate::clock::Moment;
+use crate::flow::suggestion::{self, Change, Suggestion};
+use crate::jobs::State;
+use crate::model;
+use crate::queue::{Class, Job, JobContext, JobError};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AiGenerate {
+    pub suggestion_ids: Vec<Uuid>,
+    pub team_id: Uuid,
+    pub generation_id: Uuid,
+}
+
+#[async_trait]
+impl Job<State> for AiGenerate {
+    const NAME: &'static str = "ai.generate";
+    const CLASS: Class = Class::Ai;
+    const MAX_ATTEMPTS: i16 = 6;
+    const TIMEOUT: Duration = Duration::from_secs(45);
+
+    fn key(&self) -> Option<String> {
+        Some(format!("ai:{}", self.generation_id))
+    }
+
+    async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
+        for id in &self.suggestion_ids {
+            draft_one(state, ctx, &self, *id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) -> Result<(), JobError> {
+    let app = &state.app;
+    let mut conn = app.db.acquire().await?;
+    let Some(suggestion) = suggestion::load(&mut conn, job.team_id, id).await? else { return Ok(()) };
+    if suggestion.state.generation_id != job.generation_id || suggestion.state.stage != model::Stage::Drafting {
+        return Ok(());
+    }
+    let capabilities = state.capabilities(&mut conn, &suggestion).await?;
+    let request = context::load(&mut conn, &suggestion, capabilities).await?;
+    drop(conn);
+    let Some(request) = request else {
+        return finish(state, ctx, &suggestion, Err("the text to answer is gone".to_owned())).await;
+    };
+    let result = match ask(app.ai.as_ref(), &request).await {
+        Ok(draft) => Ok(draft),
+        Err(AiError::RetryAfter { after: Some(after), reason }) if after > Duration::from_secs(30) => {
+            let at = ctx.now + time::Duration::try_from(after).unwrap_or(time::Duration::MINUTE);
+            return Err(JobError::RetryAt { at, reason });
+        }
+        Err(AiError::RetryAfter { reason, .. } | AiError::BadAnswer { reason }) if ctx.attempt < ctx.max_attempts => {
+            return Err(JobError::Retry(reason));
+        }
+        Err(error) => fall_back(state, &request, &error).await,
+    };
+    finish(state, ctx, &suggestion, result).await
+}
+
+async fn ask(provider: &dyn Provider, request: &DraftRequest) -> Result<Draft, AiError> {
+    let started = Instant::now();
+    let result = provider.draft(request).await;
+    let outcome = if result.is_ok() { "ok" } else { "error" };
+    metrics::histogram!("ai_request_duration_seconds", "provider" => provider.name(), "outcome" => outcome)
+        .record(started.elapsed());
+    metrics::counter!("ai_jobs_total", "provider" => provider.name(), "outcome" => outcome).increment(1);
+    result
+}
+
+/// The template writes instead of the model. What the provider refuses for safety is left to a person.
+async fn fall_back(state: &State, request: &DraftRequest, error: &AiError) -> Result<Draft, String> {
+    tracing::warn!(%error, "no draft from the model");
+    if matches!(error, AiError::Refused { .. }) || state.app.ai.name() == state.template.name() {
+        return Err(error.to_string());
+    }
+    ask(&state.template, request).await.map_err(|_| error.to_string())
+}
+
+async fn finish(
+    state: &State,
+    ctx: &JobContext,
+    suggestion: &Suggestion,
+    result: Result<Draft, String>,
+) -> Result<(), JobError> {
+    let moment = Moment::at(ctx.now, &state.app.entropy);
+    let generation_id = suggestion.state.generation_id;
+    let change = match result {
+        Ok(draft) => Change::Drafted { generation_id, draft: facts(&draft), variations: draft.variations },
+        Err(reason) => Change::DraftFailed { generation_id, reason },
+    };
+    let mut tx = state.app.db.begin().await?;
+    match suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await {
+        Ok(_) => tx.commit().await?,
+        Err(suggestion::ChangeError::Database(error)) => return Err(error.into()),
+        // Decided by a person meanwhile: the draft came too late.
+        Err(error) => tracing::info!(%error, "draft not used"),
+    }
+    Ok(())
+}
+
+fn facts(draft: &Draft) -> suggestion::Draft {
+    suggestion::Draft {
+        generated_by: match draft.generated_by {
+            GeneratedBy::Ai => model::GeneratedBy::Ai,
+            GeneratedBy::Template => model::GeneratedBy::Template,
+        },
+        intent_id: draft.intent,
+        tone: None,
+        language: draft.language.clone(),
+        confidence: Some(draft.confidence),
+        should_reply: Some(draft.should_reply),
+        reason: Some(draft.reason.clone()),
+        sensitive_topic: draft.sensitive_topic.clone(),
+        model: Some(draft.model.clone()),
+        prompt_hash: Some(draft.prompt_hash.clone()),
+        tokens_prompt: draft.tokens.map(|tokens| tokens.prompt),
+        tokens_output: draft.tokens.map(|tokens| tokens.output),
+    }
+}

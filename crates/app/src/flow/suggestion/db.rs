@@ -1,0 +1,389 @@
+//! SQL of the suggestions table. The only writer of it.
+
+use super::machine::{Draft, State};
+use crate::clock::Moment;
+use crate::flow::activity::Actor;
+use crate::model::{GeneratedBy, Mode, Status, TargetKind};
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// A suggestion with what never changes (`target` and owners) and what does (`state`).
+#[derive(Debug, Clone)]
+pub struct Suggestion {
+    pub id: Uuid,
+    pub team_id: Uuid,
+    pub integration_id: Uuid,
+    pub item_id: Uuid,
+    pub post_id: Uuid,
+    pub comment_id: Option<Uuid>,
+    pub target: Target,
+    pub mode: Mode,
+    pub wanted_intent_id: Option<Uuid>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub changed_by_name: Option<String>,
+    pub changed_how: String,
+    pub state: State,
+}
+
+/// What the reply answers on the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub kind: TargetKind,
+    pub platform_id: String,
+    pub post_platform_id: String,
+}
+
+impl Suggestion {
+    /// "It was approved by Ada at 2026-11-22T10:00:00Z." For whoever lost a race.
+    pub fn last_change(&self) -> String {
+        let at = self.updated_at.replace_nanosecond(0).unwrap_or(self.updated_at).format(&Rfc3339).unwrap_or_default();
+        let who = self.changed_by_name.as_deref().unwrap_or("Rejoinder");
+        format!("It was {} by {who} at {at}.", self.changed_how)
+    }
+}
+
+struct Row {
+    id: Uuid,
+    team_id: Uuid,
+    integration_id: Uuid,
+    item_id: Uuid,
+    post_id: Uuid,
+    comment_id: Option<Uuid>,
+    target_kind: String,
+    target_platform_id: String,
+    post_platform_id: String,
+    generated_by: String,
+    mode: String,
+    intent_id: Option<Uuid>,
+    wanted_intent_id: Option<Uuid>,
+    text: Option<String>,
+    original_text: Option<String>,
+    edited: bool,
+    alternatives: Value,
+    tone: Option<String>,
+    language: Option<String>,
+    confidence: Option<f64>,
+    should_reply: Option<bool>,
+    draft_reason: Option<String>,
+    sensitive_topic: Option<String>,
+    model: Option<String>,
+    prompt_hash: Option<String>,
+    tokens_prompt: Option<i64>,
+    tokens_output: Option<i64>,
+    status: String,
+    stage: String,
+    stage_reason: Option<String>,
+    held_reasons: Value,
+    version: i32,
+    generation_id: Uuid,
+    send_after: Option<OffsetDateTime>,
+    lease_until: Option<OffsetDateTime>,
+    platform_reply_id: Option<String>,
+    platform_reply_url: Option<String>,
+    approved_by: Option<Uuid>,
+    approved_at: Option<OffsetDateTime>,
+    changed_by_name: Option<String>,
+    changed_how: String,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl From<Row> for Suggestion {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            team_id: row.team_id,
+            integration_id: row.integration_id,
+            item_id: row.item_id,
+            post_id: row.post_id,
+            comment_id: row.comment_id,
+            target: Target {
+                kind: row.target_kind.into(),
+                platform_id: row.target_platform_id,
+                post_platform_id: row.post_platform_id,
+            },
+            mode: row.mode.into(),
+            wanted_intent_id: row.wanted_intent_id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            changed_by_name: row.changed_by_name,
+            changed_how: row.changed_how,
+            state: State {
+                status: row.status.into(),
+                stage: row.stage.into(),
+                stage_reason: row.stage_reason,
+                version: row.version,
+                generation_id: row.generation_id,
+                text: row.text,
+                original_text: row.original_text,
+                edited: row.edited,
+                alternatives: texts(row.alternatives),
+                draft: Draft {
+                    generated_by: GeneratedBy::from(row.generated_by),
+                    intent_id: row.intent_id,
+                    tone: row.tone,
+                    language: row.language,
+                    confidence: row.confidence,
+                    should_reply: row.should_reply,
+                    reason: row.draft_reason,
+                    sensitive_topic: row.sensitive_topic,
+                    model: row.model,
+                    prompt_hash: row.prompt_hash,
+                    tokens_prompt: row.tokens_prompt,
+                    tokens_output: row.tokens_output,
+                },
+                send_after: row.send_after,
+                lease_until: row.lease_until,
+                approved_by: row.approved_by,
+                approved_at: row.approved_at,
+                platform_reply_id: row.platform_reply_id,
+                platform_reply_url: row.platform_reply_url,
+                held_reasons: texts(row.held_reasons),
+            },
+        }
+    }
+}
+
+fn texts(value: Value) -> Vec<String> {
+    serde_json::from_value(value).unwrap_or_default()
+}
+
+pub async fn load(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<Suggestion>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select s.id, s.team_id, s.integration_id, s.item_id, s.post_id, s.comment_id, s.target_kind, s.target_platform_id,
+                  s.post_platform_id, s.generated_by, s.mode, s.intent_id, s.wanted_intent_id, s.text, s.original_text, s.edited,
+                  s.alternatives, s.tone, s.language, s.confidence, s.should_reply, s.draft_reason, s.sensitive_topic, s.model,
+                  s.prompt_hash, s.tokens_prompt, s.tokens_output, s.status, s.stage, s.stage_reason, s.held_reasons, s.version,
+                  s.generation_id, s.send_after, s.lease_until, s.platform_reply_id, s.platform_reply_url, s.approved_by,
+                  s.approved_at, u.name as "changed_by_name?", s.changed_how, s.created_at, s.updated_at
+           from suggestions s
+           left join users u on u.id = s.changed_by
+           where s.id = $1 and s.team_id = $2"#,
+        id,
+        team_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(Suggestion::from))
+}
+
+/// Loads the suggestion and holds its row until the transaction ends.
+pub async fn lock(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<Suggestion>, sqlx::Error> {
+    let held = sqlx::query_scalar!("select id from suggestions where id = $1 and team_id = $2 for update", id, team_id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    match held {
+        Some(_) => load(conn, team_id, id).await,
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn store(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    current: &Suggestion,
+    next: &State,
+    actor: Actor,
+    changed_how: &str,
+) -> Result<(), sqlx::Error> {
+    let draft = &next.draft;
+    sqlx::query!(
+        "update suggestions
+         set generated_by = $3, intent_id = $4, text = $5, original_text = $6, edited = $7, alternatives = $8, tone = $9,
+             language = $10, confidence = $11, should_reply = $12, draft_reason = $13, sensitive_topic = $14, model = $15,
+             prompt_hash = $16, tokens_prompt = $17, tokens_output = $18, status = $19, stage = $20, stage_reason = $21,
+             held_reasons = $22, version = $23, generation_id = $24, send_after = $25, lease_until = $26,
+             platform_reply_id = $27, platform_reply_url = $28, approved_by = $29, approved_at = $30, changed_by = $31,
+             changed_how = $32, updated_at = $33
+         where id = $1 and team_id = $2",
+        current.id,
+        current.team_id,
+        draft.generated_by.as_str(),
+        draft.intent_id,
+        next.text,
+        next.original_text,
+        next.edited,
+        serde_json::json!(next.alternatives),
+        draft.tone,
+        draft.language,
+        draft.confidence,
+        draft.should_reply,
+        draft.reason,
+        draft.sensitive_topic,
+        draft.model,
+        draft.prompt_hash,
+        draft.tokens_prompt,
+        draft.tokens_output,
+        next.status.as_str(),
+        next.stage.as_str(),
+        next.stage_reason,
+        serde_json::json!(next.held_reasons),
+        next.version,
+        next.generation_id,
+        next.send_after,
+        next.lease_until,
+        next.platform_reply_id,
+        next.platform_reply_url,
+        next.approved_by,
+        next.approved_at,
+        actor,
+        changed_how,
+        moment.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A suggestion that does not exist yet. With `text` it is a person's own reply, without it a draft is asked for.
+#[derive(Debug)]
+pub struct NewSuggestion {
+    pub team_id: Uuid,
+    pub integration_id: Uuid,
+    pub item_id: Uuid,
+    pub post_id: Uuid,
+    pub comment_id: Option<Uuid>,
+    pub target: Target,
+    pub mode: Mode,
+    pub wanted_intent_id: Option<Uuid>,
+    pub created_by: Uuid,
+    pub text: Option<String>,
+}
+
+/// Returns its id and generation, or None when an open one for the same target exists.
+pub async fn insert(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    new: &NewSuggestion,
+) -> Result<Option<(Uuid, Uuid)>, sqlx::Error> {
+    let (id, generation_id) = (moment.id(), moment.id());
+    let (generated_by, stage) = if new.text.is_some() { ("person", "ready") } else { ("ai", "drafting") };
+    let inserted = sqlx::query_scalar!(
+        "insert into suggestions (id, team_id, integration_id, item_id, post_id, comment_id, target_kind, target_platform_id,
+             post_platform_id, generated_by, mode, wanted_intent_id, text, original_text, edited, status, stage, generation_id, created_by, changed_by,
+             changed_how, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, false, 'pending', $14, $15, $16, $16, 'asked for', $17, $17)
+         on conflict (integration_id, target_platform_id) where status in ('pending', 'approved') do nothing
+         returning id",
+        id,
+        new.team_id,
+        new.integration_id,
+        new.item_id,
+        new.post_id,
+        new.comment_id,
+        new.target.kind.as_str(),
+        new.target.platform_id,
+        new.target.post_platform_id,
+        generated_by,
+        new.mode.as_str(),
+        new.wanted_intent_id,
+        new.text,
+        stage,
+        generation_id,
+        new.created_by,
+        moment.now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(inserted.map(|id| (id, generation_id)))
+}
+
+/// The open suggestion for a target, if there is one.
+pub async fn open_for_target(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    integration_id: Uuid,
+    target_platform_id: &str,
+) -> Result<Option<Suggestion>, sqlx::Error> {
+    let id = sqlx::query_scalar!(
+        "select id from suggestions
+         where integration_id = $1 and target_platform_id = $2 and status in ('pending', 'approved') and team_id = $3",
+        integration_id,
+        target_platform_id,
+        team_id,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match id {
+        Some(id) => load(conn, team_id, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether a reply of ours stands under the target already.
+pub async fn replied_to(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    integration_id: Uuid,
+    target_platform_id: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from suggestions
+                          where integration_id = $1 and target_platform_id = $2 and team_id = $3 and status = 'posted') as "yes!""#,
+        integration_id,
+        target_platform_id,
+        team_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Which suggestions a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    pub item_id: Option<Uuid>,
+    pub before: Option<(OffsetDateTime, Uuid)>,
+}
+
+/// One row of a list: enough to choose, without the long parts.
+#[derive(Debug, Clone)]
+pub struct Card {
+    pub id: Uuid,
+    pub item_id: Uuid,
+    pub post_id: Uuid,
+    pub comment_id: Option<Uuid>,
+    pub status: String,
+    pub stage: String,
+    pub stage_reason: Option<String>,
+    pub text: Option<String>,
+    pub confidence: Option<f64>,
+    pub intent_id: Option<Uuid>,
+    pub version: i32,
+    pub send_after: Option<OffsetDateTime>,
+    pub platform_reply_url: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+pub type Listed = Vec<Card>;
+
+/// Newest first, keyset-paged.
+pub async fn list(conn: &mut PgConnection, team_id: Uuid, filter: Filter, limit: i64) -> Result<Listed, sqlx::Error> {
+    let (before_at, before_id) = filter.before.unzip();
+    sqlx::query_as!(
+        Card,
+        "select id, item_id, post_id, comment_id, status, stage, stage_reason, text, confidence, intent_id, version, send_after,
+                platform_reply_url, created_at, updated_at
+         from suggestions
+         where team_id = $1
+           and ($2::text is null or status = $2)
+           and ($3::uuid is null or item_id = $3)
+           and ($4::timestamptz is null or (created_at, id) < ($4, $5))
+         order by created_at desc, id desc
+         limit $6",
+        team_id,
+        filter.status.map(|status| status.as_str()),
+        filter.item_id,
+        before_at,
+        before_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}

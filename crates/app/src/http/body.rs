@@ -1,0 +1,120 @@
+//! Reading JSON bodies and query strings so that a mistake is answered with the name of the field.
+
+use crate::error::Problem;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+/// A JSON body. Types derive `deny_unknown_fields`, so that a misspelt field is an error and not ignored.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            });
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too-large",
+                    "The body is too large",
+                    "A body may have at most 256 KiB.",
+                )
+            } else {
+                Problem::bad_request("The body could not be read to its end. Send it again.")
+            }
+        })?;
+        if !is_json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "The body is not JSON",
+                "Send the body as JSON with the header Content-Type: application/json.",
+            ));
+        }
+        parse(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
+    }
+}
+
+/// Parses JSON; errors name the path of the field.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| describe(&error))?;
+    deserializer
+        .end()
+        .map_err(|_| Problem::bad_request("The body goes on after the JSON value. Send one value only."))?;
+    Ok(value)
+}
+
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    if inner.is_syntax() || inner.is_eof() {
+        return Problem::bad_request(format!(
+            "The body is not valid JSON at line {}, column {}.",
+            inner.line(),
+            inner.column()
+        ));
+    }
+    let text = inner.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    // serde names unknown and missing fields in the message only.
+    let named = message
+        .split('`')
+        .nth(1)
+        .filter(|_| message.starts_with("unknown field") || message.starts_with("missing field"));
+    let path = error.path().to_string();
+    let field = match (path.as_str(), named) {
+        (".", Some(name)) => name.to_owned(),
+        (".", None) => "body".to_owned(),
+        (parent, Some(name)) if !parent.ends_with(name) => format!("{parent}.{name}"),
+        (own, _) => own.to_owned(),
+    };
+    Problem::field(field, message)
+}
+
+/// A query string; unknown and wrong parameters are named.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Query::<T>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|rejection| {
+                let text = rejection.body_text();
+                let message = text.rsplit("string: ").next().unwrap_or(&text).to_owned();
+                let field = message.split([':', '`']).next().unwrap_or("query").trim().to_owned();
+                let field = if field.contains(' ') || field.is_empty() {
+                    message.split('`').nth(1).unwrap_or("query").to_owned()
+                } else {
+                    field
+                };
+                Problem::field(field, message)
+            })
+    }
+}
+
+/// An id in the path; anything that is no id cannot exist.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Problem::not_found("address"))
+    }
+}

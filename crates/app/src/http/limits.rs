@@ -1,0 +1,291 @@
+//! How often one may ask.
+//!
+//! Every request counts against its caller: 600 a minute, kept in this process so that no request costs a database write. A
+//! session that is not live counts against its address as well, so that guessing tokens is limited like anything else.
+//! Attempts to sign in count in Postgres, for all processes together: per address and per e-mail address.
+
+use super::cookies::{Credential, credential};
+use crate::app::App;
+use crate::coord::buckets::{self, TakeError};
+use crate::error::Problem;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use time::OffsetDateTime;
+
+const PER_MINUTE: f64 = 600.0;
+const REFILL_PER_SEC: f64 = PER_MINUTE / 60.0;
+/// Half of the callers that are remembered at most.
+const GENERATION: usize = 5_000;
+const SIGN_IN_PER_ADDRESS: f64 = 10.0;
+const SIGN_IN_PER_ADDRESS_SECS: f64 = 60.0;
+const SIGN_IN_PER_EMAIL: f64 = 5.0;
+const SIGN_IN_PER_EMAIL_SECS: f64 = 15.0 * 60.0;
+
+/// Where the request comes from, as far as it can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self(address_of(&parts.extensions, &parts.headers, app)))
+    }
+}
+
+fn address_of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let trusted = |address| app.config.trusted_proxies.iter().any(|network| network.contains(address));
+    peer.map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| client_address(peer, headers, trusted))
+}
+
+/// The peer, or behind trusted proxies the last address in `X-Forwarded-For` that is none of them: everything to the left
+/// of it is only claimed.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut client = peer.to_canonical();
+    let chain: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("unreadable").split(','))
+        .collect();
+    for hop in chain.iter().rev() {
+        if !trusted(client) {
+            break;
+        }
+        let hop = hop.trim();
+        let address = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()));
+        match address {
+            Some(address) => client = address.to_canonical(),
+            None => break,
+        }
+    }
+    client
+}
+
+/// One customer line: an IPv4 address, or the /64 of an IPv6 address.
+fn line_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Session([u8; 32]),
+    Address(u128),
+    /// Requests of an address that were answered 401.
+    Refused(u128),
+}
+
+/// The callers of this process. Bounded: when half of the places are new, those that were idle longest are forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct CallerLimits(Arc<Mutex<Generations>>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Key, Bucket>,
+    old: HashMap<Key, Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    refilled_at: OffsetDateTime,
+}
+
+impl CallerLimits {
+    /// Takes `cost`, or says after how many seconds one request is possible. A cost of 0 only looks.
+    fn take(&self, key: Key, cost: f64, now: OffsetDateTime) -> Result<(), u64> {
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = generations.bucket(key, now);
+        if bucket.tokens < 1.0 {
+            return Err(whole_secs((1.0 - bucket.tokens) / REFILL_PER_SEC));
+        }
+        if cost > 0.0 {
+            bucket.tokens -= cost;
+            generations.put(key, bucket);
+        }
+        Ok(())
+    }
+}
+
+impl Generations {
+    fn bucket(&self, key: Key, now: OffsetDateTime) -> Bucket {
+        let known = self.young.get(&key).or_else(|| self.old.get(&key));
+        known.map_or(Bucket { tokens: PER_MINUTE, refilled_at: now }, |bucket| {
+            let gained = (now - bucket.refilled_at).as_seconds_f64().max(0.0) * REFILL_PER_SEC;
+            Bucket { tokens: (bucket.tokens + gained).min(PER_MINUTE), refilled_at: bucket.refilled_at.max(now) }
+        })
+    }
+
+    fn put(&mut self, key: Key, bucket: Bucket) {
+        if self.young.len() >= GENERATION && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, bucket);
+    }
+}
+
+fn whole_secs(secs: f64) -> u64 {
+    // Saturates; the answer is a hint, not a measure.
+    secs.ceil().max(1.0) as u64
+}
+
+fn too_many(secs: u64) -> Problem {
+    Problem::too_many(secs, format!("The limit is 600 requests a minute. Try again in {secs} s."))
+}
+
+/// Middleware inside `request_id::assign`, around everything that costs work. State: `(App, CallerLimits)`.
+pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, request: Request, next: Next) -> Response {
+    let now = app.clock.now();
+    let line = line_of(address_of(request.extensions(), request.headers(), &app));
+    let key = match credential(request.headers(), &app.config.public_url) {
+        Credential::Session(hash) => Key::Session(hash),
+        Credential::None | Credential::Header => Key::Address(line),
+    };
+    let admitted = limits.take(Key::Refused(line), 0.0, now).and_then(|()| limits.take(key, 1.0, now));
+    if let Err(secs) = admitted {
+        return too_many(secs).into_response();
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // Taken after the fact, so the last one may be one too many: the next is refused.
+        let _ = limits.take(Key::Refused(line), 1.0, now);
+    }
+    response
+}
+
+/// Counts an attempt to sign in, before the password is looked at. 429 says when to try again.
+pub async fn count_sign_in(
+    conn: &mut PgConnection,
+    address: ClientAddress,
+    email: &str,
+    now: OffsetDateTime,
+) -> Result<(), Problem> {
+    let per_address = SIGN_IN_PER_ADDRESS / SIGN_IN_PER_ADDRESS_SECS;
+    let per_email = SIGN_IN_PER_EMAIL / SIGN_IN_PER_EMAIL_SECS;
+    let line = format!("signin-address:{}", short_hash(&line_of(address.0).to_be_bytes()));
+    buckets::take(conn, &line, 1.0, SIGN_IN_PER_ADDRESS, per_address, now)
+        .await
+        .map_err(|e| sign_in_refused(e, now))?;
+    buckets::take(conn, &email_key(email), 1.0, SIGN_IN_PER_EMAIL, per_email, now)
+        .await
+        .map_err(|error| sign_in_refused(error, now))
+}
+
+/// The right password clears the count of its e-mail address.
+pub async fn sign_in_succeeded(conn: &mut PgConnection, email: &str) -> Result<(), Problem> {
+    Ok(buckets::forget(conn, &email_key(email)).await?)
+}
+
+fn email_key(email: &str) -> String {
+    format!("signin-email:{}", short_hash(email.trim().to_lowercase().as_bytes()))
+}
+
+/// Keys name nobody.
+fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sign_in_refused(error: TakeError, now: OffsetDateTime) -> Problem {
+    match error {
+        TakeError::Wait { until } => {
+            let secs = whole_secs((until - now).as_seconds_f64());
+            let wait = if secs < 120 { format!("{secs} s") } else { format!("{} min", secs.div_ceil(60)) };
+            Problem::too_many(secs, format!("Too many attempts to sign in. Try again in {wait}."))
+        }
+        TakeError::Database(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use time::Duration;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn forwarded(text: &str) -> HeaderMap {
+        HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), HeaderValue::from_str(text).unwrap())])
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_about_the_client() {
+        let trusted = |address: IpAddr| address == ip("10.0.0.1") || address == ip("10.0.0.2");
+        let seen = |peer: &str, header: &str| client_address(ip(peer), &forwarded(header), trusted);
+        assert_eq!(seen("203.0.113.9", "198.51.100.1"), ip("203.0.113.9"), "a stranger claims");
+        assert_eq!(seen("10.0.0.1", "198.51.100.1"), ip("198.51.100.1"));
+        assert_eq!(seen("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2"), ip("198.51.100.1"), "the left part is claimed");
+        assert_eq!(seen("::ffff:10.0.0.1", "198.51.100.1:4711"), ip("198.51.100.1"));
+        assert_eq!(seen("10.0.0.1", "nonsense"), ip("10.0.0.1"));
+        assert_eq!(client_address(ip("10.0.0.1"), &HeaderMap::new(), trusted), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn one_ipv6_line_is_one_caller() {
+        assert_eq!(line_of(ip("2001:db8:1:2::3")), line_of(ip("2001:db8:1:2:ffff::9")));
+        assert_ne!(line_of(ip("2001:db8:1:2::3")), line_of(ip("2001:db8:1:3::3")));
+        assert_ne!(line_of(ip("198.51.100.1")), line_of(ip("198.51.100.2")));
+    }
+
+    #[test]
+    fn a_caller_gets_600_a_minute_and_then_learns_when_to_come_back() {
+        let limits = CallerLimits::default();
+        let key = Key::Address(1);
+        for _ in 0..600 {
+            assert_eq!(limits.take(key, 1.0, NOW), Ok(()));
+        }
+        assert_eq!(limits.take(key, 1.0, NOW), Err(1));
+        assert_eq!(limits.take(Key::Address(2), 1.0, NOW), Ok(()), "others are not held up");
+        assert_eq!(limits.take(key, 1.0, NOW + Duration::seconds(1)), Ok(()));
+        assert_eq!(
+            limits.take(key, 1.0, NOW - Duration::hours(1)),
+            Ok(()),
+            "a clock that jumps back takes nothing away"
+        );
+    }
+
+    #[test]
+    fn the_memory_of_callers_is_bounded_and_the_active_are_kept() {
+        let limits = CallerLimits::default();
+        let busy = Key::Address(0);
+        for n in 0..600 {
+            limits.take(busy, 1.0, NOW).unwrap();
+            for stranger in 0..40 {
+                limits.take(Key::Address(1 + n * 40 + stranger), 1.0, NOW).unwrap();
+            }
+        }
+        assert_eq!(limits.take(busy, 1.0, NOW), Err(1));
+        let generations = limits.0.lock().unwrap();
+        assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
+    }
+
+    #[test]
+    fn the_answer_to_too_many_attempts_says_when_to_try_again() {
+        let problem = sign_in_refused(TakeError::Wait { until: NOW + Duration::seconds(179) }, NOW);
+        assert_eq!((problem.status, problem.retry_after_secs), (429, Some(179)));
+        assert_eq!(problem.detail, "Too many attempts to sign in. Try again in 3 min.");
+    }
+
+    #[test]
+    fn a_bucket_key_names_nobody() {
+        assert!(!email_key("ana@example.com").contains("ana"));
+        assert_eq!(email_key(" Ana@example.com"), email_key("ana@example.com"));
+    }
+}

@@ -1,0 +1,96 @@
+//! Words of the field that more than one part uses, with the text that stands in the database and in JSON.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An enum that is text in the database and in JSON. `parse` of a database value cannot fail unless the schema and the code
+/// disagree, which the check constraints prevent.
+macro_rules! text_enum {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        pub enum $name { $(#[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok($name::$variant),)+
+                    other => Err(format!("`{other}` is none of {}", [$($text),+].join(", "))),
+                }
+            }
+        }
+
+        /// From a database column.
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                text.parse().expect("a check constraint keeps other values out")
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+text_enum! {
+    /// What a member may do: viewers read, editors draft and approve, admins connect and set. Ordered.
+    Role { Viewer => "viewer", Editor => "editor", Admin => "admin" }
+}
+
+text_enum! {
+    /// Where a suggestion stands, as others see it.
+    Status { Pending => "pending", Approved => "approved", Rejected => "rejected", Posted => "posted", Failed => "failed" }
+}
+
+text_enum! {
+    /// Where a suggestion stands on its way, in detail.
+    Stage {
+        Drafting => "drafting", Ready => "ready", Parked => "parked", Queued => "queued",
+        Sending => "sending", Uncertain => "uncertain", Done => "done",
+    }
+}
+
+text_enum! {
+    /// What a reply answers.
+    TargetKind { Post => "post", Comment => "comment" }
+}
+
+text_enum! {
+    /// How much care a draft gets: `fast` is a template or the small model, `draft` the full prompt.
+    Mode { Fast => "fast", Draft => "draft" }
+}
+
+text_enum! {
+    GeneratedBy { Ai => "ai", Template => "template", Person => "person" }
+}
+
+text_enum! {
+    ItemState {
+        Open => "open", Snoozed => "snoozed", Done => "done", Ignored => "ignored",
+        AnsweredElsewhere => "answered_elsewhere",
+    }
+}
+
+text_enum! {
+    IntegrationState {
+        Connected => "connected", Paused => "paused", NeedsReconnect => "needs_reconnect", Disconnected => "disconnected",
+    }
+}
+
+text_enum! {
+    /// What became of one attempt to post.
+    Outcome { Uncertain => "uncertain", Posted => "posted", Refused => "refused", NotSent => "not_sent" }
+}

@@ -1,0 +1,100 @@
+//! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
+
+use crate::accounts::{connect, sessions, tokens};
+use crate::clock::Moment;
+use crate::coord::buckets;
+use crate::flow::activity;
+use crate::flow::ingest::IntegrationPoll;
+use crate::jobs::{self, State};
+use crate::queue::{Class, Job, JobContext, JobError};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use crate::accounts::integrations;
+
+/// Accounts taken up by one sweep.
+const SWEEP: i64 = 500;
+
+/// Finds the accounts whose next round is due.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PollSweep {}
+
+#[async_trait]
+impl Job<State> for PollSweep {
+    const NAME: &'static str = "poll.sweep";
+    const CLASS: Class = Class::Upkeep;
+    const MAX_ATTEMPTS: i16 = 1;
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn key(&self) -> Option<String> {
+        Some(Self::NAME.to_owned())
+    }
+
+    async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
+        let mut tx = state.app.db.begin().await?;
+        for integration_id in integrations::due(&mut tx, ctx.now, SWEEP).await? {
+            jobs::enqueue_if_absent(&mut tx, &IntegrationPoll { integration_id }, ctx.now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Refreshes tokens that end within the next two hours, so that no send has to wait for it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TokenSweep {}
+
+#[async_trait]
+impl Job<State> for TokenSweep {
+    const NAME: &'static str = "token.refresh";
+    const CLASS: Class = Class::Upkeep;
+    const MAX_ATTEMPTS: i16 = 3;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+
+    fn key(&self) -> Option<String> {
+        Some(Self::NAME.to_owned())
+    }
+
+    async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
+        let app = &state.app;
+        let moment = Moment::at(ctx.now, &app.entropy);
+        let mut conn = app.db.acquire().await?;
+        let due = integrations::expiring(&mut conn, ctx.now + time::Duration::hours(2), SWEEP).await?;
+        drop(conn);
+        for integration in due {
+            if let Err(tokens::TokenError::Reconnect(reason)) = tokens::renew(app, &moment, &integration).await {
+                let mut tx = app.db.begin().await?;
+                integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Partitions for the months to come; sessions, states and buckets that nobody needs any more.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Upkeep {}
+
+#[async_trait]
+impl Job<State> for Upkeep {
+    const NAME: &'static str = "upkeep";
+    const CLASS: Class = Class::Upkeep;
+    const MAX_ATTEMPTS: i16 = 3;
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn key(&self) -> Option<String> {
+        Some(Self::NAME.to_owned())
+    }
+
+    async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
+        let moment = Moment::at(ctx.now, &state.app.entropy);
+        let mut conn = state.app.db.acquire().await?;
+        activity::prepare_months(&mut conn, &moment).await?;
+        sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
+        connect::forget_old_states(&mut conn, &moment).await?;
+        buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The list of platforms. A new one is a folder, a line in `PLATFORMS`, a field in `Settings` and a line in `connect`.
+
+use crate::http::ClientError;
+use crate::reddit::{self, RedditConfig};
+use crate::{Reader, Writer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// Slug and name of every platform that this build knows, configured or not.
+pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit")];
+
+/// The clock, as the caller reads it.
+pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// One field per platform; None = not configured.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub reddit: Option<RedditConfig>,
+}
+
+/// The start must stop: the operator has to change something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{platform}: the {setting} {reason}")]
+    Setting { platform: &'static str, setting: &'static str, reason: String },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Why there is no reader for a slug.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlatform {
+    #[error("{0} is not set up on this server")]
+    NotConfigured(&'static str),
+    #[error("there is no platform named {0:?}")]
+    Unknown(String),
+}
+
+/// May be handed to anyone.
+#[derive(Clone, Default)]
+pub struct Readers(Arc<BTreeMap<&'static str, Arc<dyn Reader>>>);
+
+impl Readers {
+    pub fn get(&self, slug: &str) -> Result<&Arc<dyn Reader>, NoPlatform> {
+        if let Some(reader) = self.0.get(slug) {
+            return Ok(reader);
+        }
+        Err(match PLATFORMS.iter().find(|(known, _)| *known == slug) {
+            Some((_, name)) => NoPlatform::NotConfigured(name),
+            None => NoPlatform::Unknown(slug.chars().take(40).collect()),
+        })
+    }
+
+    /// The configured ones, by slug.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Reader>)> {
+        self.0.iter().map(|(slug, reader)| (*slug, reader))
+    }
+}
+
+/// Moved once, into the send stage.
+#[derive(Default)]
+pub struct Writers(BTreeMap<&'static str, Box<dyn Writer>>);
+
+impl Writers {
+    pub fn get(&self, slug: &str) -> Option<&dyn Writer> {
+        self.0.get(slug).map(Box::as_ref)
+    }
+}
+
+/// Builds every configured platform.
+pub fn connect(settings: Settings, now: Now) -> Result<(Readers, Writers), ConnectError> {
+    let mut readers: BTreeMap<&'static str, Arc<dyn Reader>> = BTreeMap::new();
+    let mut writers = Writers::default();
+    if let Some(config) = settings.reddit {
+        let (reader, writer) = reddit::connect(config, now)?;
+        readers.insert(writer.slug(), Arc::new(reader));
+        writers.0.insert(writer.slug(), Box::new(writer));
+    }
+    Ok((Readers(Arc::new(readers)), writers))
+}

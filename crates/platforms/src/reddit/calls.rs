@@ -1,0 +1,101 @@
+//! Reading calls: one GET, its status turned into the caller's decision before anything is parsed.
+
+use super::{Api, address, wire};
+use crate::error::{FetchError, Scope};
+use crate::http::{self, Answer, BodyError};
+use crate::types::{Account, Budget};
+use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+
+/// A good answer and the budget it told.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub body: Value,
+    pub budget: Option<Budget>,
+}
+
+impl Api {
+    /// `refused` is how far a 403 or 404 on this path reaches.
+    pub(super) async fn get(
+        &self,
+        token: &SecretString,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        refused: Scope,
+    ) -> Result<Read, FetchError> {
+        let started = Instant::now();
+        let request = self
+            .read
+            .get(address(&self.config.api_base, segments))
+            .query(&[("raw_json", "1")])
+            .query(query)
+            .bearer_auth(token.expose_secret())
+            .header(USER_AGENT, &self.config.user_agent);
+        let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let millis = started.elapsed().as_millis() as u64;
+        tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
+        let body = http::read_body(response, http::BODY_LIMIT).await.or_else(|error| match error {
+            // The status says enough without the body.
+            _ if status != 200 => Ok(bytes::Bytes::new()),
+            BodyError::TooLarge(_) => Err(refusal("TOO_LARGE", error.to_string(), Scope::Item)),
+            BodyError::Broken(_) => Err(FetchError::Unavailable(error.to_string())),
+        })?;
+        decide(&Answer { status, headers, body }, refused)
+    }
+}
+
+fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
+    FetchError::Refused { code: code.to_owned(), reason, scope }
+}
+
+/// What an answer of the API host means to a reader.
+pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError> {
+    let (status, body) = (answer.status, answer.json());
+    let (code, words) = wire::refusal(body.as_ref());
+    let code = code.unwrap_or_else(|| format!("HTTP_{status}"));
+    let words = words.unwrap_or_else(|| format!("answered {status}"));
+    match status {
+        200..=299 => match body {
+            Some(body) => Ok(Read { body, budget: http::budget(&answer.headers) }),
+            None => Err(FetchError::Unavailable(format!("answered {status} without JSON"))),
+        },
+        401 => Err(FetchError::AuthExpired),
+        403 if lacks_scope(&answer.headers) => {
+            Err(refusal("insufficient_scope", "the consent lacks a permission".to_owned(), Scope::Account))
+        }
+        402 => Err(refusal(&code, words, Scope::App)),
+        429 => Err(FetchError::RateLimited { retry_after: http::retry_after(&answer.headers).unwrap_or(DEFAULT_WAIT) }),
+        300..=399 => Err(refusal("REDIRECT", format!("answered {status}, redirects are not followed"), refused)),
+        408 | 425 => Err(FetchError::Unavailable(words)),
+        400..=499 => Err(refusal(&code, words, refused)),
+        _ => Err(FetchError::Unavailable(format!("answered {status}"))),
+    }
+}
+
+/// The header is all that tells a missing permission from any other 403.
+pub(super) fn lacks_scope(headers: &HeaderMap) -> bool {
+    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains("insufficient_scope"))
+}
+
+/// `/api/v1/me`: a flat object whose id lacks the prefix that ids carry everywhere else.
+pub(super) fn account(me: &Value) -> Result<Account, FetchError> {
+    let id = wire::text(me, "id").map(|id| id.strip_prefix("t2_").unwrap_or(id)).filter(|id| wire::is_bare(id));
+    let (Some(id), Some(name)) = (id, wire::text(me, "name")) else {
+        return Err(FetchError::Unavailable("the account came without id or name".to_owned()));
+    };
+    if me.get("is_suspended") == Some(&Value::Bool(true)) {
+        return Err(refusal("ACCOUNT_SUSPENDED", "Reddit has suspended this account".to_owned(), Scope::Account));
+    }
+    Ok(Account { id: format!("t2_{id}"), name: name.to_owned() })
+}
+
+/// The bare id for a path, or a refusal: nothing of another shape goes into an address.
+pub(super) fn bare_id<'a>(fullname: &'a str, prefix: &str) -> Result<&'a str, FetchError> {
+    wire::bare(fullname, prefix)
+        .ok_or_else(|| refusal("BAD_ID", format!("not an id of the kind {prefix}"), Scope::Item))
+}

@@ -1,0 +1,137 @@
+//! Reddit. Reading needs a token of the account; comments are found by reading the account's own posts again, because
+//! Reddit calls nobody. Writing is one call, `POST /api/comment`, whose 200 can still mean "no" or "perhaps".
+//!
+//! Whatever a thing on the site looks like, it costs at most itself: it becomes a line in `problems` and the rest goes on.
+
+mod calls;
+#[cfg(test)]
+mod fixtures;
+mod oauth;
+mod poll;
+mod readback;
+mod tree;
+mod wire;
+#[cfg(test)]
+mod wire_tests;
+mod write;
+
+pub use write::RedditWriter;
+
+use crate::error::{AuthError, FetchError, Scope};
+use crate::http;
+use crate::types::*;
+use crate::{ConnectError, Now, Reader};
+use async_trait::async_trait;
+use reqwest::header::HeaderValue;
+use secrecy::SecretString;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+pub static CAPABILITIES: Capabilities = Capabilities {
+    slug: "reddit",
+    name: "Reddit",
+    max_reply_chars: 10_000,
+    settle_window: Duration::from_secs(120),
+    scopes: &[
+        ("identity", "to know which account this is"),
+        ("history", "to find the account's own posts and comments"),
+        ("read", "to read the comments under those posts"),
+        ("privatemessages", "to see answers and mentions in the inbox"),
+        ("submit", "to post the replies that your team approved"),
+        ("edit", "to correct or take back a reply that your team posted"),
+    ],
+};
+
+/// The app as registered with Reddit, and where Reddit is.
+#[derive(Debug, Clone)]
+pub struct RedditConfig {
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// Unique and descriptive, `<platform>:<app id>:<version> (by /u/<name>)`: anything else is throttled hard.
+    pub user_agent: String,
+    /// Consent page, tokens and the links that people follow: `https://www.reddit.com`.
+    pub auth_base: Url,
+    /// `https://oauth.reddit.com`.
+    pub api_base: Url,
+    /// Bounds one write as a whole.
+    pub write_timeout: Duration,
+}
+
+/// What every call needs.
+#[derive(Clone)]
+struct Api {
+    config: Arc<RedditConfig>,
+    read: reqwest::Client,
+}
+
+pub struct RedditReader {
+    api: Api,
+    now: Now,
+}
+
+/// The two halves. `now` is the clock by which posts grow old.
+pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWriter), ConnectError> {
+    let wrong =
+        |setting, reason: &str| ConnectError::Setting { platform: "reddit", setting, reason: reason.to_owned() };
+    if config.client_id.trim().is_empty() {
+        return Err(wrong("client id", "is empty"));
+    }
+    if config.user_agent.trim().is_empty() || HeaderValue::from_str(&config.user_agent).is_err() {
+        return Err(wrong("user agent", "must be one line like `web:org.example.app:1.0 (by /u/name)`"));
+    }
+    for (setting, base) in [("auth base", &config.auth_base), ("API base", &config.api_base)] {
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(wrong(setting, "must be an http or https address"));
+        }
+    }
+    let write = http::write_client(config.write_timeout)?;
+    let api = Api { config: Arc::new(config), read: http::read_client()? };
+    let writer = RedditWriter::new(api.config.clone(), write);
+    Ok((RedditReader { api, now }, writer))
+}
+
+/// `base` with more path segments, each escaped.
+fn address(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+#[async_trait]
+impl Reader for RedditReader {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn authorize_url(&self, request: &AuthorizeRequest) -> Url {
+        oauth::authorize_url(&self.api, request)
+    }
+
+    async fn exchange_code(&self, code: &str, redirect_uri: &Url, _code_verifier: &str) -> Result<Grant, AuthError> {
+        oauth::exchange_code(&self.api, code, redirect_uri).await
+    }
+
+    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+        oauth::refresh(&self.api, refresh_token).await
+    }
+
+    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError> {
+        let answer = self.api.get(access_token, &["api", "v1", "me"], &[], Scope::Account).await?;
+        calls::account(&answer.body)
+    }
+
+    async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError> {
+        poll::poll(&self.api, session, cursor, (self.now)()).await
+    }
+
+    async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError> {
+        readback::target_state(&self.api, session, post_id, target_id).await
+    }
+
+    async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError> {
+        readback::find_own_reply(&self.api, session, probe).await
+    }
+}

@@ -1,0 +1,107 @@
+//! OAuth2 with Reddit. The status of an answer does not tell: most refusals of the token endpoint come with a 200, and
+//! `error` is a word in some and a number in others. Only an access token makes a success.
+//! Sources: the OAuth2 page of Reddit's own (archived) wiki and server code.
+
+use super::{Api, CAPABILITIES, wire};
+use crate::error::AuthError;
+use crate::http::{self, Answer};
+use crate::types::{AuthorizeRequest, Grant};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use std::time::Duration;
+use url::Url;
+
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
+    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
+    let mut url = super::address(&api.config.auth_base, &["api", "v1", "authorize"]);
+    url.query_pairs_mut()
+        .append_pair("client_id", &api.config.client_id)
+        .append_pair("response_type", "code")
+        .append_pair("state", &request.state)
+        .append_pair("redirect_uri", request.redirect_uri.as_str())
+        .append_pair("duration", "permanent")
+        .append_pair("scope", &scopes.join(" "));
+    url
+}
+
+pub(super) async fn exchange_code(api: &Api, code: &str, redirect_uri: &Url) -> Result<Grant, AuthError> {
+    // Some browsers hand over the fragment that Reddit hangs on the redirect.
+    let code = code.trim_end_matches("#_");
+    token(api, &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri.as_str())]).await
+}
+
+pub(super) async fn refresh(api: &Api, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+    token(api, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())]).await
+}
+
+async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
+    let url = super::address(&api.config.auth_base, &["api", "v1", "access_token"]);
+    let request = api
+        .read
+        .post(url)
+        .basic_auth(&api.config.client_id, Some(api.config.client_secret.expose_secret()))
+        .header(reqwest::header::USER_AGENT, &api.config.user_agent)
+        .form(form);
+    let passing = |reason: String| AuthError::Unavailable { reason, after: None };
+    let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
+    tracing::debug!(platform = "reddit", call = "access_token", status, "answered");
+    decide(&Answer { status, headers, body })
+}
+
+/// What an answer of the token endpoint means.
+pub(super) fn decide(answer: &Answer) -> Result<Grant, AuthError> {
+    let body = answer.json();
+    if answer.status == 200
+        && let Some(grant) = body.as_ref().and_then(grant)
+    {
+        return Ok(grant);
+    }
+    Err(failure(answer, body.as_ref()))
+}
+
+fn grant(body: &Value) -> Option<Grant> {
+    let secret = |key| wire::text(body, key).filter(|token| !token.is_empty()).map(SecretString::from);
+    let scopes = wire::text(body, "scope").unwrap_or_default();
+    Some(Grant {
+        access_token: secret("access_token")?,
+        refresh_token: secret("refresh_token"),
+        scopes: scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
+        expires_in: wire::number(body, "expires_in")
+            .filter(|n| (1.0..1e9).contains(n))
+            .map(time::Duration::seconds_f64),
+    })
+}
+
+fn failure(answer: &Answer, body: Option<&Value>) -> AuthError {
+    let status = answer.status;
+    let after = http::retry_after(&answer.headers);
+    let passing = |after| AuthError::Unavailable { reason: format!("the token endpoint answered {status}"), after };
+    if status == 429 {
+        return passing(Some(after.unwrap_or(DEFAULT_WAIT)));
+    }
+    if let Some(word) = body.and_then(|body| wire::text(body, "error")) {
+        let (_, words) = wire::refusal(body);
+        let said =
+            words.map_or_else(|| wire::shortened(word, 80), |words| format!("{}: {words}", wire::shortened(word, 80)));
+        return match word {
+            "invalid_grant" | "access_denied" => AuthError::GrantDead(said),
+            "unauthorized_client"
+            | "invalid_client"
+            | "invalid_request"
+            | "unsupported_grant_type"
+            | "invalid_scope" => AuthError::AppRefused(said),
+            _ => AuthError::Unavailable { reason: said, after },
+        };
+    }
+    match (status, body.is_some()) {
+        // A page of the edge (no JSON) says nothing about the grant.
+        (400, true) => AuthError::GrantDead("400, the token is not accepted".to_owned()),
+        (401, _) => AuthError::AppRefused("401, client id or secret are not accepted".to_owned()),
+        (403, true) => AuthError::AppRefused("403, the app may not ask for tokens".to_owned()),
+        _ => passing(after),
+    }
+}

@@ -1,0 +1,251 @@
+//! Polling. One listing of the account's own posts tells which trees changed (by their comment count); only those are
+//! read, and young ones again every hour, because edits and deletions do not change a count.
+//!
+//! The cursor remembers a mark per post and is bounded. A post whose tree could not be read keeps its old mark, so the
+//! next round tries again; such posts go last, so that they never keep others waiting.
+
+use super::tree::{self, Tree};
+use super::{Api, wire};
+use crate::error::{FetchError, Scope};
+use crate::types::{Budget, Cursor, InboundItem, Polled, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::{Duration, OffsetDateTime};
+
+const TREES_PER_POLL: usize = 10;
+const EXTRA_CALLS_PER_POLL: usize = 20;
+const PAGES: usize = 5;
+/// Marks kept: as many as the pages can show.
+const MARKS: usize = 500;
+/// Posts older than this are looked at where they stand on the first page, but no further page is read for them.
+const WATCHED: Duration = Duration::days(30);
+/// An unknown post younger than this gets its tree read, an older one only when its count changes.
+const YOUNG: Duration = Duration::days(7);
+const READ_AGAIN_AFTER: Duration = Duration::hours(1);
+const FAILURES_PER_POLL: usize = 2;
+
+/// What we know of a post since the last round. Times are epoch seconds; the short names keep the cursor small.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    /// Comment count at the last reading of the tree; absent = never read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<u64>,
+    /// Created.
+    c: i64,
+    /// Edited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<i64>,
+    /// Locked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    l: bool,
+    /// Tree read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r: Option<i64>,
+    /// Failed readings in a row.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    f: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Marks {
+    posts: BTreeMap<String, Mark>,
+}
+
+/// A tree to be read in this round.
+struct Due {
+    id: String,
+    comments: u64,
+    /// Only to catch edits; a later round will do.
+    again: bool,
+}
+
+pub(super) async fn poll(
+    api: &Api,
+    session: &Session,
+    cursor: &Cursor,
+    now: OffsetDateTime,
+) -> Result<Polled, FetchError> {
+    let mut polled = Polled::default();
+    let mut marks = read_marks(cursor, &mut polled.problems);
+    let posts = own_posts(api, session, now, &mut polled).await?;
+    let due = plan(posts, &mut marks, now, &mut polled.items);
+    Round { api, session, now, marks: &mut marks, polled: &mut polled, extra: EXTRA_CALLS_PER_POLL }
+        .read_trees(due)
+        .await;
+    polled.cursor = write_marks(marks);
+    Ok(polled)
+}
+
+fn read_marks(cursor: &Cursor, problems: &mut Vec<String>) -> Marks {
+    if cursor.0.is_null() {
+        return Marks::default();
+    }
+    Marks::deserialize(&cursor.0).unwrap_or_else(|_| {
+        problems.push("the stored position could not be read; starting afresh".to_owned());
+        Marks::default()
+    })
+}
+
+fn write_marks(mut marks: Marks) -> Cursor {
+    let mut ages: Vec<i64> = marks.posts.values().map(|mark| mark.c).collect();
+    ages.sort_unstable_by(|a, b| b.cmp(a));
+    if let Some(oldest) = ages.get(MARKS) {
+        marks.posts.retain(|_, mark| mark.c > *oldest);
+    }
+    Cursor(serde_json::to_value(marks).unwrap_or_default())
+}
+
+/// Newest first, over as many pages as young posts fill. Only a failing first page fails the poll.
+async fn own_posts(
+    api: &Api,
+    session: &Session,
+    now: OffsetDateTime,
+    polled: &mut Polled,
+) -> Result<Vec<wire::Post>, FetchError> {
+    let mut posts: Vec<wire::Post> = Vec::new();
+    let mut after: Option<String> = None;
+    for page in 0..PAGES {
+        let path = ["user", &session.account.name, "submitted"];
+        let mut query = vec![("sort", "new"), ("limit", "100")];
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let answer = match api.get(&session.access_token, &path, &query, Scope::Account).await {
+            Ok(answer) => answer,
+            Err(error) if page == 0 => return Err(error),
+            Err(error) => {
+                polled.problems.push(format!("older posts could not be listed: {error}"));
+                break;
+            }
+        };
+        polled.budget = answer.budget.or(polled.budget);
+        let Some(listing) = wire::listing(&answer.body) else {
+            return Err(FetchError::Unavailable("the posts came in an unknown form".to_owned()));
+        };
+        for thing in listing.children.iter().filter(|thing| wire::kind(thing) == "t3") {
+            match wire::post(thing, &api.config.auth_base, &session.account) {
+                Ok(post) => posts.push(post),
+                Err(problem) => polled.problems.push(problem),
+            }
+        }
+        after = listing.after.map(str::to_owned);
+        if after.is_none() || posts.last().is_some_and(|post| now - post.post.created_at > WATCHED) {
+            break;
+        }
+    }
+    Ok(posts)
+}
+
+/// Emits new and changed posts and orders the trees to read: failed ones last, then changed before repeated, young first.
+fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &mut Vec<InboundItem>) -> Vec<Due> {
+    let mut due: Vec<(u32, bool, i64, Due)> = Vec::new();
+    for wire::Post { post, comments } in posts {
+        let created = post.created_at.unix_timestamp();
+        let edited = post.edited_at.map(OffsetDateTime::unix_timestamp);
+        let young = now - post.created_at < YOUNG;
+        let known = marks.posts.contains_key(&post.id);
+        let mark = marks.posts.entry(post.id.clone()).or_insert_with(|| Mark {
+            n: (!young || comments == 0).then_some(comments),
+            c: created,
+            ..Mark::default()
+        });
+        let again = mark.n == Some(comments);
+        let stale = mark.r.is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
+        if !again || (young && comments > 0 && stale) {
+            due.push((mark.f, again, -created, Due { id: post.id.clone(), comments, again }));
+        }
+        if !known || mark.e != edited || mark.l != post.locked {
+            (mark.e, mark.l) = (edited, post.locked);
+            items.push(InboundItem::Post(post));
+        }
+    }
+    due.sort_by_key(|(fails, again, age, _)| (*fails, *again, *age));
+    due.into_iter().map(|(.., due)| due).collect()
+}
+
+struct Round<'a> {
+    api: &'a Api,
+    session: &'a Session,
+    now: OffsetDateTime,
+    marks: &'a mut Marks,
+    polled: &'a mut Polled,
+    extra: usize,
+}
+
+impl Round<'_> {
+    async fn read_trees(mut self, due: Vec<Due>) {
+        let mut failures = 0;
+        let mut waiting = due.into_iter();
+        for due in waiting.by_ref().take(TREES_PER_POLL) {
+            if self.polled.budget.is_some_and(|budget| budget.remaining < 1.0) {
+                self.polled.more |= !due.again;
+                break;
+            }
+            let request = tree::Request { post_id: &due.id, under: None };
+            let untouched = self.extra == EXTRA_CALLS_PER_POLL;
+            let read = tree::read(self.api, self.session, &request, &mut self.extra).await;
+            let error = match read {
+                // Earlier trees used up the calls: this one comes first in the next round.
+                Ok(tree) if tree.cut_short && !untouched => {
+                    self.polled.more = true;
+                    return;
+                }
+                Ok(tree) => self.keep(&due, tree),
+                Err(error) => Some(error),
+            };
+            let Some(error) = error else { continue };
+            failures += 1;
+            if self.fail(&due, error) || failures == FAILURES_PER_POLL {
+                return;
+            }
+        }
+        self.polled.more |= waiting.any(|due| !due.again);
+    }
+
+    /// Keeps what came; gives back the error that ended the reading early.
+    fn keep(&mut self, due: &Due, tree: Tree) -> Option<FetchError> {
+        self.polled.budget = tree.budget.or(self.polled.budget);
+        self.polled.items.extend(tree.comments.into_iter().map(InboundItem::Comment));
+        self.polled.problems.extend(tree.problems);
+        if tree.cut_short {
+            self.polled.problems.push(format!("{}: too many comments to read them all", due.id));
+        }
+        if tree.halted.is_none() {
+            self.settle(due);
+        }
+        tree.halted
+    }
+
+    fn settle(&mut self, due: &Due) {
+        if let Some(mark) = self.marks.posts.get_mut(&due.id) {
+            (mark.n, mark.r, mark.f) = (Some(due.comments), Some(self.now.unix_timestamp()), 0);
+        }
+    }
+
+    /// True where no further call makes sense in this round.
+    fn fail(&mut self, due: &Due, error: FetchError) -> bool {
+        match error {
+            FetchError::RateLimited { retry_after } => {
+                let limit = self.polled.budget.map_or(0.0, |budget| budget.limit);
+                self.polled.budget = Some(Budget { limit, remaining: 0.0, resets_in: retry_after });
+                self.polled.more = true;
+                return true;
+            }
+            FetchError::AuthExpired => {
+                self.polled.more = true;
+                return true;
+            }
+            // Asking again would not change it: wait until the count changes.
+            FetchError::Refused { .. } => self.settle(due),
+            FetchError::Unavailable(_) => {
+                if let Some(mark) = self.marks.posts.get_mut(&due.id) {
+                    mark.f = mark.f.saturating_add(1);
+                }
+            }
+        }
+        self.polled.problems.push(format!("{}: comments not read: {error}", due.id));
+        false
+    }
+}

@@ -1,0 +1,245 @@
+//! The one public write. What cannot be told for sure is `Uncertain`; it is never read as posted and never as safe to repeat.
+//! A 200 has three meanings here: things with one element = posted; `errors` = refused; neither = taken but not shown.
+
+use super::{CAPABILITIES, RedditConfig, address, calls, wire};
+use crate::Writer;
+use crate::error::{Scope, SendError};
+use crate::http::{self, Answer};
+use crate::types::{Exchange, OutboundReply, PostedReply, Session};
+use async_trait::async_trait;
+use reqwest::header::USER_AGENT;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Where Reddit asks to wait without saying how long.
+const DEFAULT_WAIT: Duration = Duration::from_secs(600);
+const CROWDED_WAIT: Duration = Duration::from_secs(3600);
+const HTTP_WAIT: Duration = Duration::from_secs(60);
+
+pub struct RedditWriter {
+    config: Arc<RedditConfig>,
+    client: reqwest::Client,
+}
+
+/// What an answer to a reply means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Posted { id: String, permalink: Option<Url> },
+    RateLimited { retry_after: Duration, scope: Scope },
+    AuthExpired,
+    Refused { code: String, reason: String, scope: Scope },
+    Uncertain(String),
+}
+
+impl RedditWriter {
+    pub(super) fn new(config: Arc<RedditConfig>, client: reqwest::Client) -> Self {
+        Self { config, client }
+    }
+}
+
+#[async_trait]
+impl Writer for RedditWriter {
+    fn slug(&self) -> &'static str {
+        CAPABILITIES.slug
+    }
+
+    async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError> {
+        if wire::bare(&reply.target_id, "t1_").or_else(|| wire::bare(&reply.target_id, "t3_")).is_none() {
+            return Err(SendError::NotSent("the target is neither a post nor a comment of Reddit".to_owned()));
+        }
+        let form = [("api_type", "json"), ("thing_id", &reply.target_id), ("text", &reply.text)];
+        let request = self
+            .client
+            .post(address(&self.config.api_base, &["api", "comment"]))
+            .query(&[("raw_json", "1")])
+            .bearer_auth(session.access_token.expose_secret())
+            .header(USER_AGENT, &self.config.user_agent)
+            .form(&form);
+        let asked = json!({
+            "method": "POST", "path": "/api/comment", "thing_id": reply.target_id, "text_chars": reply.text.chars().count(),
+        });
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if http::never_left(&error) => {
+                return Err(SendError::NotSent(http::trouble(error)));
+            }
+            Err(error) => {
+                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
+                return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
+            }
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        // A broken body leaves the status to decide; with a 200 that means: unknown.
+        let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
+        let answer = Answer { status, headers, body };
+        tracing::info!(platform = "reddit", call = "comment", status, "answered");
+        conclude(decide(&answer, &reply.target_id, &self.config.auth_base), asked, &answer)
+    }
+}
+
+fn conclude(verdict: Verdict, request: Value, answer: &Answer) -> Result<PostedReply, SendError> {
+    let exchange = Exchange { request, status: Some(answer.status), answer: for_the_log(answer) };
+    Err(match verdict {
+        Verdict::Posted { id, permalink } => {
+            return Ok(PostedReply { id, permalink, visible: true, exchange });
+        }
+        Verdict::RateLimited { retry_after, scope } => SendError::RateLimited { retry_after, scope, exchange },
+        Verdict::AuthExpired => SendError::AuthExpired { exchange },
+        Verdict::Refused { code, reason, scope } => SendError::Refused { code, reason, scope, exchange },
+        Verdict::Uncertain(reason) => SendError::Uncertain { reason, exchange },
+    })
+}
+
+/// Ids and reasons only: the texts have their own place and their own lifetime.
+fn for_the_log(answer: &Answer) -> Value {
+    let Some(body) = answer.json() else {
+        return json!({ "not_json": wire::shortened(&String::from_utf8_lossy(&answer.body), 200) });
+    };
+    let things = body.pointer("/json/data/things").and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<_> = things.filter_map(|thing| wire::fullname(wire::data(thing), "t1_")).take(5).collect();
+    let errors = body.pointer("/json/errors").map(|errors| wire::shortened(&errors.to_string(), 500));
+    let (code, words) = wire::refusal(Some(&body));
+    json!({ "things": names, "errors": errors, "code": code, "message": words })
+}
+
+/// Pure: the same answer always means the same.
+pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
+    let body = answer.json();
+    let (code, words) = wire::refusal(body.as_ref());
+    let status = answer.status;
+    let refused = |scope| Verdict::Refused {
+        code: code.clone().unwrap_or_else(|| format!("HTTP_{status}")),
+        reason: words.clone().unwrap_or_else(|| format!("Reddit answered {status}")),
+        scope,
+    };
+    match status {
+        200 => body.map_or_else(
+            || Verdict::Uncertain("Reddit answered 200 with something unreadable".to_owned()),
+            |body| accepted(&body, target_id, site),
+        ),
+        401 => Verdict::AuthExpired,
+        402 => refused(Scope::App),
+        403 if calls::lacks_scope(&answer.headers) => Verdict::Refused {
+            code: "insufficient_scope".to_owned(),
+            reason: "the consent lacks the permission to comment".to_owned(),
+            scope: Scope::Account,
+        },
+        // With a reason it is about the community; without one it is likely about us, and a series must stop the account.
+        403 => refused(if code.is_some() { Scope::Item } else { Scope::Account }),
+        // The request budget belongs to the client id, so it is spent for every account of the app.
+        429 => Verdict::RateLimited {
+            retry_after: http::retry_after(&answer.headers).unwrap_or(HTTP_WAIT),
+            scope: Scope::App,
+        },
+        // Given up on by a server in between: what lies behind it may have gone on.
+        408 | 425 | 499 => Verdict::Uncertain(format!("Reddit answered {status}")),
+        400..=498 => refused(Scope::Item),
+        _ => Verdict::Uncertain(format!("Reddit answered {status}")),
+    }
+}
+
+fn accepted(body: &Value, target_id: &str, site: &Url) -> Verdict {
+    let list = |path| body.pointer(path).and_then(Value::as_array).map(Vec::as_slice);
+    let (errors, things) = (list("/json/errors"), list("/json/data/things"));
+    match (errors.unwrap_or_default(), things) {
+        ([], Some([thing])) => posted(thing, target_id, site),
+        ([], Some([])) if errors.is_some() => Verdict::Uncertain(
+            "Reddit took the reply without showing it; it may stand in the account's own comments".to_owned(),
+        ),
+        (errors @ [_, ..], None | Some([])) => in_band(errors, body),
+        _ => Verdict::Uncertain("Reddit answered 200 in an unknown form".to_owned()),
+    }
+}
+
+fn posted(thing: &Value, target_id: &str, site: &Url) -> Verdict {
+    let data = wire::data(thing);
+    let parent = wire::text(data, "parent_id").or_else(|| wire::text(data, "parent"));
+    if parent.is_some_and(|parent| parent != target_id) {
+        return Verdict::Uncertain("Reddit answered with a comment under another parent".to_owned());
+    }
+    match wire::fullname(data, "t1_").filter(|_| wire::kind(thing) == "t1") {
+        Some(id) => {
+            let post = wire::text(data, "link_id").unwrap_or_default();
+            let permalink = wire::comment_permalink(site, data, post, &id);
+            Verdict::Posted { id, permalink }
+        }
+        None => Verdict::Uncertain("Reddit answered 200 without an id".to_owned()),
+    }
+}
+
+/// `[CODE, message, field]` each. A lasting refusal beats a wait, a known code beats an unknown one, the wider scope first.
+fn in_band(errors: &[Value], body: &Value) -> Verdict {
+    let verdict = |error: &Value| {
+        let part = |index| error.get(index).and_then(Value::as_str);
+        let code = part(0).or_else(|| error.as_str()).filter(|code| !code.is_empty())?;
+        Some(by_code(
+            code,
+            part(1).unwrap_or_default(),
+            wire::number(body.get("json").unwrap_or(&Value::Null), "ratelimit"),
+        ))
+    };
+    let Some(verdicts) = errors.iter().map(verdict).collect::<Option<Vec<_>>>() else {
+        return Verdict::Uncertain("Reddit answered 200 with errors in an unknown form".to_owned());
+    };
+    let first = verdicts.into_iter().min_by_key(|(rank, _)| *rank);
+    first.map_or_else(|| Verdict::Uncertain("Reddit answered 200 with no error".to_owned()), |(_, verdict)| verdict)
+}
+
+fn by_code(code: &str, message: &str, ratelimit_secs: Option<f64>) -> (u8, Verdict) {
+    let refused =
+        |scope| Verdict::Refused { code: wire::shortened(code, 80), reason: wire::shortened(message, 300), scope };
+    let wait = |default, scope| {
+        // The text rounds down to whole units; the number, where there is one, is exact.
+        let told = ratelimit_secs.map(|secs| http::seconds(secs.ceil() + 1.0)).or_else(|| wait_in(message));
+        Verdict::RateLimited { retry_after: told.unwrap_or(default), scope }
+    };
+    match code {
+        "IN_TIMEOUT" | "USER_REQUIRED" => (0, refused(Scope::Account)),
+        "NO_TEXT"
+        | "TOO_LONG"
+        | "TOO_SHORT"
+        | "TOO_OLD"
+        | "THREAD_LOCKED"
+        | "DELETED_COMMENT"
+        | "DELETED_LINK"
+        | "SUBREDDIT_NOTALLOWED"
+        | "SUBREDDIT_NO_ACCESS"
+        | "SOMETHING_IS_BROKEN"
+        | "USER_BLOCKED"
+        | "USER_MUTED"
+        | "MUTED_FROM_SUBREDDIT"
+        | "SUBREDDIT_LINKING_DISALLOWED"
+        | "SUBREDDIT_OUTBOUND_LINKING_DISALLOWED"
+        | "COMMENT_UNREPLIABLE"
+        | "COMMENT_GUIDANCE_VALIDATION_FAILED" => (1, refused(Scope::Item)),
+        "RATELIMIT" => (2, wait(DEFAULT_WAIT, Scope::Account)),
+        "SUBREDDIT_RATELIMIT" => (3, wait(DEFAULT_WAIT, Scope::Item)),
+        "TOO_MANY_COMMENTS" => (4, wait(CROWDED_WAIT, Scope::Item)),
+        // Not known to pass by waiting, so nothing repeats it.
+        _ => (5, refused(Scope::Item)),
+    }
+}
+
+/// "Take a break for 5 minutes" = 6 minutes: the first number followed by a unit, and one unit more.
+fn wait_in(message: &str) -> Option<Duration> {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.windows(2).find_map(|pair| {
+        let count: u64 = pair[0].parse().ok().filter(|count| *count < 1000)?;
+        let unit = pair[1].to_lowercase();
+        let millis = match unit.as_str() {
+            u if u.starts_with("millisecond") => 1,
+            u if u.starts_with("second") => 1000,
+            u if u.starts_with("minute") => 60_000,
+            u if u.starts_with("hour") => 3_600_000,
+            _ => return None,
+        };
+        Some(Duration::from_millis((count + 1) * millis).max(Duration::from_secs(1)))
+    })
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
