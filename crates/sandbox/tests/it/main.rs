@@ -36,6 +36,7 @@ async fn stage(world: WorldKind) -> Stage {
     Stage { sandbox, control, client: client(), token }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the client of these tests")]
 fn client() -> Client {
     // A second call finds the provider of the first one; both are the same.
     let _ = rustls::crypto::ring::default_provider().install_default();

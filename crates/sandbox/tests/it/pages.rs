@@ -41,6 +41,9 @@ async fn every_text_on_a_page_is_escaped_and_the_brand_is_named() {
     let page = stage.client.get(link).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>t"), "{page}");
     assert!(page.contains("<b class=\"brand\">brand</b>"));
+    let below = format!("/reddit/r/corner/comments/{}/_/", &post[3..]);
+    let led = stage.client.get(stage.url(&below)).send().await.unwrap();
+    assert_eq!(led.headers()["location"], below["/reddit".len()..]);
     for path in ["/", "/sandbox", "/r/slowmornings", "/sandbox.css"] {
         assert_eq!(stage.client.get(stage.url(path)).send().await.unwrap().status(), 200, "{path}");
     }
