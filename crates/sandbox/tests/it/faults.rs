@@ -70,7 +70,10 @@ async fn a_hidden_reply_is_true_at_once_and_visible_later() {
     for path in &paths {
         assert_eq!(names(&stage.get_json(path).await).len(), 0, "{path}");
     }
+    let count = format!("/api/info?id={post}");
+    assert_eq!(stage.get_json(&count).await["data"]["children"][0]["data"]["num_comments"], 0);
     stage.control.advance(Duration::from_secs(60));
+    assert_eq!(stage.get_json(&count).await["data"]["children"][0]["data"]["num_comments"], 1);
     for path in &paths {
         assert_eq!(names(&stage.get_json(path).await).len(), 1, "{path}");
     }
