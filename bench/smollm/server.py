@@ -16,6 +16,10 @@ params.model_alias = "smollm2-135m"
 # One thread by default: on a busy machine more of them only wait for each other.
 params.cpuparams.n_threads = int(os.environ.get("SMOLLM_THREADS", "1"))
 params.cpuparams_batch.n_threads = params.cpuparams.n_threads
+# Cool and seeded: a model this small drifts off otherwise, and two runs should agree.
+params.sampling.temp = 0.2
+params.sampling.penalty_repeat = 1.1
+params.sampling.seed = 1
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 threading.Event().wait()
