@@ -176,6 +176,7 @@ where
                         replaced.spawn(wind_down(rest, supervisor.longest_run + WIND_DOWN, class));
                     }
                 }
+                supervisor.shared.activity.retire();
                 if began.elapsed() > LONG_LIFE {
                     pause = FIRST_PAUSE;
                 }
