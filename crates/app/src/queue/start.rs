@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::registry::Registry;
 use super::schedule::schedule_due;
 use super::supervise::{Supervisor, supervise, watch};
-use super::watchdog::Activity;
+use super::watchdog::{Activity, server_start};
 use super::{Class, QueueError, migrate};
 
 /// The time of day, as a parameter.
@@ -120,6 +120,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     migrate(&pool).await?;
+    let server_since = server_start(&pool).await?;
     let mut running = Running {
         tasks: JoinSet::new(),
         stop: CancellationToken::new(),
@@ -150,6 +151,7 @@ where
         supervisors,
         pool.clone(),
         settings.clone(),
+        server_since,
         running.stop.clone(),
     ));
     if settings.scheduler {

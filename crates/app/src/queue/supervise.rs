@@ -9,6 +9,7 @@ use graphile_worker::{
     JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions,
 };
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -240,11 +241,11 @@ pub(super) async fn watch<S>(
     supervisors: Vec<Arc<Supervisor<S>>>,
     pool: PgPool,
     settings: Settings,
+    mut server_since: OffsetDateTime,
     stop: CancellationToken,
 ) where
     S: Clone + Send + Sync + 'static,
 {
-    let mut server_since = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -255,7 +256,7 @@ pub(super) async fn watch<S>(
             round = watch_once(&supervisors, &pool, &settings, server_since) => round,
         };
         match round {
-            Ok(since) => server_since = Some(since),
+            Ok(since) => server_since = since,
             Err(error) => tracing::warn!(%error, "the queue's watchdog cannot reach the database"),
         }
     }
@@ -265,13 +266,13 @@ async fn watch_once<S>(
     supervisors: &[Arc<Supervisor<S>>],
     pool: &PgPool,
     settings: &Settings,
-    server_since: Option<time::OffsetDateTime>,
-) -> Result<time::OffsetDateTime, sqlx::Error>
+    server_since: OffsetDateTime,
+) -> Result<OffsetDateTime, sqlx::Error>
 where
     S: Clone + Send + Sync + 'static,
 {
     let since = server_start(pool).await?;
-    let restarted = server_since.is_some_and(|before| before != since);
+    let restarted = since != server_since;
     for supervisor in supervisors {
         let activity = &supervisor.shared.activity;
         let watched = Watched {
