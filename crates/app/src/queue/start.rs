@@ -72,7 +72,8 @@ impl Default for Recovery {
 }
 
 /// How the queue runs in this process. Each class with slots keeps one connection of the pool for LISTEN (in session
-/// mode); give the pool at least that many and 8 more.
+/// mode); give the pool at least that many and 8 more. The pool's connections need `idle_in_transaction_session_timeout`
+/// (30 s): a process that stalls inside a recovery sweep would otherwise hold up the recovery of all others.
 #[derive(Clone)]
 pub struct Settings {
     pub concurrency: Concurrency,
