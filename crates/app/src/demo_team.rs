@@ -45,7 +45,10 @@ const INTENTS: &[Seed] = &[
         name: "Praise",
         tone: "witty",
         voice: VOICE,
-        variations: &["You just made our workshop's day. Enjoy the next cup!", "Thank you! The grinder blushes, as far as steel can."],
+        variations: &[
+            "You just made our workshop's day. Enjoy the next cup!",
+            "Thank you! The grinder blushes, as far as steel can.",
+        ],
     },
     Seed {
         name: "Buying advice",

@@ -4,8 +4,8 @@
 use crate::run::{self, Stop};
 use anyhow::{Context, Result, bail};
 use rejoinder_app::config::{AiProvider, Config, RedditSettings, process_env};
-use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_app::demo_team;
+use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
 use secrecy::ExposeSecret;
 use std::io::ErrorKind;

@@ -24,7 +24,9 @@ enum Command {
     #[command(after_help = "Example:\n  rejoinder demo\n  PORT=8080 rejoinder demo")]
     Demo,
     /// Run the server: API, dashboard, workers and scheduler.
-    #[command(after_help = "Example:\n  rejoinder serve\n  DATABASE_URL=postgres://db/rejoinder rejoinder serve --roles worker,scheduler")]
+    #[command(
+        after_help = "Example:\n  rejoinder serve\n  DATABASE_URL=postgres://db/rejoinder rejoinder serve --roles worker,scheduler"
+    )]
     Serve(serve::Args),
     /// Bring the database up to date and end.
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://db/rejoinder rejoinder migrate")]

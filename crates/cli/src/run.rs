@@ -52,6 +52,8 @@ pub async fn until_stopped(server: Server, stop: &mut Stop) -> Result<()> {
         ended = server.stop() => ended?,
         () = stop.asked() => bail!("stopped at once; what was running goes on at the next start"),
     }
-    if broken { bail!("a worker could not go on; see the log above, then start again") }
+    if broken {
+        bail!("a worker could not go on; see the log above, then start again")
+    }
     Ok(())
 }

@@ -136,13 +136,7 @@ where
         supervisors.push(Arc::clone(&supervisor));
         running.spawn(supervise(supervisor, running.stop.clone()));
     }
-    running.spawn(watch(
-        supervisors,
-        pool.clone(),
-        settings.clone(),
-        server_since,
-        running.stop.clone(),
-    ));
+    running.spawn(watch(supervisors, pool.clone(), settings.clone(), server_since, running.stop.clone()));
     if settings.scheduler {
         running.spawn(keep_scheduling(registry, pool, settings, running.stop.clone()));
     }

@@ -58,10 +58,7 @@ impl Activity {
 
     /// There is no worker until the next one is built.
     pub(super) fn retire(&self) {
-        self.worker_id
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clear();
+        self.worker_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     fn worker_id(&self) -> String {

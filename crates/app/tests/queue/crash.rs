@@ -109,9 +109,7 @@ async fn workers_survive_a_restart_of_postgres_and_listen_again() {
     let running = world.start().await;
     world.add(&Probe::new("before", Act::Succeed)).await;
     let held = world.add(&Probe::new("during", Act::Hold)).await;
-    world
-        .until("one is done, one runs", "select count(*) = 2 from runs")
-        .await;
+    world.until("one is done, one runs", "select count(*) = 2 from runs").await;
     let cluster = tokio::task::spawn_blocking(move || {
         cluster.restart();
         cluster
