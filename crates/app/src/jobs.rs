@@ -6,6 +6,7 @@ use crate::flow::suggest::AiGenerate;
 use crate::http::request_id;
 use crate::lifecycle::Engine;
 use crate::queue::{self, Job, Registry};
+use crate::telemetry;
 use crate::upkeep::{PollSweep, TokenSweep, Upkeep};
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -25,6 +26,30 @@ pub fn registry() -> Registry<State> {
         .every::<TokenSweep>(Duration::from_secs(3600))
         .every::<Upkeep>(Duration::from_secs(3600))
 }
+
+/// Shows how much waits, per job of the list.
+pub fn report_depths(depths: &[queue::Depth]) {
+    let mut all = 0;
+    for name in NAMES {
+        let waiting = depths
+            .iter()
+            .find(|depth| depth.name == *name)
+            .map_or(0, |depth| depth.ready + depth.taken + depth.waiting);
+        all += waiting;
+        telemetry::queue_length(name, u32::try_from(waiting).unwrap_or(u32::MAX));
+    }
+    telemetry::queue_length("all", u32::try_from(all).unwrap_or(u32::MAX));
+}
+
+const NAMES: &[&str] = &[
+    AiGenerate::NAME,
+    PostSend::NAME,
+    IntegrationPoll::NAME,
+    PollSweep::NAME,
+    ReconcileSweep::NAME,
+    TokenSweep::NAME,
+    Upkeep::NAME,
+];
 
 /// Adds a job on the caller's transaction; it runs from `at` on. A job of the same key is replaced.
 pub async fn enqueue<J: Job<State>>(conn: &mut PgConnection, job: &J, at: OffsetDateTime) -> Result<i64, sqlx::Error> {

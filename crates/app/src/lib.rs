@@ -11,6 +11,8 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod coord;
+pub mod database;
+pub mod demo_team;
 pub mod error;
 pub mod flow;
 pub mod http;

@@ -1,13 +1,39 @@
-//! Start and stop of a server.
+//! A server from start to stop.
+//!
+//! Start: database (the private cluster, or `DATABASE_URL`), migrations under a lock, the key's fingerprint, then workers and
+//! listener. Every failure is one line that says what to do. Stop, in two steps: no new requests and no new jobs, running ones
+//! get time to finish, then everything is let go and the private cluster stops last.
 
-use crate::accounts::integrations;
-use crate::app::App;
-use crate::clients::ai::Template;
-use crate::flow::send::Sender;
+use crate::accounts::passwords::Passwords;
+use crate::accounts::{integrations, setup};
+use crate::app::{App, Shared};
+use crate::clients::ai::{self, Template};
+use crate::clock::{Clock, Entropy};
+use crate::cluster::{self, Cluster, ClusterError};
+use crate::config::{AiProvider, Config};
+use crate::coord::events::Bus;
+use crate::error::chain;
+use crate::flow::activity;
+use crate::flow::send::{Identity, Sender, WRITE_TIMEOUT};
 use crate::flow::suggestion::Suggestion;
-use crate::queue::JobError;
-use rejoinder_platforms::Capabilities;
-use sqlx::PgConnection;
+use crate::queue::{self, JobError};
+use crate::secrets::{Kek, Keyring, load_or_create_key};
+use crate::telemetry::Metrics;
+use crate::{database, http, jobs};
+use rejoinder_platforms::{Capabilities, Readers, RedditConfig, Writers};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long running work may take to finish after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(25);
+const MAX_CONNECTIONS: u32 = 24;
 
 /// What jobs run with: the shared parts, and the sender where this process has the worker role.
 pub struct Engine {
@@ -21,12 +47,273 @@ impl Engine {
         &self,
         conn: &mut PgConnection,
         suggestion: &Suggestion,
-    ) -> Result<&'static Capabilities, JobError> {
+    ) -> Result<Capabilities, JobError> {
         let integration = integrations::load(conn, suggestion.team_id, suggestion.integration_id)
             .await?
             .ok_or_else(|| JobError::Permanent("the account is gone".to_owned()))?;
         let reader =
             self.app.readers.get(&integration.platform).map_err(|error| JobError::Permanent(error.to_string()))?;
         Ok(reader.capabilities())
+    }
+}
+
+/// Which parts of the server this process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    pub api: bool,
+    pub worker: bool,
+    pub scheduler: bool,
+}
+
+impl Roles {
+    pub const ALL: Self = Self { api: true, worker: true, scheduler: true };
+}
+
+/// One line: what failed, why, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Cluster(#[from] ClusterError),
+    #[error("cannot reach the database: {0}; check DATABASE_URL and that the server runs")]
+    Database(String),
+    #[error("{0}")]
+    Schema(String),
+    #[error("{0}")]
+    Key(String),
+    #[error("{0}")]
+    Setting(String),
+    #[error("cannot listen on {address}: {reason}; stop the other program or set {setting}")]
+    Listen { address: SocketAddr, reason: String, setting: &'static str },
+}
+
+impl From<sqlx::Error> for StartError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(chain(&error))
+    }
+}
+
+/// Where rows live, and the private cluster if it is ours.
+pub struct Database {
+    pub pool: PgPool,
+    pub options: PgConnectOptions,
+    pub cluster: Option<Cluster>,
+}
+
+/// Connects to `DATABASE_URL`, or starts the private cluster.
+pub async fn open_database(config: &Config) -> Result<Database, StartError> {
+    let (options, cluster) = match &config.database_url {
+        Some(url) => {
+            let options = url.expose_secret().parse::<PgConnectOptions>();
+            (options.map_err(|error| StartError::Setting(format!("DATABASE_URL: {error}")))?, None)
+        }
+        None => {
+            let cluster = cluster::start(&cluster::Options {
+                data_dir: config.data_dir.clone(),
+                bin_dir: config.postgres_bin_dir.clone(),
+                max_connections: MAX_CONNECTIONS * 2 + 10,
+            })
+            .await?;
+            if let Some(note) = cluster.location_note() {
+                tracing::info!("{note}");
+            }
+            (cluster.connect_options(), Some(cluster))
+        }
+    };
+    // A process that is stopped inside a transaction must not hold its locks for ever.
+    let options = options.application_name("rejoinder").options([("idle_in_transaction_session_timeout", "30s")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(60))
+        .connect_with(options.clone())
+        .await?;
+    Ok(Database { pool, options, cluster })
+}
+
+/// A server that runs. Stop it with `stop`; dropped, it ends at once and jobs run again elsewhere.
+pub struct Server {
+    pub app: App,
+    pub address: Option<SocketAddr>,
+    /// Printed at the first start: whoever opens it makes the first account.
+    pub setup_token: Option<SecretString>,
+    queue: Option<queue::Running>,
+    stopping: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    cluster: Option<Cluster>,
+}
+
+/// Starts everything that `roles` names.
+pub async fn start(config: Config, roles: Roles) -> Result<Server, StartError> {
+    let (clock, entropy) = (Clock::System, Entropy::System);
+    // Taken first: a port in use must not cost a cluster start.
+    let listener =
+        if roles.api { Some(listen(SocketAddr::new(config.bind, config.port), "PORT").await?) } else { None };
+    let metrics_listener = match config.metrics_bind {
+        Some(address) => Some(listen(address, "METRICS_BIND").await?),
+        None => None,
+    };
+    let metrics = Metrics::start(&rejoinder_platforms::PLATFORMS.iter().map(|(slug, _)| *slug).collect::<Vec<_>>())
+        .map_err(|error| StartError::Setting(error.to_string()))?;
+    let database = open_database(&config).await?;
+    database::migrate(&database.pool).await.map_err(|error| StartError::Schema(error.to_string()))?;
+    let (app, writers) = assemble(config, &database, clock, entropy).await?;
+    let moment = app.moment();
+    let mut conn = app.db.acquire().await?;
+    activity::prepare_months(&mut conn, &moment).await?;
+    let setup_token = setup::ensure_setup_link(&mut conn, moment.now, &app.entropy).await?;
+    drop(conn);
+
+    let stopping = CancellationToken::new();
+    let queue =
+        if roles.worker || roles.scheduler { Some(start_queue(&app, writers, &database, roles).await?) } else { None };
+    let mut tasks = vec![tokio::spawn(watch_queue(app.clone(), stopping.clone()))];
+    if let Some(listener) = metrics_listener {
+        tasks.push(tokio::spawn(http::serve_metrics(listener, metrics, stopping.clone())));
+    }
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    if let Some(listener) = listener {
+        tasks.push(tokio::spawn(http::serve(app.clone(), listener, stopping.clone())));
+    }
+    Ok(Server { app, address, setup_token, queue, stopping, tasks, cluster: database.cluster })
+}
+
+async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, reason: error.to_string(), setting })
+}
+
+/// Builds the shared parts. The writers come out beside them, to be moved into the sender and nowhere else.
+pub async fn assemble(
+    config: Config,
+    database: &Database,
+    clock: Clock,
+    entropy: Entropy,
+) -> Result<(App, Writers), StartError> {
+    let keyring = keyring(&config, &database.pool, &clock, &entropy).await?;
+    let (readers, writers) = platforms(&config, &clock)?;
+    let ai = provider(&config)?;
+    let events = Bus::listen(&database.pool, clock.clone()).await?;
+    let db = database.pool.clone();
+    let passwords = Passwords::default();
+    Ok((App::new(Shared { config, db, clock, entropy, keyring, readers, ai, events, passwords }), writers))
+}
+
+async fn keyring(config: &Config, pool: &PgPool, clock: &Clock, entropy: &Entropy) -> Result<Keyring, StartError> {
+    let key = match &config.encryption_key {
+        Some(key) => key.clone(),
+        None => load_or_create_key(&config.data_dir, entropy).map_err(|error| StartError::Key(error.to_string()))?,
+    };
+    let keyring = Keyring::new(Kek::local(&key));
+    let mut conn = pool.acquire().await?;
+    if database::claim_key(&mut conn, &keyring.fingerprint(), clock.now()).await? {
+        return Ok(keyring);
+    }
+    Err(StartError::Key(
+        "ENCRYPTION_KEY is not the key that this database was sealed with; set the right key, or nothing stored can be opened".to_owned(),
+    ))
+}
+
+fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), StartError> {
+    let reddit = config.reddit.as_ref().map(|reddit| RedditConfig {
+        client_id: reddit.client_id.clone(),
+        client_secret: reddit.client_secret.clone(),
+        user_agent: reddit.user_agent.clone(),
+        auth_base: reddit.auth_base.clone(),
+        api_base: reddit.api_base.clone(),
+        write_timeout: WRITE_TIMEOUT,
+        settle_window: reddit.settle_window,
+    });
+    let clock = clock.clone();
+    rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit }, Arc::new(move || clock.now()))
+        .map_err(|error| StartError::Setting(error.to_string()))
+}
+
+/// Time for one draft; the job allows for one such wait and the writing.
+const DRAFT_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn provider(config: &Config) -> Result<Arc<dyn ai::Provider>, StartError> {
+    let setting = |error: ai::AiError| StartError::Setting(error.to_string());
+    Ok(match config.ai.provider {
+        AiProvider::Template => Arc::new(Template),
+        AiProvider::Gemini => {
+            let settings = &config.ai.gemini;
+            let api_key = settings.api_key.clone().unwrap_or_default();
+            let (api_base, model) = (settings.api_base.clone(), settings.model.clone());
+            let config = ai::GeminiConfig { api_base, api_key, model, timeout: DRAFT_TIMEOUT };
+            Arc::new(ai::Gemini::new(config).map_err(setting)?)
+        }
+        AiProvider::OpenAi => {
+            let settings = &config.ai.openai;
+            let config = ai::OpenAiConfig {
+                api_base: settings.api_base.clone(),
+                api_key: settings.api_key.clone(),
+                model: settings.model.clone(),
+                timeout: DRAFT_TIMEOUT,
+                max_tokens_field: None,
+            };
+            Arc::new(ai::OpenAi::new(config).map_err(setting)?)
+        }
+    })
+}
+
+async fn start_queue(
+    app: &App,
+    writers: Writers,
+    database: &Database,
+    roles: Roles,
+) -> Result<queue::Running, StartError> {
+    let identity = Identity::new(database.options.clone(), app.entropy.clone());
+    let sender = Sender::new(writers, identity);
+    let engine = Engine { app: app.clone(), sender: roles.worker.then_some(sender), template: Template };
+    let clock = app.clock.clone();
+    let mut settings = queue::Settings::new(Arc::new(move || clock.now()));
+    settings.scheduler = roles.scheduler;
+    if !roles.worker {
+        settings.concurrency = queue::Concurrency { ai: 0, send: 0, poll: 0, upkeep: 0 };
+    }
+    queue::start(Arc::new(jobs::registry()), Arc::new(engine), app.db.clone(), settings)
+        .await
+        .map_err(|error| StartError::Schema(error.to_string()))
+}
+
+/// Keeps the metrics of waiting jobs fresh.
+async fn watch_queue(app: App, stopping: CancellationToken) {
+    let registry = jobs::registry();
+    loop {
+        match queue::depth(&registry, &app.db, app.clock.now()).await {
+            Ok(depths) => jobs::report_depths(&depths),
+            Err(error) => tracing::warn!(%error, "the queue could not be measured"),
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(15)) => {}
+        }
+    }
+}
+
+impl Server {
+    /// Ends when a part broke that the server cannot go on without.
+    pub async fn broken(&self) {
+        match &self.queue {
+            Some(queue) => queue.stopped().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Two steps: nothing new, then what runs may finish; the private cluster stops last.
+    pub async fn stop(self) -> Result<(), StartError> {
+        self.stopping.cancel();
+        if let Some(queue) = self.queue {
+            queue.shutdown(GRACE).await;
+        }
+        for mut task in self.tasks {
+            if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        self.app.db.close().await;
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Where "the app" must be killed, this test program starts itself again as a child that only holds a cluster.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid, getpgid, getpgrp};
 use rejoinder_app::cluster::{self, Cluster, ClusterError, Options};
@@ -122,10 +124,28 @@ impl Drop for App {
     }
 }
 
+/// A process that is held still, and killed in the end.
+struct Halted(Pid);
+
+impl Halted {
+    fn new(pid: Pid) -> Halted {
+        kill(pid, Signal::SIGSTOP).unwrap();
+        Halted(pid)
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
 /// Not a promise: the body of the child processes above.
 #[tokio::test]
 async fn hold_a_cluster_when_asked() {
-    let Some(data_dir) = std::env::var_os(HOLD) else { return };
+    let Some(data_dir) = std::env::var_os(HOLD) else {
+        return;
+    };
     let cluster =
         cluster::start(&Options { data_dir: data_dir.into(), bin_dir: None, max_connections: 10 }).await.unwrap();
     note(&cluster, "written before the kill").await;
@@ -230,7 +250,7 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
         .filter_map(|line| line.split_whitespace().map(|pid| pid.parse::<i32>().ok()).collect::<Option<Vec<_>>>());
     let backend =
         Pid::from_raw(pairs.filter(|pair| pair[1] == postmaster).map(|pair| pair[0]).next().expect("a server process"));
-    kill(backend, Signal::SIGSTOP).unwrap();
+    let backend = Halted::new(backend);
     kill(Pid::from_raw(postmaster), Signal::SIGKILL).unwrap();
     app.end(Signal::SIGKILL);
 
@@ -241,7 +261,7 @@ async fn a_start_that_old_backends_still_block_is_tried_again() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("still in use"))
     })
     .await;
-    kill(backend, Signal::SIGKILL).unwrap();
+    drop(backend);
     let cluster = start.await.unwrap().unwrap();
     assert_eq!(notes(&cluster).await, ["written before the kill"]);
     cluster.stop().await.unwrap();
@@ -289,16 +309,20 @@ async fn a_pid_file_whose_number_went_to_another_process_stops_nothing() {
 async fn an_app_killed_in_the_middle_of_initdb_leaves_a_folder_that_starts() {
     let folder = Folder::new();
     let pg = folder.options().data_dir.join("pg");
-    let app = App::spawn(&folder);
+    let mut app = App::spawn(&folder);
     until("initdb writes", || {
         std::fs::read_dir(&pg).is_ok_and(|entries| entries.flatten().any(|entry| entry.path().join("base").exists()))
     })
     .await;
-    app.end(Signal::SIGKILL);
+    // The app alone: its initdb goes on for a while and must not be in the way.
+    app.0.kill().unwrap();
+    app.0.wait().unwrap();
     assert!(!folder.data().exists(), "killed too late to show anything");
 
     let cluster = cluster::start(&folder.options()).await.unwrap();
     note(&cluster, "works").await;
+    cluster.stop().await.unwrap();
+    let cluster = cluster::start(&folder.options()).await.unwrap();
     let mut names: Vec<_> =
         std::fs::read_dir(&pg).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -430,6 +454,31 @@ async fn a_folder_closed_to_the_servers_user_puts_the_cluster_elsewhere_says_so_
     assert_eq!(notes(&cluster).await, ["kept"]);
     cluster.stop().await.unwrap();
     std::fs::remove_dir_all(elsewhere).unwrap();
+}
+
+/// Root only, see above.
+#[tokio::test]
+async fn a_cluster_that_an_ordinary_user_made_runs_as_that_user_when_root_starts_it() {
+    if !geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let folder = Folder::new();
+    cluster::start(&folder.options()).await.unwrap().stop().await.unwrap();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let pg = folder.options().data_dir.join("pg");
+    let given = Command::new("chown").args(["-R", "nobody"]).arg(&pg).status().unwrap();
+    assert!(given.success());
+    let cluster = cluster::start(&folder.options()).await.unwrap();
+    let server = std::fs::metadata(format!("/proc/{}", folder.postmaster())).unwrap();
+    assert_eq!(server.uid(), nobody.uid.as_raw());
+    cluster.stop().await.unwrap();
+
+    // Put back by hand as root, it is nobody's whom Postgres would run as.
+    assert!(Command::new("chown").args(["-R", "root"]).arg(&pg).status().unwrap().success());
+    let error = cluster::start(&folder.options()).await.unwrap_err();
+    assert!(matches!(error, ClusterError::OtherOwner { .. }), "{error}");
+    one_line(&error);
 }
 
 /// Root only, see above.

@@ -20,7 +20,7 @@ use url::Url;
 
 #[async_trait]
 pub trait Reader: Send + Sync {
-    fn capabilities(&self) -> &'static Capabilities;
+    fn capabilities(&self) -> Capabilities;
 
     /// The consent page that a browser is sent to.
     fn authorize_url(&self, request: &AuthorizeRequest) -> Url;

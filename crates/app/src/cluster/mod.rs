@@ -15,6 +15,7 @@
 mod binaries;
 mod error;
 mod init;
+mod owner;
 mod pidfile;
 mod place;
 mod server;
@@ -65,6 +66,7 @@ pub async fn start(options: &Options) -> Result<Cluster, ClusterError> {
     let (server, how) = match server::attach(&place, &connect).await? {
         Some(server) => (server, "attached"),
         None => {
+            init::remove_unfinished(&place.base);
             let existing = place.major()?;
             let binaries = binaries::locate(&place, options.bin_dir.as_deref(), existing).await?;
             if existing.is_none() {

@@ -32,7 +32,9 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
         return false;
     }
     if Path::new("/proc/self/cmdline").exists() {
-        let Ok(arguments) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+        let Ok(arguments) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+            return false;
+        };
         return is_server_of(&arguments, data);
     }
     let listed =

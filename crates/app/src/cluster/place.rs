@@ -5,16 +5,15 @@
 //! empty one elsewhere. Files that root opens by name are never followed through a symbolic link.
 
 use super::ClusterError;
+use super::owner::{Owner, user_name};
 use nix::fcntl::OFlag;
 use nix::unistd::{Uid, User, geteuid};
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// Where clusters go that their user cannot reach in the data folder.
 const FALLBACK_ROOT: &str = "/var/lib/rejoinder";
@@ -23,79 +22,6 @@ const SOCKET_PATH_MAX: usize = 100;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 /// The server's messages of earlier starts are dropped beyond this size.
 const LOG_MAX_BYTES: u64 = 8 * 1024 * 1024;
-
-/// The user that the programs of Postgres run as.
-#[derive(Debug, Clone)]
-pub(super) struct Owner {
-    pub name: String,
-    uid: u32,
-    gid: u32,
-    /// We are root and become this user; otherwise we are this user already.
-    switch: bool,
-}
-
-impl Owner {
-    fn ourselves() -> Owner {
-        let uid = geteuid();
-        Owner { name: user_name(uid), uid: uid.as_raw(), gid: 0, switch: false }
-    }
-
-    fn become_user(user: User) -> Owner {
-        Owner { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), switch: true }
-    }
-
-    /// A command that runs as this user, knows nothing of our environment (it holds secrets) and reads no terminal.
-    /// Setting the uid as root also drops root's supplementary groups.
-    pub(super) fn command(&self, program: &Path, folder: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).current_dir(folder);
-        for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
-        if self.switch {
-            command.uid(self.uid).gid(self.gid);
-        }
-        command
-    }
-
-    /// Can this user enter the folder and write in it? Asked of the system, so that access lists and mounts count too.
-    fn can_use(&self, folder: &Path) -> bool {
-        let mut probe = self.command(Path::new("/bin/sh"), folder);
-        probe.args(["-c", "test -w . && test -x ."]).stdout(Stdio::null()).stderr(Stdio::null());
-        probe.status().is_ok_and(|status| status.success())
-    }
-
-    /// Makes a folder that only this user may enter. An existing one must be exactly that.
-    fn private_folder(&self, folder: &Path) -> Result<(), String> {
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Ok(()) if self.switch => lchown(folder, Some(self.uid), Some(self.gid))
-                .map_err(|error| format!("cannot give it to {}: {error}", self.name)),
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.check_private(folder),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    fn check_private(&self, folder: &Path) -> Result<(), String> {
-        let found = std::fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
-        if !found.is_dir() {
-            return Err("it is not a folder".to_owned());
-        }
-        if found.uid() != self.uid {
-            return Err(format!("it belongs to user {}, not to {}", user_name(Uid::from_raw(found.uid())), self.name));
-        }
-        if found.mode() & 0o077 != 0 {
-            return Err("other users may enter it".to_owned());
-        }
-        Ok(())
-    }
-}
-
-fn user_name(uid: Uid) -> String {
-    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
-}
 
 /// The folders of one cluster. The lock is held until this value goes.
 #[derive(Debug)]
@@ -214,10 +140,7 @@ fn home_as_user(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
         if let Ok(found) = std::fs::symlink_metadata(kept)
             && found.uid() != owner.uid
         {
-            return Err(ClusterError::OtherOwner {
-                folder: kept.clone(),
-                owner: user_name(Uid::from_raw(found.uid())),
-            });
+            return Err(other_owner(kept, found.uid(), &owner.name));
         }
     }
     owner.private_folder(&base).map_err(|reason| ClusterError::NotWritable { folder: base.clone(), reason })?;
@@ -227,20 +150,16 @@ fn home_as_user(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
 fn home_as_root(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
     let (near, far) = (folder.join("pg"), fallback(folder));
     for base in [&near, &far] {
-        if let Ok(data) = std::fs::symlink_metadata(base.join("data")) {
-            let owner = User::from_uid(Uid::from_raw(data.uid())).ok().flatten().filter(|user| !user.uid.is_root());
-            let owner = Owner::become_user(owner.map_or_else(service_user, Ok)?);
-            if !owner.can_use(base) {
-                return Err(ClusterError::Unreachable { folder: base.clone(), owner: owner.name });
-            }
+        if let Some(owner) = owner_of_existing(base)? {
             return Ok((owner, base.clone()));
         }
     }
     let owner = Owner::become_user(service_user()?);
+    // Only an empty one goes.
+    let _ = std::fs::remove_dir(&near);
     if owner.private_folder(&near).is_ok() && owner.can_use(&near) {
         return Ok((owner, near));
     }
-    // Empty unless somebody else put things there, and then it stays.
     let _ = std::fs::remove_dir(&near);
     DirBuilder::new()
         .recursive(true)
@@ -252,6 +171,31 @@ fn home_as_root(folder: &Path) -> Result<(Owner, PathBuf), ClusterError> {
         return Err(ClusterError::Unreachable { folder: far, owner: owner.name });
     }
     Ok((owner, far))
+}
+
+/// The user of the cluster that stands in `base`; `None` if there is nothing to keep.
+fn owner_of_existing(base: &Path) -> Result<Option<Owner>, ClusterError> {
+    let Ok(found) = std::fs::symlink_metadata(base.join("data")) else {
+        return Ok(None);
+    };
+    let Some(user) = User::from_uid(Uid::from_raw(found.uid())).ok().flatten().filter(|user| !user.uid.is_root())
+    else {
+        return Err(other_owner(base, found.uid(), &service_user()?.name));
+    };
+    let owner = Owner::become_user(user);
+    if owner.can_use(base) {
+        Ok(Some(owner))
+    } else {
+        Err(ClusterError::Unreachable { folder: base.to_owned(), owner: owner.name })
+    }
+}
+
+fn other_owner(folder: &Path, uid: u32, wanted: &str) -> ClusterError {
+    ClusterError::OtherOwner {
+        folder: folder.to_owned(),
+        owner: user_name(Uid::from_raw(uid)),
+        wanted: wanted.to_owned(),
+    }
 }
 
 fn service_user() -> Result<User, ClusterError> {
@@ -306,7 +250,8 @@ mod tests {
         std::fs::remove_file(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
         set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
-        let stranger = Owner { uid: owner.uid + 1, ..owner };
+        let mut stranger = owner.clone();
+        stranger.uid += 1;
         let foreign = socket_folder(&stranger, &long_base(), shared.path()).unwrap_err();
         assert!(foreign.to_string().contains("belongs to user"), "{foreign}");
     }

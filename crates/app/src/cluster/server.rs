@@ -53,7 +53,9 @@ impl Server {
             }
             match kill(Pid::from_raw(self.pid), signal) {
                 Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-                Err(error) => return Err(ClusterError::Stop { pid: self.pid, reason: error.to_string() }),
+                Err(error) => {
+                    return Err(ClusterError::Stop { pid: self.pid, reason: error.to_string() });
+                }
             }
             let deadline = Instant::now() + patience;
             while Instant::now() < deadline {
@@ -81,12 +83,16 @@ enum Answer {
     Ready,
     NoDatabase,
     NotYet(String),
+    /// It runs, and it will not let us in later either.
+    Refused(String),
 }
 
 /// The server of an earlier process of ours, once it answers; `None` if there is none, or it is on its way out.
 pub(super) async fn attach(place: &Place, connect: &PgConnectOptions) -> Result<Option<Server>, ClusterError> {
     let data = place.data();
-    let Some(pid) = pidfile::live(&data) else { return Ok(None) };
+    let Some(pid) = pidfile::live(&data) else {
+        return Ok(None);
+    };
     let deadline = Instant::now() + RECOVERY_PATIENCE;
     loop {
         match ask(connect).await {
@@ -96,6 +102,7 @@ pub(super) async fn attach(place: &Place, connect: &PgConnectOptions) -> Result<
                 )));
             }
             Answer::NotYet(_) => tokio::time::sleep(POLL).await,
+            Answer::Refused(reason) => return Err(place.start_failed(reason)),
             Answer::Ready | Answer::NoDatabase => break,
         }
         if pidfile::live(&data) != Some(pid) {
@@ -154,6 +161,7 @@ async fn first_answer(
                 );
             }
             Answer::NotYet(_) => tokio::time::sleep(POLL).await,
+            Answer::Refused(reason) => return Err(place.start_failed(reason)),
             Answer::Ready | Answer::NoDatabase => return Ok(Some(())),
         }
     }
@@ -226,7 +234,12 @@ async fn ask(connect: &PgConnectOptions) -> Answer {
             let _ = connection.close().await;
             Answer::Ready
         }
-        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("3D000") => Answer::NoDatabase,
+        Ok(Err(sqlx::Error::Database(error))) => match error.code().as_deref() {
+            Some("3D000") => Answer::NoDatabase,
+            // Starting or shutting down; ended by an administrator; every connection is taken (by a dead app's, for a moment).
+            Some("57P01" | "57P02" | "57P03" | "53300") => Answer::NotYet(error.to_string()),
+            _ => Answer::Refused(error.to_string()),
+        },
         Ok(Err(error)) => Answer::NotYet(error.to_string()),
         Err(_) => Answer::NotYet("the connection hangs".to_owned()),
     }

@@ -62,6 +62,8 @@ pub struct RedditSettings {
     pub user_agent: String,
     pub auth_base: Url,
     pub api_base: Url,
+    /// How long a reply that got no answer may still appear.
+    pub settle_window: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -200,19 +202,38 @@ impl Config {
     }
 }
 
+/// Reddit needs no longer than this to show what it took.
+const MIN_SETTLE_SECS: u32 = 120;
+
 fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
     let client_id = read.optional("REDDIT_CLIENT_ID", kinds::text);
     let client_secret = read.optional("REDDIT_CLIENT_SECRET", kinds::secret);
     let user_agent = read.value("REDDIT_USER_AGENT", kinds::header_text);
     let auth_base = read.value("REDDIT_AUTH_BASE", kinds::url);
     let api_base = read.value("REDDIT_API_BASE", kinds::url);
+    let settle_secs = read.value("REDDIT_SETTLE_SECS", kinds::count);
+    let local = matches!(api_base.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    if settle_secs < MIN_SETTLE_SECS && !local {
+        read.fault(
+            "REDDIT_SETTLE_SECS",
+            &format!("is {settle_secs}; under {MIN_SETTLE_SECS} a reply could go out twice"),
+        );
+    }
+    let settle_window = Duration::from_secs(settle_secs.into());
     for (there, missing) in [("REDDIT_CLIENT_ID", "REDDIT_CLIENT_SECRET"), ("REDDIT_CLIENT_SECRET", "REDDIT_CLIENT_ID")]
     {
         if read.is_set(there) && !read.is_set(missing) {
             read.fault(missing, &format!("is required with {there}"));
         }
     }
-    Some(RedditSettings { client_id: client_id?, client_secret: client_secret?, user_agent, auth_base, api_base })
+    Some(RedditSettings {
+        client_id: client_id?,
+        client_secret: client_secret?,
+        user_agent,
+        auth_base,
+        api_base,
+        settle_window,
+    })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {

@@ -30,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What all streams of a process share.
 #[derive(Clone)]
-pub(super) struct Streams {
+pub struct Streams {
     places: Arc<Semaphore>,
     stop: CancellationToken,
 }

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::error::Problem;
+use crate::http::pages;
 use crate::telemetry;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -15,19 +16,6 @@ use std::time::{Duration, Instant};
 /// Until an answer begins; a stream may go on for longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The rules for our pages, with further places that a form may lead to (consent pages of platforms).
-pub fn page_policy(form_targets: &[&str]) -> String {
-    let mut forms = String::from("'self'");
-    for target in form_targets {
-        forms.push(' ');
-        forms.push_str(target);
-    }
-    format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-         form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
-    )
-}
-
 /// Middleware: strict headers on every answer; a page may bring a policy of its own.
 pub(super) async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
     let api = request.uri().path().starts_with("/api/");
@@ -39,8 +27,7 @@ pub(super) async fn secure(State(app): State<App>, request: Request, next: Next)
     add(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     add(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     add(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    let policy = HeaderValue::from_str(&page_policy(&[])).expect("fixed words");
-    add(header::CONTENT_SECURITY_POLICY, policy);
+    add(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(pages::CSP));
     if api {
         add(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -86,17 +73,4 @@ pub(super) fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response<Bod
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".to_owned());
     Problem::internal(&Panicked(said)).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::page_policy;
-
-    #[test]
-    fn a_page_may_send_its_forms_to_the_named_places_only() {
-        assert!(page_policy(&[]).contains("form-action 'self'; frame-ancestors 'none'"));
-        let policy = page_policy(&["https://www.reddit.com"]);
-        assert!(policy.contains("form-action 'self' https://www.reddit.com;"));
-        assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
-    }
 }

@@ -1,4 +1,4 @@
-//! The web server: the router, what lies around it, and serving until told to stop.
+//! The web server: every route, and what lies around them.
 //!
 //! Layers from the outside in: request id, strict headers, measure, panics, size and time limits, cross-site guard, caller limits.
 
@@ -8,10 +8,14 @@ pub mod body;
 pub mod cookies;
 pub mod csrf;
 pub mod events;
-pub mod layers;
+mod layers;
 pub mod limits;
 pub mod openapi;
+pub mod pages;
 pub mod request_id;
+mod serve;
+
+pub use serve::{serve, serve_metrics};
 
 use crate::app::App;
 use crate::error::Problem;
@@ -19,28 +23,18 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
-/// How long requests that are under way may take to end once the server stops.
-const GRACE: Duration = Duration::from_secs(20);
 
-pub fn router(app: App) -> Router {
-    router_until(app, CancellationToken::new())
-}
-
-/// `stop` ends live event streams, which have no end of their own.
-fn router_until(app: App, stop: CancellationToken) -> Router {
+/// Every route. `stopping` ends live event streams, which have no end of their own.
+pub fn router(app: App, stopping: CancellationToken) -> Router {
     Router::new()
         .merge(api::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method)
-        .layer(Extension(events::Streams::new(stop)))
+        .layer(Extension(events::Streams::new(stopping)))
         .layer(from_fn_with_state((app.clone(), limits::CallerLimits::default()), limits::per_caller))
         .layer(from_fn_with_state(app.clone(), csrf::guard))
         .layer(from_fn(layers::limit_time))
@@ -63,22 +57,4 @@ async fn not_this_method() -> Problem {
         "Not this method",
         "The address exists, but not with this method. The header Allow names those that it takes.",
     )
-}
-
-/// Serves until `shutdown`, then lets requests that are under way end. Live event streams end at once.
-pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-    let service = router_until(app, shutdown.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-    let patience = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = async { server.await } => ended,
-        () = patience => {
-            tracing::warn!("some requests did not end in time and are cut off");
-            Ok(())
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use super::api;
 use crate::error::{FieldError, Problem};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
@@ -39,10 +39,10 @@ fn complete() -> OpenApi {
     components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
     components.security_schemes.insert(
         SESSION.to_owned(),
-        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+        RefOr::T(SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
             "rejoinder_session",
             "Set by signing in on the dashboard. Over https its name is `__Host-rejoinder_session`.",
-        ))),
+        )))),
     );
     document.security = Some(vec![SecurityRequirement::new(SESSION, Vec::<String>::new())]);
     for (path, item) in &mut document.paths.paths {
@@ -155,6 +155,7 @@ pub(super) fn by_tag() -> Vec<(String, Vec<Route>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::collections::BTreeSet;
 
     #[test]

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-pub static CAPABILITIES: Capabilities = Capabilities {
+pub const CAPABILITIES: Capabilities = Capabilities {
     slug: "reddit",
     name: "Reddit",
     max_reply_chars: 10_000,
@@ -56,6 +56,8 @@ pub struct RedditConfig {
     pub api_base: Url,
     /// Bounds one write as a whole.
     pub write_timeout: Duration,
+    /// How long a write without an answer may still appear.
+    pub settle_window: Duration,
 }
 
 /// What every call needs.
@@ -102,8 +104,8 @@ fn address(base: &Url, segments: &[&str]) -> Url {
 
 #[async_trait]
 impl Reader for RedditReader {
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { settle_window: self.api.config.settle_window, ..CAPABILITIES }
     }
 
     fn authorize_url(&self, request: &AuthorizeRequest) -> Url {

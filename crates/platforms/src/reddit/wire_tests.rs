@@ -20,6 +20,7 @@ pub(super) fn api() -> Api {
         auth_base: Url::parse("https://www.reddit.com").unwrap(),
         api_base: Url::parse("https://oauth.reddit.com").unwrap(),
         write_timeout: Duration::from_secs(20),
+        settle_window: Duration::from_secs(120),
     };
     Api { config: Arc::new(config), read: CLIENT.with(Clone::clone) }
 }

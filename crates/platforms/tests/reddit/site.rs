@@ -79,6 +79,7 @@ pub fn config(base: &Url, write_timeout: Duration) -> RedditConfig {
         auth_base: base.clone(),
         api_base: base.clone(),
         write_timeout,
+        settle_window: Duration::from_secs(120),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 async fn send(site: &Site) -> Result<PostedReply, SendError> {
-    let (_, writers) = site.connect_with(Duration::from_millis(600));
+    let (_, writers) = site.connect();
     writers.get("reddit").unwrap().reply(&session(), &reply()).await
 }
 
@@ -61,7 +61,8 @@ async fn a_connection_that_dies_after_the_request_is_uncertain_and_not_repeated(
 #[tokio::test]
 async fn silence_is_uncertain_after_the_time_given() {
     let site = Site::start(|_| Canned::Silence).await;
-    let error = send(&site).await.unwrap_err();
+    let (_, writers) = site.connect_with(Duration::from_millis(800));
+    let error = writers.get("reddit").unwrap().reply(&session(), &reply()).await.unwrap_err();
     assert!(matches!(&error, SendError::Uncertain { reason, .. } if reason.contains("timed out")), "{error:?}");
 }
 

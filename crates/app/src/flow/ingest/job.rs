@@ -119,8 +119,6 @@ async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polle
     let stored = store(&mut tx, moment, &source, polled.items).await?;
     integrations::polled(&mut tx, moment, &source, &polled.cursor.0, next, problem.as_deref()).await?;
     tx.commit().await?;
-    metrics::counter!("ingest_items_total", "platform" => integration.platform.clone())
-        .increment(u64::try_from(stored.new_items).unwrap_or(0));
     tracing::debug!(?stored, "polled");
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::flow::suggestion::{self, Change, ChangeError, Suggestion};
 use crate::jobs::State;
 use crate::model::{ItemState, Outcome, Stage, Status};
 use crate::queue::{Class, Job, JobContext, JobError};
+use crate::telemetry::{self, SendFailure};
 use async_trait::async_trait;
 use rejoinder_platforms::{OutboundReply, PostedReply, SendError, Session, TargetState};
 use serde::{Deserialize, Serialize};
@@ -242,7 +243,10 @@ impl Send<'_> {
         }
         let started = Instant::now();
         let result = writer.reply(&ready.session, &reply).await;
-        metrics::histogram!("post_send_duration_seconds", "platform" => platform.clone()).record(started.elapsed());
+        match &result {
+            Ok(_) => telemetry::reply_posted(platform, started.elapsed()),
+            Err(error) => telemetry::reply_not_posted(platform, failure(error), started.elapsed()),
+        }
         result
     }
 
@@ -274,7 +278,6 @@ impl Send<'_> {
                     platform_reply_id: None,
                 };
                 self.finish(suggestion, attempt_id, &settled, Change::Refused { reason: reason.clone() }).await?;
-                count_failure(ready, "refused");
                 Ok(())
             }
             Err(SendError::RateLimited { retry_after, exchange, .. }) => {
@@ -302,11 +305,10 @@ impl Send<'_> {
             }
             Err(SendError::NotSent(reason)) => {
                 let until = self.moment().now + time::Duration::seconds(15);
-                count_failure(ready, "not_sent");
                 self.not_sent(suggestion, attempt_id, None, until, reason).await
             }
             Err(SendError::Uncertain { reason, exchange }) => {
-                self.uncertain(suggestion, ready, attempt_id, &reason, &exchange).await
+                self.uncertain(suggestion, attempt_id, &reason, &exchange).await
             }
         }
     }
@@ -325,7 +327,6 @@ impl Send<'_> {
     ) -> Result<(), JobError> {
         let reply_id = settled.platform_reply_id.unwrap_or_default().to_owned();
         self.finish(suggestion, attempt_id, settled, Change::Posted { reply_id, url }).await?;
-        metrics::counter!("post_send_success_total").increment(1);
         Ok(())
     }
 
@@ -374,7 +375,6 @@ impl Send<'_> {
     async fn uncertain(
         &self,
         suggestion: &Suggestion,
-        ready: &Ready,
         attempt_id: Uuid,
         reason: &str,
         exchange: &rejoinder_platforms::Exchange,
@@ -389,7 +389,6 @@ impl Send<'_> {
         let change =
             Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
         self.finish(suggestion, attempt_id, &settled, change).await?;
-        count_failure(ready, "uncertain");
         Err(JobError::RetryAt { at: look_again_at, reason: reason.to_owned() })
     }
 
@@ -473,9 +472,12 @@ async fn record_exchange(
     activity::record(conn, moment, suggestion.team_id, None, Kind::ReplyExchange, subject, payload).await
 }
 
-fn count_failure(ready: &Ready, reason: &'static str) {
-    metrics::counter!("post_send_fail_total", "platform" => ready.integration.platform.clone(), "reason" => reason)
-        .increment(1);
+fn failure(error: &SendError) -> SendFailure {
+    match error {
+        SendError::Refused { .. } => SendFailure::Refused,
+        SendError::RateLimited { .. } | SendError::AuthExpired { .. } | SendError::NotSent(_) => SendFailure::NotSent,
+        SendError::Uncertain { .. } => SendFailure::Uncertain,
+    }
 }
 
 fn retry(error: ChangeError) -> JobError {

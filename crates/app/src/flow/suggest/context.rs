@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 pub async fn load(
     conn: &mut PgConnection,
     suggestion: &Suggestion,
-    capabilities: &Capabilities,
+    capabilities: Capabilities,
 ) -> Result<Option<DraftRequest>, sqlx::Error> {
     let team_id = suggestion.team_id;
     let Some(integration) = integrations::load(conn, team_id, suggestion.integration_id).await? else {

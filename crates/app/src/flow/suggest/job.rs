@@ -10,6 +10,7 @@ use crate::flow::suggestion::{self, Change, Suggestion};
 use crate::jobs::State;
 use crate::model;
 use crate::queue::{Class, Job, JobContext, JobError};
+use crate::telemetry::{self, AiOutcome};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -71,10 +72,7 @@ async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) 
 async fn ask(provider: &dyn Provider, request: &DraftRequest) -> Result<Draft, AiError> {
     let started = Instant::now();
     let result = provider.draft(request).await;
-    let outcome = if result.is_ok() { "ok" } else { "error" };
-    metrics::histogram!("ai_request_duration_seconds", "provider" => provider.name(), "outcome" => outcome)
-        .record(started.elapsed());
-    metrics::counter!("ai_jobs_total", "provider" => provider.name(), "outcome" => outcome).increment(1);
+    telemetry::ai_answered(provider.name(), started.elapsed());
     result
 }
 
@@ -95,6 +93,12 @@ async fn finish(
 ) -> Result<(), JobError> {
     let moment = Moment::at(ctx.now, &state.app.entropy);
     let generation_id = suggestion.state.generation_id;
+    telemetry::ai_job_ended(match &result {
+        Ok(draft) if !draft.should_reply => AiOutcome::Skipped,
+        Ok(draft) if draft.generated_by == GeneratedBy::Template => AiOutcome::Template,
+        Ok(_) => AiOutcome::Drafted,
+        Err(_) => AiOutcome::Failed,
+    });
     let change = match result {
         Ok(draft) => Change::Drafted { generation_id, draft: facts(&draft), variations: draft.variations },
         Err(reason) => Change::DraftFailed { generation_id, reason },

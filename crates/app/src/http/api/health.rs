@@ -1,8 +1,8 @@
 //! For whoever watches this server: is the process there, and can it work? Open to anybody; tells nothing about the inside.
 
 use crate::app::App;
+use crate::database;
 use crate::error::{ApiResult, Problem};
-use crate::schema;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub async fn health() -> Json<HealthAnswer> {
 /// The database answers and has the schema that this version needs; otherwise 503.
 #[utoipa::path(get, path = "/api/ready", security(()), responses((status = 200, description = "It can work.", body = ReadyAnswer)))]
 pub async fn ready(State(app): State<App>) -> ApiResult<Json<ReadyAnswer>> {
-    let looked = tokio::time::timeout(PATIENCE, async { schema::is_current(&mut *app.db.acquire().await?).await }).await;
+    let looked = tokio::time::timeout(PATIENCE, async { database::is_ready(&mut *app.db.acquire().await?).await }).await;
     match looked {
         Ok(Ok(true)) => Ok(Json(ReadyAnswer { status: "ready" })),
         Ok(Ok(false)) => Err(Problem::unavailable("The database does not have the schema of this version yet.")),

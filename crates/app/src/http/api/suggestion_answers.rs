@@ -1,6 +1,6 @@
 //! What the API says about suggestions.
 
-use crate::flow::send::attempts::Attempt;
+use crate::flow::send::Attempt;
 use crate::flow::suggestion::{Card, Suggestion};
 use crate::model::{GeneratedBy, Mode, Outcome, Stage, Status, TargetKind};
 use serde::Serialize;

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::approve::{self, Approve, Decision, TextError, checked_text};
 use crate::flow::ingest::thread;
-use crate::flow::send::attempts;
+use crate::flow::send;
 use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Filter, Suggestion};
 use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef, TeamMember, Viewer};
@@ -209,7 +209,7 @@ pub async fn get_suggestion(
 ) -> ApiResult<Json<SuggestionStory>> {
     let mut conn = app.db.acquire().await?;
     let row = suggestion::load(&mut conn, wanted.team_id, wanted.id).await?.ok_or(ChangeError::NotFound)?;
-    let attempts = attempts::list(&mut conn, wanted.team_id, wanted.id).await?;
+    let attempts = send::attempts(&mut conn, wanted.team_id, wanted.id).await?;
     Ok(Json(SuggestionStory { suggestion: row.into(), attempts: attempts.into_iter().map(Into::into).collect() }))
 }
 

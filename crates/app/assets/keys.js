@@ -1,0 +1,94 @@
+// The keyboard: the same actions that the buttons do, found by their data-key. Also dialogs and the list's selection.
+(() => {
+  "use strict";
+  const rows = () => [...document.querySelectorAll(".row-link")];
+  const current = () => document.querySelector(".row-link[aria-current]");
+  const typing = (target) => target.matches?.("input:not([type=checkbox]), textarea, select");
+
+  function move(step) {
+    const all = rows();
+    if (all.length === 0) return;
+    const from = all.indexOf(document.activeElement?.closest?.(".row-link") ?? current());
+    const next = all[Math.min(Math.max(from + step, 0), all.length - 1)];
+    next.focus();
+    next.scrollIntoView({ block: "nearest" });
+    next.click();
+  }
+
+  // Selecting cannot be refused, so it shows at once and the panes follow.
+  function select(link) {
+    for (const row of rows()) {
+      if (row === link) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+    link?.closest(".row").classList.remove("unread");
+  }
+
+  function selectFromAddress() {
+    const item = new URLSearchParams(location.search).get("item");
+    const link = item && document.getElementById(`open-${item}`);
+    if (link) select(link);
+  }
+
+  function act(key) {
+    const button = document.querySelector(`[data-key="${key}"]`);
+    if (button) button.click();
+    return Boolean(button);
+  }
+
+  function edit() {
+    const area = document.getElementById("draft-text");
+    if (!area) return false;
+    area.focus();
+    area.setSelectionRange(area.value.length, area.value.length);
+    return true;
+  }
+
+  function onKey(event) {
+    switch (event.key) {
+      case "j": case "ArrowDown": move(1); return true;
+      case "k": case "ArrowUp": move(-1); return true;
+      case "e": return edit();
+      case "a": case "r": case "u": return act(event.key);
+      case "1": case "2": case "3": {
+        const alternative = document.querySelectorAll(".alternative")[Number(event.key) - 1];
+        alternative?.click();
+        return Boolean(alternative);
+      }
+      case "/": document.getElementById("search")?.focus(); return true;
+      case "?": document.getElementById("help").showModal(); return true;
+      default: return false;
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || document.querySelector("dialog[open]")) return;
+    if (typing(event.target)) {
+      if (event.key === "Escape") {
+        event.target.blur();
+        current()?.focus({ preventScroll: true });
+      } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "draft-text") {
+        event.preventDefault();
+        act("a");
+      }
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Arrows scroll where they stand in a scrolling region; in the list they move.
+    const arrow = event.key.startsWith("Arrow");
+    if (arrow && !event.target.closest?.(".list") && event.target !== document.body) return;
+    if (onKey(event)) event.preventDefault();
+  });
+
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-opens]");
+    if (opener) document.getElementById(opener.dataset.opens).showModal();
+    const closer = event.target.closest("[data-closes]");
+    if (closer) document.getElementById(closer.dataset.closes).close();
+    const editLink = event.target.closest('a[data-key="e"]');
+    if (editLink && edit()) event.preventDefault();
+    const link = event.target.closest(".row-link");
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) select(link);
+  });
+  document.addEventListener("htmx:afterSettle", selectFromAddress);
+})();

@@ -1,0 +1,118 @@
+// Live updates: one event stream per browser, held by whichever tab has the lock; it tells the others. Events are
+// hints (kind and id), so each tab fetches what it shows itself. Also the one place where countdowns tick.
+(() => {
+  "use strict";
+  const team = document.body.dataset.team;
+  if (!team) return;
+  const name = `rejoinder-live:${team}`;
+  const channel = new BroadcastChannel(name);
+  const fresh = new Set();
+
+  const fire = (element, event) => element && element.dispatchEvent(new CustomEvent(event));
+  const editing = () => {
+    const area = document.getElementById("draft-text");
+    return Boolean(area && (area === document.activeElement || area.dataset.typed));
+  };
+
+  function announce(id) {
+    const button = document.getElementById("list-new");
+    if (!button) return;
+    fresh.add(id);
+    button.textContent = `${fresh.size} new`;
+    button.hidden = false;
+  }
+
+  function refreshDraft() {
+    const pane = document.getElementById("draft-pane");
+    if (!editing()) return fire(pane, "draft-changed");
+    const notice = document.getElementById("draft-changed");
+    if (notice) notice.hidden = false;
+  }
+
+  function onItem(id) {
+    const row = document.getElementById(`item-${id}`);
+    if (row) fire(row, "row-changed");
+    else announce(id);
+    const thread = document.getElementById("thread");
+    if (thread?.dataset.item === id) fire(thread, "thread-changed");
+  }
+
+  function onSuggestion(id) {
+    const pane = document.getElementById("draft-pane");
+    if (!pane) return;
+    // A pane without a suggestion may be waiting for its first one.
+    if (!pane.dataset.suggestion || pane.dataset.suggestion === id) {
+      refreshDraft();
+      fire(document.getElementById(`item-${pane.dataset.item}`), "row-changed");
+    }
+  }
+
+  // A card that somebody opened to disconnect stays as it is.
+  function onIntegration() {
+    const accounts = document.getElementById("accounts");
+    if (accounts && !accounts.querySelector("details[open]")) fire(accounts, "accounts-changed");
+  }
+
+  function onChange({ kind, id }) {
+    if (kind === "item") onItem(id);
+    else if (kind === "suggestion") onSuggestion(id);
+    else if (kind === "integration") onIntegration();
+  }
+
+  // We may have missed something: look at everything that is on show again.
+  function onReset() {
+    refreshDraft();
+    fire(document.getElementById("thread"), "thread-changed");
+    for (const row of document.querySelectorAll(".row")) {
+      if (row.querySelector("[aria-current]")) fire(row, "row-changed");
+    }
+  }
+
+  function lead() {
+    return new Promise(() => {
+      const source = new EventSource(`/api/teams/${team}/events`);
+      const tell = (message) => {
+        channel.postMessage(message);
+        receive(message);
+      };
+      source.addEventListener("change", (event) => tell({ change: JSON.parse(event.data) }));
+      source.addEventListener("reset", () => tell({ reset: true }));
+      let broken = false;
+      source.addEventListener("error", () => { broken = true; });
+      source.addEventListener("open", () => {
+        if (broken) tell({ reset: true });
+        broken = false;
+      });
+    });
+  }
+
+  function receive(message) {
+    if (message.change) onChange(message.change);
+    else onReset();
+  }
+
+  channel.addEventListener("message", (event) => receive(event.data));
+  // The lock goes to the next tab when this one closes.
+  navigator.locks?.request(name, lead);
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "list") fresh.clear();
+  });
+  // A pane that looks again by itself must not take a text away from under the person.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "draft-pane" && editing()) event.preventDefault();
+  });
+
+  setInterval(() => {
+    for (const countdown of document.querySelectorAll(".countdown[data-until]")) {
+      const seconds = Math.ceil((Date.parse(countdown.dataset.until) - Date.now()) / 1000);
+      if (seconds > 0) {
+        countdown.textContent = `Goes out in ${seconds} s.`;
+      } else {
+        countdown.textContent = "Going out.";
+        countdown.removeAttribute("data-until");
+        refreshDraft();
+      }
+    }
+  }, 500);
+})();

@@ -1,0 +1,245 @@
+//! The draft pane with its facts, also alone at `/dashboard/inbox/draft`. Its state is told as a sentence.
+//!
+//! What always holds: a text that a person typed is shown again whatever happens, also where saving lost a race
+//! (`conflict` then says who was quicker and the editor holds the person's words).
+
+use super::marks::{Mark, Tone};
+use super::samples;
+use super::when::clock;
+use super::words::{WebLink, grouped, length};
+use askama::Template;
+use askama::filters::HtmlSafe;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Template)]
+#[template(path = "inbox_draft.html")]
+pub struct DraftPane {
+    pub now: OffsetDateTime,
+    pub csrf: String,
+    pub item_id: Uuid,
+    /// Where the reply goes.
+    pub mark: Mark,
+    /// Longest reply there, in characters.
+    pub max_chars: u64,
+    pub state: DraftState,
+    /// What went wrong with the person's last action here, as a sentence with the way on.
+    pub conflict: Option<String>,
+    pub intents: Vec<IntentChoice>,
+    pub facts: Facts,
+    /// False for viewers: they see all and change nothing.
+    pub may_act: bool,
+}
+
+/// The pane escapes its own texts, so a page takes it as it is.
+impl HtmlSafe for DraftPane {}
+
+#[derive(Debug, Clone)]
+pub enum DraftState {
+    /// Nobody asked for a draft yet.
+    Nothing,
+    /// We cannot post there by API: write, copy and open. The sentence says why.
+    ByHand {
+        reason: String,
+        permalink: Option<WebLink>,
+    },
+    Drafting {
+        since: OffsetDateTime,
+    },
+    Ready(Editor),
+    /// Approved without sending.
+    Approved {
+        suggestion_id: Uuid,
+        version: i64,
+        text: String,
+        by: String,
+        at: OffsetDateTime,
+    },
+    Queued {
+        suggestion_id: Uuid,
+        text: String,
+        goes_out_at: OffsetDateTime,
+    },
+    Sending {
+        suggestion_id: Uuid,
+        text: String,
+        since: OffsetDateTime,
+    },
+    Posted {
+        text: String,
+        by: String,
+        seen_at: OffsetDateTime,
+        permalink: Option<WebLink>,
+    },
+    Uncertain {
+        suggestion_id: Uuid,
+        text: String,
+        since: OffsetDateTime,
+        next_look_at: Option<OffsetDateTime>,
+    },
+    Failed {
+        suggestion_id: Uuid,
+        version: i64,
+        text: String,
+        reason: String,
+        what_to_do: String,
+        may_retry: bool,
+    },
+    Rejected {
+        suggestion_id: Uuid,
+        text: String,
+        by: String,
+        at: OffsetDateTime,
+    },
+}
+
+/// A suggestion that a person may still change.
+#[derive(Debug, Clone)]
+pub struct Editor {
+    pub suggestion_id: Uuid,
+    /// Goes back with the form; a newer one on the server answers 409.
+    pub version: i64,
+    /// What stands in the field: the person's own draft if there is one, else the suggestion.
+    pub text: String,
+    /// What the draft said at first, where it was changed since.
+    pub original_text: Option<String>,
+    pub alternatives: Vec<String>,
+    /// Why only a person may send it: "names a health topic".
+    pub held: Vec<String>,
+    /// When the person's unsent words were last kept.
+    pub saved_at: Option<OffsetDateTime>,
+    /// Seconds in which an approval can be taken back.
+    pub undo_secs: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct IntentChoice {
+    pub id: Uuid,
+    pub name: String,
+    pub selected: bool,
+}
+
+/// The side panel. What is not known is left out.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub author: Option<String>,
+    /// How often we answered this author, this time included.
+    pub times_answered: Option<u64>,
+    pub comments: Option<u64>,
+    pub account: Option<String>,
+    /// House rules of the place, short: "no links, no ads".
+    pub rules: Option<String>,
+    pub intent: Option<String>,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    pub tone: Option<String>,
+    /// Language tag of the draft: "en".
+    pub language: Option<String>,
+    /// Checks passed and checks done.
+    pub safety: Option<(u64, u64)>,
+    pub written_by: Option<String>,
+    pub tokens: Option<u64>,
+    pub cost_millionths: Option<u64>,
+    /// Newest first.
+    pub history: Vec<HistoryLine>,
+}
+
+#[derive(Debug, Clone)]
+pub struct HistoryLine {
+    pub at: OffsetDateTime,
+    pub text: String,
+}
+
+impl DraftPane {
+    pub fn tone(&self) -> Tone {
+        match &self.state {
+            DraftState::Nothing => Tone::Plain,
+            DraftState::Ready(editor) if !editor.held.is_empty() => Tone::Held,
+            DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => Tone::Ask,
+            DraftState::Drafting { .. } | DraftState::Queued { .. } | DraftState::Sending { .. } => Tone::Busy,
+            DraftState::Posted { .. } => Tone::Good,
+            DraftState::Uncertain { .. } => Tone::Held,
+            DraftState::Failed { .. } => Tone::Bad,
+            DraftState::Rejected { .. } => Tone::Plain,
+        }
+    }
+
+    /// The state as a sentence, without the parts that count time.
+    pub fn sentence(&self) -> String {
+        let platform = &self.mark.name;
+        match &self.state {
+            DraftState::Nothing => "No draft yet.".to_owned(),
+            DraftState::ByHand { reason, .. } => reason.clone(),
+            DraftState::Drafting { .. } => "Writing a draft. This takes a few seconds.".to_owned(),
+            DraftState::Ready(editor) if editor.held.is_empty() => "Ready for you.".to_owned(),
+            DraftState::Ready(editor) => {
+                format!("Held: {}. Only a person may send it.", editor.held.join("; "))
+            }
+            DraftState::Approved { by, .. } => {
+                format!("Approved by {by}. It goes out when you send it.")
+            }
+            DraftState::Queued { .. } => format!("On its way to {platform}."),
+            DraftState::Sending { .. } => format!("Being sent to {platform} now."),
+            DraftState::Posted { .. } => format!("Seen on {platform}."),
+            DraftState::Uncertain { since, .. } => format!(
+                "We do not know yet whether {platform} took it at {}. We look there before anything else; nothing is sent twice.",
+                clock(since)
+            ),
+            DraftState::Failed { reason, .. } => format!("Not posted: {reason}"),
+            DraftState::Rejected { by, .. } => format!("Rejected by {by}. Nothing goes out."),
+        }
+    }
+
+    /// The suggestion on show, for scripts that match live updates.
+    pub fn suggestion_id(&self) -> Option<Uuid> {
+        match &self.state {
+            DraftState::Ready(editor) => Some(editor.suggestion_id),
+            DraftState::Approved { suggestion_id, .. }
+            | DraftState::Queued { suggestion_id, .. }
+            | DraftState::Sending { suggestion_id, .. }
+            | DraftState::Uncertain { suggestion_id, .. }
+            | DraftState::Failed { suggestion_id, .. }
+            | DraftState::Rejected { suggestion_id, .. } => Some(*suggestion_id),
+            _ => None,
+        }
+    }
+
+    /// States that pass by themselves look again every few seconds, also while live events are down.
+    pub fn refresh_trigger(&self) -> &'static str {
+        match self.state {
+            DraftState::Drafting { .. } | DraftState::Sending { .. } => "draft-changed, every 3s",
+            DraftState::Queued { .. } | DraftState::Uncertain { .. } => "draft-changed, every 15s",
+            _ => "draft-changed",
+        }
+    }
+
+    /// Whether a text of ours is on show already.
+    pub fn has_draft(&self) -> bool {
+        !matches!(self.state, DraftState::Nothing | DraftState::ByHand { .. })
+    }
+
+    /// "214/10,000"
+    pub fn counter(&self, text: &str) -> String {
+        format!("{}/{}", grouped(&length(text)), grouped(&self.max_chars))
+    }
+
+    pub fn too_long(&self, text: &str) -> bool {
+        length(text) > self.max_chars
+    }
+
+    pub fn samples() -> Vec<(&'static str, Self)> {
+        samples::drafts::panes()
+    }
+}
+
+impl Facts {
+    pub fn about_draft(&self) -> bool {
+        self.intent.is_some()
+            || self.confidence.is_some()
+            || self.tone.is_some()
+            || self.language.is_some()
+            || self.safety.is_some()
+            || self.written_by.is_some()
+            || self.tokens.is_some()
+    }
+}

@@ -1,0 +1,86 @@
+//! Samples of the accounts page.
+
+use super::super::Mark;
+use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer, RequestBudget};
+use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
+use time::Duration;
+
+fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCard {
+    AccountCard {
+        id: id(number),
+        mark,
+        name: name.to_owned(),
+        state,
+        last_event_at: Some(ago(2)),
+        last_poll_at: Some(ago(1)),
+        token_until: Some(ahead(52)),
+        budget: Some(RequestBudget { remaining: 512, limit: 600, resets_at: ahead(7) }),
+        scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
+    }
+}
+
+fn offers() -> Vec<Offer> {
+    let scopes = [
+        ("identity", "to know which account it is"),
+        ("read", "to read posts and comments around a mention"),
+        ("submit", "to post the replies that you approve"),
+    ];
+    let scopes = scopes.map(|(scope, reason)| (scope.to_owned(), reason.to_owned())).to_vec();
+    let missing = |name| {
+        format!("Set {name}_CLIENT_ID and {name}_CLIENT_SECRET and restart the server; then it can be connected here.")
+    };
+    vec![
+        Offer { mark: reddit(), scopes, unavailable: None },
+        Offer { mark: x(), scopes: vec![], unavailable: Some(missing("X")) },
+    ]
+}
+
+pub fn pages() -> Vec<(&'static str, AccountsPage)> {
+    let full = AccountsPage {
+        frame: super::super::Frame { account_problems: 1, ..frame() },
+        just_connected: None,
+        accounts: vec![
+            card(601, reddit(), "u/acme_coffee", AccountState::Connected),
+            AccountCard {
+                budget: Some(RequestBudget { remaining: 11, limit: 600, resets_at: ahead(9) }),
+                ..card(
+                    602,
+                    reddit(),
+                    "u/acme_support",
+                    AccountState::Slow { sentence: "Reddit says: try again in 9 minutes. We will. Nothing is lost.".to_owned() },
+                )
+            },
+            AccountCard {
+                last_poll_at: Some(ago(190)),
+                token_until: Some(NOW - Duration::hours(3)),
+                budget: None,
+                ..card(
+                    603,
+                    instagram(),
+                    "@acme.coffee",
+                    AccountState::NeedsReconnect {
+                        sentence: "Instagram no longer accepts our token since 11:00 UTC. New comments wait there until you connect again.".to_owned(),
+                    },
+                )
+            },
+        ],
+        offers: offers(),
+        may_change: true,
+    };
+    let empty = AccountsPage { accounts: vec![], frame: frame(), ..full.clone() };
+    let first = vec![AccountCard {
+        last_event_at: None,
+        last_poll_at: None,
+        budget: None,
+        ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
+    }];
+    let connected = AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
+    let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned() };
+    let hostile = AccountsPage {
+        frame: troubled_frame(),
+        accounts: vec![card(604, Mark::new("mastodon", HOSTILE), HOSTILE, hostile_state)],
+        ..full.clone()
+    };
+    let viewer = AccountsPage { may_change: false, ..full.clone() };
+    vec![("full", full), ("empty", empty), ("just-connected", connected), ("hostile", hostile), ("viewer", viewer)]
+}

@@ -1,0 +1,223 @@
+//! Samples of the draft pane: one per state, and texts that try to break it.
+
+use super::super::WebLink;
+use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice};
+use super::{ARABIC, HOSTILE, NOW, ago, ahead, id, instagram, reddit, x};
+use time::Duration;
+
+const REPLY: &str = "Hi! That jump is the zero point moving, not wear. After cleaning, turn the ring finer until the burrs just touch (you hear it), then back two clicks, and set the dial to 0 there. Your old setting is right again.";
+
+fn facts() -> Facts {
+    Facts {
+        author: Some("u/beanfan".to_owned()),
+        times_answered: Some(3),
+        comments: Some(14),
+        account: Some("u/acme_coffee".to_owned()),
+        rules: Some("no links, no ads".to_owned()),
+        intent: Some("how-to".to_owned()),
+        confidence: Some(0.91),
+        tone: Some("friendly".to_owned()),
+        language: Some("en".to_owned()),
+        safety: Some((9, 9)),
+        written_by: Some("gemini-2.5-flash".to_owned()),
+        tokens: Some(612),
+        cost_millionths: Some(400),
+        history: vec![
+            HistoryLine { at: ago(1), text: "Draft written".to_owned() },
+            HistoryLine { at: ago(2), text: "u/beanfan wrote".to_owned() },
+            HistoryLine { at: ago(30), text: "Ada answered in this thread".to_owned() },
+        ],
+    }
+}
+
+fn editor(text: &str) -> Editor {
+    Editor {
+        suggestion_id: id(501),
+        version: 3,
+        text: text.to_owned(),
+        original_text: None,
+        alternatives: vec![
+            "That is the zero point. Turn finer until the burrs touch, go back two clicks and set the dial to 0.".to_owned(),
+            "Good news: no wear. The dial only lost its zero; the steps to set it again take a minute.".to_owned(),
+            "We know that one! Set the zero point again after each cleaning: burrs just touching, then two clicks back.".to_owned(),
+        ],
+        held: vec![],
+        saved_at: None,
+        undo_secs: 8,
+    }
+}
+
+fn pane(state: DraftState) -> DraftPane {
+    DraftPane {
+        now: NOW,
+        csrf: "sample-token".to_owned(),
+        item_id: id(101),
+        mark: reddit(),
+        max_chars: 10_000,
+        state,
+        conflict: None,
+        intents: vec![
+            IntentChoice { id: id(301), name: "how-to".to_owned(), selected: false },
+            IntentChoice { id: id(302), name: "where to buy".to_owned(), selected: false },
+        ],
+        facts: facts(),
+        may_act: true,
+    }
+}
+
+fn before_draft() -> Facts {
+    Facts {
+        intent: None,
+        confidence: None,
+        tone: None,
+        language: None,
+        safety: None,
+        written_by: None,
+        tokens: None,
+        cost_millionths: None,
+        history: vec![],
+        ..facts()
+    }
+}
+
+pub fn ready() -> DraftPane {
+    pane(DraftState::Ready(editor(REPLY)))
+}
+
+pub fn conflict() -> DraftPane {
+    let mine = Editor {
+        text: "My own words, which took me ten minutes, and which must stand here still.".to_owned(),
+        original_text: Some(REPLY.to_owned()),
+        ..editor(REPLY)
+    };
+    DraftPane {
+        conflict: Some(
+            "Grace Hopper changed this draft 2 minutes ago. Your words are kept below; approving takes yours."
+                .to_owned(),
+        ),
+        ..pane(DraftState::Ready(mine))
+    }
+}
+
+pub fn long() -> DraftPane {
+    pane(DraftState::Ready(editor(&"🙂".repeat(10_000))))
+}
+
+pub fn arabic() -> DraftPane {
+    let text =
+        "أهلاً مريم! هذا ليس تآكلاً: نقطة الصفر تحركت فقط. بعد التنظيف أديري الحلقة حتى تتلامس الشفرات ثم ارجعي نقرتين.";
+    let editor = Editor { alternatives: vec![ARABIC.to_owned()], ..editor(text) };
+    let facts = Facts { author: Some("@mariam".to_owned()), language: Some("ar".to_owned()), rules: None, ..facts() };
+    DraftPane { mark: instagram(), max_chars: 2_200, facts, ..pane(DraftState::Ready(editor)) }
+}
+
+pub fn hostile() -> DraftPane {
+    let editor = Editor {
+        original_text: Some(HOSTILE.to_owned()),
+        alternatives: vec![HOSTILE.to_owned()],
+        held: vec![HOSTILE.to_owned()],
+        ..editor(&format!("\n{HOSTILE}"))
+    };
+    let facts = Facts {
+        author: Some(HOSTILE.to_owned()),
+        intent: Some(HOSTILE.to_owned()),
+        history: vec![HistoryLine { at: ago(1), text: HOSTILE.to_owned() }],
+        ..facts()
+    };
+    DraftPane { conflict: Some(HOSTILE.to_owned()), facts, ..pane(DraftState::Ready(editor)) }
+}
+
+fn held() -> DraftPane {
+    let editor = Editor {
+        held: vec!["names a health topic".to_owned()],
+        saved_at: Some(ago(2)),
+        original_text: Some(REPLY.to_owned()),
+        ..editor("We are sorry to hear that. Please write to care@acme.example, and we will sort it out together.")
+    };
+    pane(DraftState::Ready(editor))
+}
+
+fn by_hand() -> DraftPane {
+    let state = DraftState::ByHand {
+        reason: "X lets our access post only where we are mentioned, and this post does not mention us.".to_owned(),
+        permalink: WebLink::parse("https://x.com/calm/status/1"),
+    };
+    DraftPane { mark: x(), facts: before_draft(), ..pane(state) }
+}
+
+fn failed(may_retry: bool) -> DraftPane {
+    pane(DraftState::Failed {
+        suggestion_id: id(501),
+        version: 4,
+        text: REPLY.to_owned(),
+        reason: "Reddit says that r/espresso does not let new accounts write.".to_owned(),
+        what_to_do: "Nothing is on Reddit. Ask the moderators to let u/acme_coffee write, then try again.".to_owned(),
+        may_retry,
+    })
+}
+
+fn after_approval() -> Vec<(&'static str, DraftPane)> {
+    let (suggestion_id, by) = (id(501), "Ada Lovelace".to_owned());
+    let text = REPLY.to_owned();
+    vec![
+        (
+            "approved",
+            pane(DraftState::Approved { suggestion_id, version: 4, text: text.clone(), by: by.clone(), at: ago(3) }),
+        ),
+        (
+            "queued",
+            pane(DraftState::Queued { suggestion_id, text: text.clone(), goes_out_at: NOW + Duration::seconds(8) }),
+        ),
+        ("sending", pane(DraftState::Sending { suggestion_id, text: text.clone(), since: NOW })),
+        (
+            "posted",
+            pane(DraftState::Posted {
+                text: text.clone(),
+                by: by.clone(),
+                seen_at: ago(1),
+                permalink: WebLink::parse("https://www.reddit.com/r/espresso/comments/1abcde/_/k2x/"),
+            }),
+        ),
+        (
+            "uncertain",
+            pane(DraftState::Uncertain {
+                suggestion_id,
+                text: text.clone(),
+                since: ago(1),
+                next_look_at: Some(ahead(1)),
+            }),
+        ),
+        ("failed", failed(true)),
+        ("failed-for-good", failed(false)),
+        ("rejected", pane(DraftState::Rejected { suggestion_id, text, by, at: ago(9) })),
+    ]
+}
+
+pub fn panes() -> Vec<(&'static str, DraftPane)> {
+    let nothing = DraftPane { facts: before_draft(), ..pane(DraftState::Nothing) };
+    let viewer = DraftPane { may_act: false, ..ready() };
+    let mut panes = vec![
+        ("nothing", nothing),
+        ("by-hand", by_hand()),
+        ("drafting", DraftPane { facts: before_draft(), ..pane(DraftState::Drafting { since: NOW }) }),
+        ("ready", ready()),
+        ("held", held()),
+        ("conflict", conflict()),
+        ("viewer", viewer),
+        ("long", long()),
+        ("arabic", arabic()),
+        ("hostile", hostile()),
+    ];
+    panes.extend(after_approval());
+    panes
+}
+
+/// Name of a pane's sample where it stands on the whole page.
+pub fn on_page(name: &'static str) -> &'static str {
+    match name {
+        "long" => "draft-long",
+        "arabic" => "draft-arabic",
+        "hostile" => "draft-hostile",
+        other => other,
+    }
+}

@@ -1,0 +1,120 @@
+//! Declared samples: what each page looks like when it is empty, full, too long, hostile or in trouble. The tests
+//! render every one of them, the previewer shows them. The moment is fixed, so a sample always renders the same.
+
+pub mod accounts;
+pub mod activity;
+pub mod drafts;
+pub mod inbox;
+pub mod intents;
+pub mod threads;
+
+use super::{Frame, Mark, Notice, PauseBar, Tone};
+use askama::Template;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// The moment of all samples.
+pub const NOW: OffsetDateTime = datetime!(2026-03-12 14:00:00 UTC);
+
+/// A text that would run, close tags and break attributes if anything forgot to escape it.
+pub const HOSTILE: &str = r#"</textarea></script><script>alert(1)</script><img src=x onerror="alert(2)" style='color:red'> & "quotes' {{7*7}}"#;
+
+pub const ARABIC: &str = "المطحنة تقفز بعد التنظيف، هل من حل؟ (موديل DF64)";
+
+/// A sample, rendered.
+pub struct Rendered {
+    pub page: &'static str,
+    pub sample: &'static str,
+    pub html: String,
+}
+
+/// Every sample of every page and fragment, in the order of the navigation.
+pub fn all() -> askama::Result<Vec<Rendered>> {
+    let mut rendered = Vec::new();
+    add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
+    add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
+    add(&mut rendered, "inbox", super::inbox::InboxPage::samples())?;
+    add(&mut rendered, "inbox-list", super::inbox_list::ListPane::samples())?;
+    add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
+    add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
+    add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
+    add(&mut rendered, "consent", super::consent::ConsentPage::samples())?;
+    add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
+    add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
+    add(&mut rendered, "error", super::error::ErrorPage::samples())?;
+    Ok(rendered)
+}
+
+fn add<T: Template>(
+    rendered: &mut Vec<Rendered>,
+    page: &'static str,
+    samples: Vec<(&'static str, T)>,
+) -> askama::Result<()> {
+    for (sample, template) in samples {
+        rendered.push(Rendered { page, sample, html: template.render()? });
+    }
+    Ok(())
+}
+
+/// A fixed id, different for each number.
+pub fn id(number: u128) -> Uuid {
+    Uuid::from_u128(0x0195_8a00_0000_7000_8000_0000_0000_0000 + number)
+}
+
+pub fn ago(minutes: i64) -> OffsetDateTime {
+    NOW - Duration::minutes(minutes)
+}
+
+pub fn ahead(minutes: i64) -> OffsetDateTime {
+    NOW + Duration::minutes(minutes)
+}
+
+pub fn reddit() -> Mark {
+    Mark::new("reddit", "Reddit")
+}
+
+pub fn instagram() -> Mark {
+    Mark::new("instagram", "Instagram")
+}
+
+pub fn x() -> Mark {
+    Mark::new("x", "X")
+}
+
+pub fn frame() -> Frame {
+    Frame {
+        team_id: id(1),
+        team_name: "Acme Coffee".to_owned(),
+        user_name: "Ada Lovelace".to_owned(),
+        csrf: "sample-token".to_owned(),
+        now: NOW,
+        waiting: 9,
+        account_problems: 0,
+        pause: None,
+        notice: None,
+    }
+}
+
+/// A frame in trouble: paused, with a problem, with names that do not fit.
+pub fn troubled_frame() -> Frame {
+    Frame {
+        team_name: "Gesellschaft für Kaffeemaschinen und Zubehör <b>mbH</b>".to_owned(),
+        user_name: "Maximiliane von Hohenstein-Waldenburg".to_owned(),
+        waiting: 12_408,
+        account_problems: 2,
+        pause: Some(PauseBar {
+            what: "All sending is paused.".to_owned(),
+            why: "3 replies to u/angry were removed within 10 minutes.".to_owned(),
+            by: "Ada Lovelace".to_owned(),
+            since: ago(42),
+            resume_path: Some("/dashboard/resume".to_owned()),
+        }),
+        notice: Some(Notice {
+            tone: Tone::Bad,
+            text: "The draft was not saved: the server was stopped for an update. Your text is still below. Try again."
+                .to_owned(),
+        }),
+        ..frame()
+    }
+}
