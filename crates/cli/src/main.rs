@@ -3,6 +3,7 @@
 mod config;
 mod demo;
 mod migrate;
+mod openapi;
 mod run;
 mod sandbox;
 mod serve;
@@ -34,6 +35,9 @@ enum Command {
     /// Show or check the settings.
     #[command(subcommand, after_help = "Example:\n  rejoinder config check\n  rejoinder config print")]
     Config(config::Command),
+    /// Print the OpenAPI document of the HTTP API.
+    #[command(after_help = "Example:\n  rejoinder openapi > openapi.json")]
+    Openapi,
     /// Run the simulated platforms alone, for tests of your own.
     #[command(after_help = "Example:\n  rejoinder sandbox --port 4010 --world demo")]
     Sandbox(sandbox::Args),
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run::blocking(serve::run(args)),
         Command::Migrate => run::blocking(migrate::run()),
         Command::Config(command) => config::run(&command),
+        Command::Openapi => openapi::run(),
         Command::Sandbox(args) => run::blocking(sandbox::run(args)),
     };
     match result {

@@ -7,9 +7,7 @@ use serde_json::json;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Content, InfoBuilder, License, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
-};
+use utoipa::openapi::{Content, InfoBuilder, License, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 
 const ABOUT: &str = "JSON in snake_case; request bodies take camelCase names too. Lists take `limit` (1 to 100, default 25) and \

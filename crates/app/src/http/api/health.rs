@@ -38,7 +38,8 @@ pub async fn health() -> Json<HealthAnswer> {
 /// The database answers and has the schema that this version needs; otherwise 503.
 #[utoipa::path(get, path = "/api/ready", security(()), responses((status = 200, description = "It can work.", body = ReadyAnswer)))]
 pub async fn ready(State(app): State<App>) -> ApiResult<Json<ReadyAnswer>> {
-    let looked = tokio::time::timeout(PATIENCE, async { database::is_ready(&mut *app.db.acquire().await?).await }).await;
+    let looked =
+        tokio::time::timeout(PATIENCE, async { database::is_ready(&mut *app.db.acquire().await?).await }).await;
     match looked {
         Ok(Ok(true)) => Ok(Json(ReadyAnswer { status: "ready" })),
         Ok(Ok(false)) => Err(Problem::unavailable("The database does not have the schema of this version yet.")),

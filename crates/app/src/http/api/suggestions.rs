@@ -161,21 +161,15 @@ pub async fn post_comment(
     let row = thread::post(&mut tx, team_id, post.id).await?.ok_or_else(|| Problem::not_found("post"))?;
     let max_chars = max_chars(&app, &row.platform)?;
     let text = checked_text(&body.text, max_chars).map_err(wrong_text)?;
-    let wanted = Request {
-        post_id: post.id,
-        comment_id: body.comment_id,
-        intent_id: None,
-        mode: Mode::Draft,
-        text: Some(text),
-    };
+    let wanted =
+        Request { post_id: post.id, comment_id: body.comment_id, intent_id: None, mode: Mode::Draft, text: Some(text) };
     let (suggestion, created) = suggest::request(&mut tx, &moment, team_id, by, wanted).await?;
     if !created {
         let detail =
             format!("A suggestion for it is open already: approve or reject /api/suggestions/{}.", suggestion.id);
         return Err(Problem::conflict("suggestion-open", detail));
     }
-    let approval =
-        Approve { text: None, version: None, auto_post: true, undo_window: undo_window(&app), max_chars };
+    let approval = Approve { text: None, version: None, auto_post: true, undo_window: undo_window(&app), max_chars };
     let decision = Decision { team_id, suggestion_id: suggestion.id, by };
     let (suggestion, job) = approve::approve(&mut tx, &moment, decision, approval).await?;
     tx.commit().await?;
@@ -234,8 +228,7 @@ pub async fn edit_suggestion(
     let mut tx = app.db.begin().await?;
     let max_chars = max_chars_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
     let text = checked_text(&body.text, max_chars).map_err(wrong_text)?;
-    let edited =
-        approve::edit(&mut tx, &app.moment(), decision(&wanted), &text, body.version, max_chars).await?;
+    let edited = approve::edit(&mut tx, &app.moment(), decision(&wanted), &text, body.version, max_chars).await?;
     tx.commit().await?;
     Ok(as_it_is_now(edited))
 }
@@ -253,13 +246,8 @@ pub async fn approve_suggestion(
     let mut tx = app.db.begin().await?;
     let max_chars = max_chars_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
     let text = body.text.as_deref().map(|raw| checked_text(raw, max_chars)).transpose().map_err(wrong_text)?;
-    let approval = Approve {
-        text,
-        version: body.version,
-        auto_post: body.auto_post,
-        undo_window: undo_window(&app),
-        max_chars,
-    };
+    let approval =
+        Approve { text, version: body.version, auto_post: body.auto_post, undo_window: undo_window(&app), max_chars };
     let (suggestion, job) = approve::approve(&mut tx, &app.moment(), decision(&wanted), approval).await?;
     tx.commit().await?;
     Ok(Json(JobAnswer::new(&suggestion, job)))
