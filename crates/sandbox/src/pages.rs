@@ -240,7 +240,8 @@ async fn say(shared: Shelf, Form(said): Form<Said>) -> Response {
     if author.is_empty() || author.chars().count() > 40 || !author.chars().all(usable) {
         return (StatusCode::BAD_REQUEST, "A handle has letters, digits, _ and -.").into_response();
     }
-    match world.try_comment(author, &said.parent, &said.text) {
+    let now = world.now();
+    match world.try_comment(author, &said.parent, &said.text, now) {
         Ok(fullname) => {
             let link = world.comment(&fullname).map(|comment| world.permalink(&world.posts[comment.post]));
             Redirect::to(&format!("{}#{fullname}", link.unwrap_or_default())).into_response()
