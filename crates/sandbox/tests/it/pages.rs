@@ -72,4 +72,8 @@ async fn a_person_can_comment_as_a_stranger() {
     assert_eq!(stage.control.journal().len(), 0, "the journal is for the vendors' wires");
     let bad = [("parent", post.as_str()), ("author", "no spaces"), ("text", "x")];
     assert_eq!(stage.client.post(stage.url("/say")).form(&bad).send().await.unwrap().status(), 400);
+    stage.control.lock_post(&post);
+    let refused = stage.client.post(stage.url("/say")).form(&form).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("The thread is locked."));
 }
