@@ -12,6 +12,6 @@ mod serve;
 pub use serve::{serve, serve_metrics};
 
 /// Every route.
-pub fn router(_app: crate::app::App, _stopping: tokio_util::sync::CancellationToken) -> axum::Router {
-    axum::Router::new()
+pub fn router(app: crate::app::App, _stopping: tokio_util::sync::CancellationToken) -> axum::Router {
+    axum::Router::new().merge(pages::routes()).with_state(app)
 }
