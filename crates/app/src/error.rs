@@ -4,18 +4,18 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// Problem details as they go over the wire.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// Stable address of the kind of problem; the last part is its code.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", serialize_with = "address_of_kind")]
     #[schema(example = "/problems/not-found")]
-    pub kind: String,
+    pub code: &'static str,
     #[schema(example = "Not found")]
-    pub title: String,
+    pub title: &'static str,
     #[schema(example = 404)]
     pub status: u16,
     /// What happened here and what to do next.
@@ -36,13 +36,17 @@ pub struct FieldError {
     pub message: String,
 }
 
+fn address_of_kind<S: Serializer>(code: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("/problems/{code}"))
+}
+
 pub type ApiResult<T> = Result<T, Problem>;
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("/problems/{code}"),
-            title: title.to_owned(),
+            code,
+            title,
             status: status.as_u16(),
             detail: detail.into(),
             request_id: None,
@@ -87,7 +91,7 @@ impl Problem {
         )
     }
 
-    pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "Not possible in this state", detail)
     }
 

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod config;
 pub mod coord;
 pub mod database;
+pub mod demo_team;
 pub mod error;
 pub mod flow;
 pub mod http;

@@ -119,7 +119,8 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
             (cluster.connect_options(), Some(cluster))
         }
     };
-    let options = options.application_name("rejoinder");
+    // A process that is stopped inside a transaction must not hold its locks for ever.
+    let options = options.application_name("rejoinder").options([("idle_in_transaction_session_timeout", "30s")]);
     let pool = PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(5))

@@ -1,1 +1,62 @@
-fn main() {}
+//! The command line. Exit code 0 only when what was asked for is done; every error is one line that says what to do.
+
+mod config;
+mod demo;
+mod migrate;
+mod openapi;
+mod run;
+mod sandbox;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Drafts, approves and posts replies on social platforms, each exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "rejoinder", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything: the whole product with a simulated Reddit and a seeded team.
+    #[command(after_help = "Example:\n  rejoinder demo\n  PORT=8080 rejoinder demo")]
+    Demo,
+    /// Run the server: API, dashboard, workers and scheduler.
+    #[command(
+        after_help = "Example:\n  rejoinder serve\n  DATABASE_URL=postgres://db/rejoinder rejoinder serve --roles worker,scheduler"
+    )]
+    Serve(serve::Args),
+    /// Bring the database up to date and end.
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://db/rejoinder rejoinder migrate")]
+    Migrate,
+    /// Show or check the settings.
+    #[command(subcommand, after_help = "Example:\n  rejoinder config check\n  rejoinder config print")]
+    Config(config::Command),
+    /// Print the OpenAPI document of the HTTP API.
+    #[command(after_help = "Example:\n  rejoinder openapi > openapi.json")]
+    Openapi,
+    /// Run the simulated platforms alone, for tests of your own.
+    #[command(after_help = "Example:\n  rejoinder sandbox --port 4010 --world demo")]
+    Sandbox(sandbox::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo => run::blocking(demo::run()),
+        Command::Serve(args) => run::blocking(serve::run(args)),
+        Command::Migrate => run::blocking(migrate::run()),
+        Command::Config(command) => config::run(&command),
+        Command::Openapi => openapi::run(),
+        Command::Sandbox(args) => run::blocking(sandbox::run(args)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rejoinder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

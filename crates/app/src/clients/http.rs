@@ -36,6 +36,7 @@ pub enum CallError {
 
 /// # Errors
 /// The TLS set-up of this machine is unusable; the operator must act.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that builds clients")]
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
     // An error means that another client installed it before: just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -15,6 +15,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let names_kind = request.headers().contains_key(header::CONTENT_TYPE);
         let is_json =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
                 value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
@@ -31,7 +32,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
                 Problem::bad_request("The body could not be read to its end. Send it again.")
             }
         })?;
-        if !is_json {
+        // No body at all is an empty object, whatever it is called.
+        let nothing_sent = bytes.is_empty() && !names_kind;
+        if !is_json && !nothing_sent {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not-json",

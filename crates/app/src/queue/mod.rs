@@ -147,6 +147,8 @@ pub enum QueueError {
 /// Installs or updates the engine's schema. Safe to run from several processes at once.
 pub async fn migrate(pool: &PgPool) -> Result<(), QueueError> {
     let mut turn = pool.begin().await?;
+    // It only holds the lock while others work.
+    sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *turn).await?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('rejoinder queue migrate'))").execute(&mut *turn).await?;
     WorkerUtils::new(pool, SCHEMA).migrate().await.map_err(|error| QueueError::Schema(error.to_string()))?;
     turn.commit().await?;

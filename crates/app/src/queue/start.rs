@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::registry::Registry;
 use super::schedule::schedule_due;
 use super::supervise::{Supervisor, supervise, watch};
-use super::watchdog::Activity;
+use super::watchdog::{Activity, server_start};
 use super::{Class, QueueError, migrate};
 
 /// The time of day, as a parameter.
@@ -67,7 +67,8 @@ impl Default for Recovery {
 }
 
 /// How the queue runs in this process. Each class with slots keeps one connection of the pool for LISTEN (in session
-/// mode); give the pool at least that many and 8 more.
+/// mode); give the pool at least that many and 8 more. The pool's connections need `idle_in_transaction_session_timeout`
+/// (30 s): a process that stalls inside a recovery sweep would otherwise hold up the recovery of all others.
 #[derive(Clone)]
 pub struct Settings {
     pub concurrency: Concurrency,
@@ -115,6 +116,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     migrate(&pool).await?;
+    let server_since = server_start(&pool).await?;
     let mut running = Running {
         tasks: JoinSet::new(),
         stop: CancellationToken::new(),
@@ -134,7 +136,7 @@ where
         supervisors.push(Arc::clone(&supervisor));
         running.spawn(supervise(supervisor, running.stop.clone()));
     }
-    running.spawn(watch(supervisors, pool.clone(), settings.clone(), running.stop.clone()));
+    running.spawn(watch(supervisors, pool.clone(), settings.clone(), server_since, running.stop.clone()));
     if settings.scheduler {
         running.spawn(keep_scheduling(registry, pool, settings, running.stop.clone()));
     }

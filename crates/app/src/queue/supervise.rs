@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use graphile_worker::{JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -152,6 +153,7 @@ where
                         replaced.spawn(wind_down(rest, supervisor.longest_run + WIND_DOWN, class));
                     }
                 }
+                supervisor.shared.activity.retire();
                 if began.elapsed() > LONG_LIFE {
                     pause = FIRST_PAUSE;
                 }
@@ -205,11 +207,11 @@ pub(super) async fn watch<S>(
     supervisors: Vec<Arc<Supervisor<S>>>,
     pool: PgPool,
     settings: Settings,
+    mut server_since: OffsetDateTime,
     stop: CancellationToken,
 ) where
     S: Clone + Send + Sync + 'static,
 {
-    let mut server_since = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -220,7 +222,7 @@ pub(super) async fn watch<S>(
             round = watch_once(&supervisors, &pool, &settings, server_since) => round,
         };
         match round {
-            Ok(since) => server_since = Some(since),
+            Ok(since) => server_since = since,
             Err(error) => tracing::warn!(%error, "the queue's watchdog cannot reach the database"),
         }
     }
@@ -230,13 +232,13 @@ async fn watch_once<S>(
     supervisors: &[Arc<Supervisor<S>>],
     pool: &PgPool,
     settings: &Settings,
-    server_since: Option<time::OffsetDateTime>,
-) -> Result<time::OffsetDateTime, sqlx::Error>
+    server_since: OffsetDateTime,
+) -> Result<OffsetDateTime, sqlx::Error>
 where
     S: Clone + Send + Sync + 'static,
 {
     let since = server_start(pool).await?;
-    let restarted = server_since.is_some_and(|before| before != since);
+    let restarted = since != server_since;
     for supervisor in supervisors {
         let activity = &supervisor.shared.activity;
         let watched = Watched {

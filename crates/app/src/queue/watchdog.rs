@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -48,10 +49,16 @@ impl Activity {
         *self.last_begin.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
     }
 
-    /// A new worker took the place of the old one.
+    /// A new worker took the place of the old one. What was asked of the old one does not concern it.
     pub(super) fn renew(&self, worker_id: &str) {
         worker_id.clone_into(&mut self.worker_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.touch();
+        let _old_request = self.restart.notified().now_or_never();
+    }
+
+    /// There is no worker until the next one is built.
+    pub(super) fn retire(&self) {
+        self.worker_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     fn worker_id(&self) -> String {
@@ -101,6 +108,9 @@ pub(super) async fn look(
     stall_after: Duration,
 ) -> Result<Option<&'static str>, sqlx::Error> {
     let worker_id = watched.activity.worker_id();
+    if worker_id.is_empty() {
+        return Ok(None);
+    }
     // A prefetched job waits for the run before it, so twice the longest run is still honest.
     let forgotten_since = now - (watched.longest_run * 2 + stall_after);
     let (oldest, forgotten): (Option<OffsetDateTime>, i64) = sqlx::query_as(
@@ -160,6 +170,14 @@ mod tests {
         for signs in [busy, empty, full, fresh] {
             assert_eq!(trouble(signs, STALL), None, "{signs:?}");
         }
+    }
+
+    #[test]
+    fn a_request_to_replace_a_worker_does_not_hit_the_next_one() {
+        let activity = Activity::new();
+        activity.restart.notify_one();
+        activity.renew("next");
+        assert!(activity.restart.notified().now_or_never().is_none());
     }
 
     #[test]

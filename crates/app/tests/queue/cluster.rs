@@ -98,7 +98,12 @@ pub async fn connect_url(url: &str) -> PgPool {
 }
 
 async fn connect(folder: &Path, database: &str, connections: u32) -> PgPool {
-    let options = PgConnectOptions::new_without_pgpass().socket(folder).username("postgres").database(database);
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(folder)
+        .username("postgres")
+        .database(database)
+        // A process that stalls inside the engine's sweep holds the lock of all sweeps until this ends it.
+        .options([("idle_in_transaction_session_timeout", "2s")]);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(60))

@@ -126,14 +126,18 @@ async fn call(
     if let Err(refused) = check_key(&headers, &query) {
         return *refused;
     }
-    let Some((model, "generateContent")) = call.split_once(':') else { return status_error(404) };
+    let Some((model, "generateContent")) = call.split_once(':') else {
+        return status_error(404);
+    };
     if !model.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter)) {
         return invalid("* GenerateContentRequest.model: unexpected model name format\n");
     }
     if !model.starts_with("gemini-") {
         return status_error(404);
     }
-    let Ok(request) = serde_json::from_str::<Value>(&body) else { return invalid("The body is not JSON.") };
+    let Ok(request) = serde_json::from_str::<Value>(&body) else {
+        return invalid("The body is not JSON.");
+    };
     let fault = {
         let mut world = shared.world();
         world.remember_ai_request(request.clone());

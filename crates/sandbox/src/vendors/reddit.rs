@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, MatchedPath, Query, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -57,11 +57,17 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/api/editusertext", post(write::edit));
     let api = both(api, "/api/del", post(write::delete));
     let api = api.layer(from_fn_with_state(shared.clone(), door));
-    api.merge(oauth::router()).fallback(|| async { not_found() })
+    let site = Router::new().route("/r/{community}/comments/{*rest}", get(to_page));
+    api.merge(oauth::router()).merge(site).fallback(|| async { not_found() })
 }
 
 fn both(router: Router<Arc<Shared>>, path: &str, calls: MethodRouter<Arc<Shared>>) -> Router<Arc<Shared>> {
     router.route(path, calls.clone()).route(&format!("{path}/"), calls)
+}
+
+/// A permalink below the vendor's base leads a person to the page.
+async fn to_page(Path((community, rest)): Path<(String, String)>) -> Redirect {
+    Redirect::to(&format!("/r/{community}/comments/{rest}"))
 }
 
 /// The scope that a route asks for.

@@ -63,6 +63,7 @@ impl Dialect {
             "schema",
             "grammar",
             "maxlength",
+            "minlength",
             "guided",
             "structured",
         ]) {

@@ -39,6 +39,11 @@ pub(super) fn json_schema(request: &DraftRequest, bounded: bool) -> Box<RawValue
     let text = |kind: Value, limit: usize| {
         if bounded { json!({"type": kind, "maxLength": limit}) } else { json!({"type": kind}) }
     };
+    let reply = if bounded {
+        json!({"type": "string", "minLength": longest.min(8), "maxLength": longest})
+    } else {
+        json!({"type": "string"})
+    };
     let schema = ObjectSchema {
         kind: "object",
         properties: Properties {
@@ -49,7 +54,7 @@ pub(super) fn json_schema(request: &DraftRequest, bounded: bool) -> Box<RawValue
             language: text(json!("string"), 12),
             variations: json!({
                 "type": "array",
-                "items": text(json!("string"), longest),
+                "items": reply,
                 "minItems": 1,
                 "maxItems": most_variations(request.mode)
             }),

@@ -48,19 +48,23 @@ impl ErrorPage {
         let (title, to_do) = match problem.status {
             403 => ("You cannot do this", "Ask an admin of your team, or load the page again and repeat."),
             404 => ("There is nothing at this address", "Check the link, or find the item in the inbox."),
-            409 => (problem.title.as_str(), "Look at it again, then decide."),
-            429 => (problem.title.as_str(), "Wait that long, then repeat."),
+            409 => (problem.title, "Look at it again, then decide."),
+            429 => (problem.title, "Wait that long, then repeat."),
             500.. => (
-                problem.title.as_str(),
+                problem.title,
                 "Try again in a minute. If it stays like this, give the number below to whoever runs this server.",
             ),
-            _ => (problem.title.as_str(), "Go back, change what is named above and send it again."),
+            _ => (problem.title, "Go back, change what is named above and send it again."),
+        };
+        let kept = match problem.status {
+            500.. => "Everything that was saved before.",
+            _ => "Everything that was saved before. This request changed nothing.",
         };
         Self {
             status: problem.status,
             title: title.to_owned(),
             what_happened: problem.detail.clone(),
-            what_we_keep: "Everything that was saved before. This request changed nothing.".to_owned(),
+            what_we_keep: kept.to_owned(),
             what_to_do: to_do.to_owned(),
             request_id: problem.request_id.clone().or_else(crate::http::request_id::current).unwrap_or_default(),
             way_on: ("/dashboard/inbox".to_owned(), "Go to the inbox".to_owned()),

@@ -36,7 +36,6 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
@@ -81,7 +80,6 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))
-        .layer(from_fn(error::as_page))
 }
 
 /// What a page of ours may load and where its forms may go.

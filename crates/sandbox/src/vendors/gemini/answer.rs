@@ -48,7 +48,9 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
             return Err("Please use a valid role: user, model.".to_owned());
         }
     }
-    let Some(config) = config(request).and_then(Value::as_object) else { return Ok(()) };
+    let Some(config) = config(request).and_then(Value::as_object) else {
+        return Ok(());
+    };
     known_only(config, &CONFIG_FIELDS, " at 'generation_config'")?;
     if schema(request).is_some() && mime(request) != Some("application/json") {
         return Err("A response schema needs the response MIME type application/json.".to_owned());

@@ -89,7 +89,9 @@ impl Filler<'_> {
     /// Of several alternatives the first that is not null; and whether null is allowed.
     fn resolve_choice<'v>(&'v self, schema: &'v Value) -> (&'v Value, bool) {
         let alternatives = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema[*key].as_array());
-        let Some(alternatives) = alternatives else { return (schema, false) };
+        let Some(alternatives) = alternatives else {
+            return (schema, false);
+        };
         let is_null = |one: &&Value| one["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("null"));
         let nullable = alternatives.iter().any(|one| is_null(&one));
         let chosen = alternatives.iter().find(|one| !is_null(one)).unwrap_or(schema);
@@ -169,7 +171,9 @@ fn references(items: &Value, prompt: &Prompt<'_>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for (at, _) in prompt.user.match_indices(name.as_str()) {
         let rest = prompt.user[at + name.len()..].trim_start_matches(['"', '\'']).trim_start();
-        let Some(rest) = rest.strip_prefix([':', '=']) else { continue };
+        let Some(rest) = rest.strip_prefix([':', '=']) else {
+            continue;
+        };
         let rest = rest.trim_start().trim_start_matches(['"', '\'']);
         let end =
             rest.find(|letter: char| !(letter.is_alphanumeric() || "-_:.".contains(letter))).unwrap_or(rest.len());
@@ -255,9 +259,15 @@ fn kind_word(prompt: &Prompt<'_>) -> &'static str {
 fn reason(prompt: &Prompt<'_>) -> String {
     let topic = prompt.words.topic(&prompt.focus);
     match prompt.words.mood(&prompt.focus) {
-        Mood::Question => format!("The comment asks something about {topic}; a short answer helps."),
-        Mood::Complaint => format!("The comment reports a problem with {topic}; an answer with a next step helps."),
-        Mood::Praise => format!("The comment says something kind about {topic}; a short thank-you fits."),
+        Mood::Question => {
+            format!("The comment asks something about {topic}; a short answer helps.")
+        }
+        Mood::Complaint => {
+            format!("The comment reports a problem with {topic}; an answer with a next step helps.")
+        }
+        Mood::Praise => {
+            format!("The comment says something kind about {topic}; a short thank-you fits.")
+        }
         Mood::Other => "The comment adds to the thread; a short friendly answer fits.".to_owned(),
         Mood::Hostile => "The comment attacks or tries to steer the answer; better left alone.".to_owned(),
     }
@@ -282,7 +292,7 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
         let lines =
             explained.filter(|line| line.contains(value) && !line.contains(prompt.focus.as_str()) && line.len() < 600);
         let line_words: Vec<String> = lines.flat_map(split).collect();
-        let common = |words: &[String]| wanted.iter().filter(|word| words.contains(word)).count();
+        let common = |words: &[String]| wanted.iter().filter(|word| words.iter().any(|one| akin(one, word))).count();
         common(&own) * 3 + common(&line_words)
     };
     let best = values.iter().map(|value| (score(value), *value)).rev().max_by_key(|(score, _)| *score);
@@ -294,4 +304,10 @@ fn choose(values: &[&str], name: &str, prompt: &Prompt<'_>, nullable: bool) -> V
             json!(neutral.or(values.first()))
         }
     }
+}
+
+/// The same word, or two long words with the same beginning ("clean" and "cleaning").
+fn akin(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    one == other || (short.chars().count() >= 5 && long.starts_with(short))
 }

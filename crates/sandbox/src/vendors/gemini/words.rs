@@ -86,7 +86,9 @@ impl Words {
         }
         let words = split(text);
         let score = |code: &str| {
-            let Some(language) = self.languages.get(code) else { return 0 };
+            let Some(language) = self.languages.get(code) else {
+                return 0;
+            };
             words.iter().filter(|word| language.stop_words.contains(word)).count()
         };
         let mut best = ("en", score("en"));
@@ -107,8 +109,10 @@ impl Words {
         if STEERING.iter().chain(&INSULTS).any(|sign| low.contains(sign)) {
             return Mood::Hostile;
         }
-        let Some(language) = self.language(self.language_of(text)) else { return Mood::Other };
-        if language.complaint_words.iter().any(|word| low.contains(word)) {
+        let Some(language) = self.language(self.language_of(text)) else {
+            return Mood::Other;
+        };
+        if sensitive(text).is_some() || language.complaint_words.iter().any(|word| low.contains(word)) {
             Mood::Complaint
         } else if low.contains(['?', '？', '؟']) {
             Mood::Question
@@ -120,7 +124,9 @@ impl Words {
     }
 
     pub(super) fn topic(&self, text: &str) -> String {
-        let Some(language) = self.language(self.language_of(text)) else { return String::new() };
+        let Some(language) = self.language(self.language_of(text)) else {
+            return String::new();
+        };
         let low = text.to_lowercase();
         let known = language.topics.iter().find(|(stem, _)| low.contains(stem.as_str()));
         known.map_or_else(|| language.any_topic.clone(), |(_, name)| name.clone())
@@ -128,7 +134,9 @@ impl Words {
 
     /// A friendly answer to the comment; another number gives another wording.
     pub(super) fn reply(&self, comment: &str, number: usize) -> String {
-        let Some(language) = self.language(self.language_of(comment)) else { return String::new() };
+        let Some(language) = self.language(self.language_of(comment)) else {
+            return String::new();
+        };
         let patterns = match self.mood(comment) {
             Mood::Question => &language.question,
             Mood::Complaint => &language.complaint,

@@ -34,7 +34,9 @@ pub(super) fn entries(world: &World, caller: &Caller, place: &str) -> Vec<Entry>
     let unread = |fullname: &str| !world.read_marks.contains(&(caller.account.clone(), fullname.to_owned()));
     let mut found = Vec::new();
     for comment in &world.comments {
-        let Some(kind) = kind_for(world, comment, &caller.account) else { continue };
+        let Some(kind) = kind_for(world, comment, &caller.account) else {
+            continue;
+        };
         let fullname = comment.fullname();
         let fits = match place {
             "unread" => unread(&fullname),

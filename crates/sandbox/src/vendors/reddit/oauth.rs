@@ -190,7 +190,9 @@ async fn access_token(
 ) -> Response {
     let mut world = shared.world();
     let now = world.now();
-    let Some(client) = client(&headers, &world) else { return unknown_client() };
+    let Some(client) = client(&headers, &world) else {
+        return unknown_client();
+    };
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     match field("grant_type") {
         "authorization_code" => {

@@ -49,7 +49,9 @@ pub(super) fn page(entries: Vec<Entry>, query: &HashMap<String, String>) -> Valu
 
 pub(super) async fn me(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Response {
     let world = shared.world();
-    let Some(account) = world.account(&caller.account) else { return not_found() };
+    let Some(account) = world.account(&caller.account) else {
+        return not_found();
+    };
     let unread = super::inbox::entries(&world, &caller, "unread").len();
     answer(&caller, false, shapes::me(account, unread))
 }
@@ -71,7 +73,9 @@ pub(super) async fn submitted(
     Query(query): Params,
 ) -> Response {
     let world = shared.world();
-    let Some(account) = world.account(&name) else { return not_found() };
+    let Some(account) = world.account(&name) else {
+        return not_found();
+    };
     let entries = post_entries(&world, &caller, |post| post.author == account.name);
     answer(&caller, false, page(entries, &query))
 }
@@ -83,7 +87,9 @@ pub(super) async fn comments_of_user(
     Query(query): Params,
 ) -> Response {
     let world = shared.world();
-    let Some(account) = world.account(&name) else { return not_found() };
+    let Some(account) = world.account(&name) else {
+        return not_found();
+    };
     let mut comments: Vec<_> = world.comments.iter().filter(|comment| comment.author == account.name).collect();
     comments.sort_by(|left, right| (right.created_at, &right.id).cmp(&(left.created_at, &left.id)));
     let entries = comments.into_iter().map(|comment| {

@@ -42,7 +42,11 @@ pub(super) fn post(world: &World, post: &Post, shown: Shown) -> Value {
     let (author, author_fullname) = signature(world, &post.author, shown);
     let body = if shown == Shown::Whole { post.body.as_str() } else { "[deleted]" };
     let permalink = world.permalink(post);
-    let num_comments = world.comments.iter().filter(|comment| world.posts[comment.post].id == post.id).count();
+    // What is still hidden is not counted either, so the number changes when it appears.
+    let now = world.now();
+    let visible = |comment: &&Comment| comment.hidden_until.is_none_or(|until| until <= now);
+    let below = world.comments.iter().filter(|comment| world.posts[comment.post].id == post.id);
+    let num_comments = below.filter(visible).count();
     let mut data = json!({
         "id": post.id, "name": post.fullname(), "title": post.title, "selftext": body,
         "selftext_html": if body.is_empty() { Value::Null } else { json!(to_html(body)) },

@@ -115,7 +115,9 @@ pub(super) async fn thread(
 ) -> Response {
     let world = shared.world();
     let id = path.get("id").map_or("", |id| id.trim_end_matches(".json"));
-    let Some(post) = world.post(&format!("t3_{id}")) else { return not_found() };
+    let Some(post) = world.post(&format!("t3_{id}")) else {
+        return not_found();
+    };
     let shown = caller.view.of_post(post);
     if shown == Shown::Absent {
         return not_found();
@@ -177,7 +179,9 @@ pub(super) async fn more_by_form(
 /// A flat list: the named comments and all below them, each with its depth.
 fn more(shared: &Shared, caller: &Caller, fields: &HashMap<String, String>) -> Response {
     let world = shared.world();
-    let Some(post) = fields.get("link_id").and_then(|link| world.post(link)) else { return plain_error(400) };
+    let Some(post) = fields.get("link_id").and_then(|link| world.post(link)) else {
+        return plain_error(400);
+    };
     let names: Vec<&str> = fields.get("children").map(|ids| ids.split(',').collect()).unwrap_or_default();
     let walk = Walk { world: &world, caller, newest_first: false, left: 0, max_depth: MAX_DEPTH, path: Vec::new() };
     let mut things = Vec::new();

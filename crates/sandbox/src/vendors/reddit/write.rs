@@ -197,7 +197,9 @@ impl Write {
         }
         let now = world.now();
         let own = world.comment_mut(&fullname).filter(|comment| comment.author == author && !comment.deleted);
-        let Some(comment) = own else { return Err(Box::new(forbidden())) };
+        let Some(comment) = own else {
+            return Err(Box::new(forbidden()));
+        };
         comment.body = text.to_owned();
         comment.edited_at = Some(now);
         world.note("POST", "/reddit/api/editusertext", Some(&author), "edit", Some(&fullname));

@@ -1,0 +1,82 @@
+//! Who is asking, and in which teams.
+
+use crate::accounts::{teams, users};
+use crate::app::App;
+use crate::error::{ApiResult, Problem};
+use crate::http::auth::{Auth, Caller};
+use crate::model::Role;
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerifyAnswer {
+    pub user_id: Uuid,
+    #[schema(example = "Ada Byron")]
+    pub name: String,
+    /// How the caller showed who it is.
+    #[schema(example = "session")]
+    pub auth: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MeAnswer {
+    pub id: Uuid,
+    #[schema(example = "ada@example.com")]
+    pub email: Option<String>,
+    #[schema(example = "Ada Byron")]
+    pub name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    pub teams: Vec<TeamAnswer>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TeamAnswer {
+    pub id: Uuid,
+    #[schema(example = "Moka & Co.")]
+    pub name: String,
+    /// The caller's role there.
+    pub role: Role,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TeamsAnswer {
+    pub items: Vec<TeamAnswer>,
+}
+
+impl From<teams::Membership> for TeamAnswer {
+    fn from(team: teams::Membership) -> Self {
+        Self { id: team.team_id, name: team.team_name, role: team.role }
+    }
+}
+
+/// Check a credential
+///
+/// 200 while the session lives, else 401.
+#[utoipa::path(get, path = "/api/auth/verify", responses((status = 200, description = "Signed in.", body = VerifyAnswer)))]
+pub async fn verify(caller: Caller) -> Json<VerifyAnswer> {
+    let auth = match caller.auth {
+        Auth::Session(_) => "session",
+    };
+    Json(VerifyAnswer { user_id: caller.user_id, name: caller.name, auth })
+}
+
+/// The caller's account and teams
+#[utoipa::path(get, path = "/api/me", responses((status = 200, description = "The account.", body = MeAnswer)))]
+pub async fn me(State(app): State<App>, caller: Caller) -> ApiResult<Json<MeAnswer>> {
+    let mut conn = app.db.acquire().await?;
+    let user = users::by_id(&mut conn, caller.user_id).await?.ok_or_else(|| Problem::not_found("account"))?;
+    let teams = teams::memberships(&mut conn, caller.user_id).await?.into_iter().map(TeamAnswer::from).collect();
+    Ok(Json(MeAnswer { id: user.id, email: user.email, name: user.name, created_at: user.created_at, teams }))
+}
+
+/// The caller's teams, the oldest first
+#[utoipa::path(get, path = "/api/teams", responses((status = 200, description = "The teams.", body = TeamsAnswer)))]
+pub async fn list_teams(State(app): State<App>, caller: Caller) -> ApiResult<Json<TeamsAnswer>> {
+    let teams = teams::memberships(&mut *app.db.acquire().await?, caller.user_id).await?;
+    Ok(Json(TeamsAnswer { items: teams.into_iter().map(TeamAnswer::from).collect() }))
+}

@@ -1,0 +1,82 @@
+//! JSON endpoints, one file per resource. `routes!` is the one list: the router and the OpenAPI document both come from it.
+//!
+//! Always: who may call stands in the handler's signature; a change is one transaction that the handler begins and commits; errors
+//! are `Problem`s. No SQL here.
+
+mod activity;
+mod docs;
+mod health;
+mod integrations;
+mod intents;
+mod items;
+mod me;
+mod paging;
+mod posts;
+mod suggestion_answers;
+mod suggestions;
+
+use super::events;
+use crate::app::App;
+use axum::Router;
+use axum::routing;
+use utoipa::OpenApi;
+
+macro_rules! routes {
+    ($($method:ident $path:literal $module:ident::$handler:ident;)+) => {
+        pub fn routes() -> Router<App> {
+            Router::new()$(.route($path, routing::$method($module::$handler)))+
+        }
+
+        /// Method and path of every route.
+        #[cfg(test)]
+        pub(super) const TABLE: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+
+        /// The document as the handlers describe themselves; `http::openapi` completes it.
+        #[derive(OpenApi)]
+        #[openapi(paths($($module::$handler),+))]
+        pub(super) struct Described;
+    };
+}
+
+routes! {
+    get    "/api/health"                                        health::health;
+    get    "/api/ready"                                         health::ready;
+    get    "/api/openapi.json"                                  docs::openapi_json;
+    get    "/api/docs"                                          docs::docs_page;
+    get    "/api/auth/verify"                                   me::verify;
+    get    "/api/me"                                            me::me;
+    get    "/api/teams"                                         me::list_teams;
+    get    "/api/teams/{team_id}/integrations"                  integrations::list_integrations;
+    get    "/api/integrations/{platform}/oauth/start"           integrations::oauth_start;
+    post   "/api/integrations/{platform}/oauth/start"           integrations::oauth_start_post;
+    get    "/api/integrations/{platform}/oauth/callback"        integrations::oauth_callback;
+    post   "/api/integrations/{id}/refresh"                     integrations::refresh_integration;
+    delete "/api/integrations/{id}"                             integrations::disconnect_integration;
+    get    "/api/teams/{team_id}/items"                         items::list_items;
+    post   "/api/items/{id}/done"                               items::item_done;
+    post   "/api/items/{id}/answered-elsewhere"                 items::item_answered_elsewhere;
+    get    "/api/teams/{team_id}/posts"                         posts::list_posts;
+    get    "/api/posts/{post_id}"                               posts::get_post;
+    get    "/api/posts/{post_id}/comments"                      posts::list_comments;
+    post   "/api/posts/{post_id}/suggestions"                   suggestions::ask_suggestion;
+    post   "/api/posts/{post_id}/post-comment"                  suggestions::post_comment;
+    get    "/api/teams/{team_id}/suggestions"                   suggestions::list_suggestions;
+    get    "/api/suggestions/{id}"                              suggestions::get_suggestion;
+    patch  "/api/suggestions/{id}"                              suggestions::edit_suggestion;
+    post   "/api/suggestions/{id}/approve"                      suggestions::approve_suggestion;
+    post   "/api/suggestions/{id}/reject"                       suggestions::reject_suggestion;
+    post   "/api/suggestions/{id}/send"                         suggestions::send_suggestion;
+    post   "/api/suggestions/{id}/undo"                         suggestions::undo_suggestion;
+    post   "/api/suggestions/{id}/retry"                        suggestions::retry_suggestion;
+    post   "/api/suggestions/{id}/regenerate"                   suggestions::regenerate_suggestion;
+    get    "/api/teams/{team_id}/intents"                       intents::list_intents;
+    post   "/api/teams/{team_id}/intents"                       intents::create_intent;
+    get    "/api/intents/{id}"                                  intents::get_intent;
+    patch  "/api/intents/{id}"                                  intents::update_intent;
+    delete "/api/intents/{id}"                                  intents::delete_intent;
+    post   "/api/intents/{id}/variations"                       intents::create_variation;
+    patch  "/api/variations/{id}"                               intents::update_variation;
+    delete "/api/variations/{id}"                               intents::delete_variation;
+    get    "/api/teams/{team_id}/activity"                      activity::list_activity;
+    get    "/api/teams/{team_id}/events"                        events::team_events;
+}

@@ -1,0 +1,83 @@
+//! `rejoinder demo`: the whole product in one process beside a simulated Reddit and a simulated model, in a folder of its own.
+//! Real platform credentials are ignored. With `AI_PROVIDER` set, that real model drafts.
+
+use crate::run::{self, Stop};
+use anyhow::{Context, Result, bail};
+use rejoinder_app::config::{AiProvider, Config, RedditSettings, process_env};
+use rejoinder_app::demo_team;
+use rejoinder_app::lifecycle::{self, Roles};
+use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
+use secrecy::ExposeSecret;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+use url::Url;
+
+/// A new comment appears this often.
+const TRICKLE: Duration = Duration::from_secs(20);
+/// The simulated Reddit shows what it took at once; waiting two minutes for it would teach nothing.
+const SETTLE_WINDOW: Duration = Duration::from_secs(10);
+
+pub async fn run() -> Result<()> {
+    let mut config = Config::load_demo(&process_env)?;
+    run::start_logging(&config)?;
+    let mut stop = Stop::listen()?;
+    let sandbox = start_sandbox(&config).await?;
+    point_at(&mut config, &sandbox.base_url());
+    let public_url = config.public_url.clone();
+    let folder = config.data_dir.display().to_string();
+    let server = tokio::select! {
+        started = lifecycle::start(config, Roles::ALL) => started?,
+        () = stop.asked() => bail!("stopped while starting"),
+    };
+    let token = demo_team::prepare(&server.app).await.context("the demo team could not be made")?;
+    let mut link = public_url;
+    link.set_path("/enter");
+    link.query_pairs_mut().append_pair("token", token.expose_secret());
+    eprintln!(
+        "\nThe demo is running.\n\n  Dashboard         {link}\n                    (signs you in once; a new link at every start)\n  \
+         Simulated Reddit  {}\n\nEverything is kept in {folder}; delete that folder to begin anew. Ctrl-C stops.\n",
+        sandbox.base_url()
+    );
+    let ended = run::until_stopped(server, &mut stop).await;
+    sandbox.stop().await;
+    ended
+}
+
+/// Beside our own port, so that links stay the same from start to start; on a free one where that is taken.
+async fn start_sandbox(config: &Config) -> Result<Sandbox> {
+    let options = |port: u16| Options {
+        addr: SocketAddr::from(([127, 0, 0, 1], port)),
+        world: WorldKind::Demo,
+        clock: Clock::System,
+        trickle: Some(TRICKLE),
+        ..Options::default()
+    };
+    let beside = config.port.checked_add(1).unwrap_or(0);
+    match rejoinder_sandbox::start(options(beside)).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => rejoinder_sandbox::start(options(0)).await,
+        started => started,
+    }
+    .context("the simulated Reddit could not start")
+}
+
+fn point_at(config: &mut Config, base: &Url) {
+    let under = |path: &str| {
+        let mut url = base.clone();
+        url.set_path(path);
+        url
+    };
+    config.reddit = Some(RedditSettings {
+        client_id: "sandbox-client".to_owned(),
+        client_secret: "sandbox-secret".into(),
+        user_agent: concat!("demo:rejoinder:v", env!("CARGO_PKG_VERSION"), " (by /u/brassfinch)").to_owned(),
+        auth_base: under("/reddit"),
+        api_base: under("/reddit"),
+        settle_window: SETTLE_WINDOW,
+    });
+    if process_env("AI_PROVIDER").is_none() {
+        config.ai.provider = AiProvider::Gemini;
+        config.ai.gemini.api_base = under("/gemini");
+        config.ai.gemini.api_key = Some("sandbox-key".into());
+    }
+}

@@ -1,0 +1,66 @@
+use std::collections::HashSet;
+
+use rejoinder_sandbox::WorldKind;
+
+use crate::{BRAND, stage};
+
+#[tokio::test]
+async fn the_demo_world_gives_the_brand_enough_recent_threads_to_read() {
+    let stage = stage(WorldKind::Demo).await;
+    let now = stage.control.now();
+    let posts = stage.control.posts();
+    let own: Vec<_> = posts.iter().filter(|post| post.author == BRAND).collect();
+    assert!(own.len() >= 24, "{}", own.len());
+    assert!(posts.len() >= 30);
+    assert_eq!(posts.iter().map(|post| post.community.as_str()).collect::<HashSet<_>>().len(), 3);
+    for post in &posts {
+        assert!(post.created_at <= now && (now - post.created_at).whole_hours() <= 72, "{}", post.title);
+        for comment in stage.control.replies_under(&post.fullname) {
+            assert!(comment.created_at <= now && comment.created_at >= post.created_at, "{}", comment.text);
+            assert_ne!(comment.author, BRAND);
+        }
+    }
+}
+
+#[tokio::test]
+async fn prepared_strangers_speak_once_each() {
+    let stage = stage(WorldKind::Demo).await;
+    let mut seen = HashSet::new();
+    while let Some(fullname) = stage.control.trickle_once() {
+        assert!(seen.insert(fullname));
+    }
+    assert!(seen.len() >= 30, "{}", seen.len());
+}
+
+#[tokio::test]
+async fn every_text_on_a_page_is_escaped_and_the_brand_is_named() {
+    let stage = stage(WorldKind::Demo).await;
+    let post = stage.control.add_post("eve", "corner", "<b>t</b>", "<script>alert(1)</script>");
+    stage.control.add_comment(BRAND, &post, "<img src=x>");
+    let link = stage.url(&format!("/r/corner/comments/{}/_/", &post[3..]));
+    let page = stage.client.get(link).send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>t"), "{page}");
+    assert!(page.contains("<b class=\"brand\">brand</b>"));
+    let below = format!("/reddit/r/corner/comments/{}/_/", &post[3..]);
+    let led = stage.client.get(stage.url(&below)).send().await.unwrap();
+    assert_eq!(led.headers()["location"], below["/reddit".len()..]);
+    for path in ["/", "/sandbox", "/r/slowmornings", "/sandbox.css"] {
+        assert_eq!(stage.client.get(stage.url(path)).send().await.unwrap().status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_can_comment_as_a_stranger() {
+    let stage = stage(WorldKind::Demo).await;
+    let post = stage.control.posts()[0].fullname.clone();
+    let before = stage.control.replies_under(&post).len();
+    let form = [("parent", post.as_str()), ("author", "curious_cat"), ("text", "Is it heavy?")];
+    let response = stage.client.post(stage.url("/say")).form(&form).send().await.unwrap();
+    assert_eq!(response.status(), 303);
+    let replies = stage.control.replies_under(&post);
+    assert_eq!(replies.len(), before + 1);
+    assert!(response.headers()["location"].to_str().unwrap().ends_with(&replies[before].fullname));
+    assert_eq!(stage.control.journal().len(), 0, "the journal is for the vendors' wires");
+    let bad = [("parent", post.as_str()), ("author", "no spaces"), ("text", "x")];
+    assert_eq!(stage.client.post(stage.url("/say")).form(&bad).send().await.unwrap().status(), 400);
+}
