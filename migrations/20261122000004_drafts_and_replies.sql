@@ -89,6 +89,7 @@ create unique index suggestions_open_target_key on suggestions (integration_id, 
     where status in ('pending', 'approved');
 create index suggestions_target_idx on suggestions (integration_id, target_platform_id);
 create index suggestions_list_idx on suggestions (team_id, status, created_at desc, id desc);
+create index suggestions_drafting_idx on suggestions (updated_at) where stage = 'drafting';
 create index suggestions_item_idx on suggestions (item_id, created_at desc);
 create index suggestions_waiting_idx on suggestions (send_after) where status = 'approved' and stage in ('queued', 'parked');
 create index suggestions_in_flight_idx on suggestions (lease_until) where stage in ('sending', 'uncertain');

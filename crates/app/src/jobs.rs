@@ -2,7 +2,7 @@
 
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
-use crate::flow::suggest::AiGenerate;
+use crate::flow::suggest::{AiGenerate, SuggestSweep};
 use crate::http::request_id;
 use crate::lifecycle::Engine;
 use crate::queue::{self, Job, Registry};
@@ -23,6 +23,7 @@ pub fn registry() -> Registry<State> {
         .job::<IntegrationPoll>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
+        .every::<SuggestSweep>(Duration::from_secs(60))
         .every::<TokenSweep>(Duration::from_secs(3600))
         .every::<Upkeep>(Duration::from_secs(3600))
 }
@@ -47,6 +48,7 @@ const NAMES: &[&str] = &[
     IntegrationPoll::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
+    SuggestSweep::NAME,
     TokenSweep::NAME,
     Upkeep::NAME,
 ];

@@ -146,6 +146,19 @@ pub(super) async fn settle(
     Ok(done.rows_affected() == 1)
 }
 
+/// How many of the latest attempts ended with a refused token, without another outcome between them.
+pub(super) async fn refused_tokens_in_a_row(conn: &mut PgConnection, suggestion_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from send_attempts a
+           where a.suggestion_id = $1 and a.status = 401
+             and a.number > coalesce((select max(number) from send_attempts
+                                      where suggestion_id = $1 and outcome <> 'uncertain' and status is distinct from 401), 0)"#,
+        suggestion_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// One more reading that did not find the reply. Returns how many there are now.
 pub(super) async fn count_absent(
     conn: &mut PgConnection,

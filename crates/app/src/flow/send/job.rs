@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+const MAX_REFUSED_TOKENS: i64 = 2;
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostSend {
     pub suggestion_id: Uuid,
@@ -287,21 +289,7 @@ impl Send<'_> {
                 self.not_sent(suggestion, attempt_id, Some(&exchange), until, reason).await
             }
             Err(SendError::AuthExpired { exchange }) => {
-                let moment = self.moment();
-                let reason = "the token had ended; it is refreshed".to_owned();
-                let renewed =
-                    tokens::session(&self.state.app, &moment, &ready.integration, Some(&ready.session.access_token))
-                        .await;
-                let parked = self.not_sent(suggestion, attempt_id, Some(&exchange), moment.now, reason).await;
-                match renewed {
-                    Err(TokenError::Reconnect(reason)) => {
-                        let mut tx = self.state.app.db.begin().await?;
-                        integrations::needs_reconnect(&mut tx, &moment, &ready.integration, &reason).await?;
-                        tx.commit().await?;
-                        parked
-                    }
-                    _ => parked,
-                }
+                self.token_refused(suggestion, ready, attempt_id, &exchange).await
             }
             Err(SendError::NotSent(reason)) => {
                 let until = self.moment().now + time::Duration::seconds(15);
@@ -311,6 +299,33 @@ impl Send<'_> {
                 self.uncertain(suggestion, attempt_id, &reason, &exchange).await
             }
         }
+    }
+
+    /// Refreshes and goes on. A platform that refuses fresh tokens as well wants a person.
+    async fn token_refused(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        attempt_id: Uuid,
+        exchange: &rejoinder_platforms::Exchange,
+    ) -> Result<(), JobError> {
+        let app = &self.state.app;
+        let moment = self.moment();
+        let mut conn = app.db.acquire().await?;
+        let refused_before = attempts::refused_tokens_in_a_row(&mut conn, suggestion.id).await?;
+        drop(conn);
+        let dead = match tokens::session(app, &moment, &ready.integration, Some(&ready.session.access_token)).await {
+            Err(TokenError::Reconnect(reason)) => Some(reason),
+            _ if refused_before >= MAX_REFUSED_TOKENS => Some("the platform refuses fresh tokens too".to_owned()),
+            _ => None,
+        };
+        if let Some(reason) = dead {
+            let mut tx = app.db.begin().await?;
+            integrations::needs_reconnect(&mut tx, &moment, &ready.integration, &reason).await?;
+            tx.commit().await?;
+        }
+        let reason = "the token had ended; it is refreshed".to_owned();
+        self.not_sent(suggestion, attempt_id, Some(exchange), moment.now, reason).await
     }
 
     fn platform_name(&self, ready: &Ready) -> String {

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// A person does not wait longer for the model; then the template writes.
+const PATIENCE: time::Duration = time::Duration::minutes(3);
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AiGenerate {
     pub suggestion_ids: Vec<Uuid>,
@@ -49,7 +52,11 @@ async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) 
     if suggestion.state.generation_id != job.generation_id || suggestion.state.stage != model::Stage::Drafting {
         return Ok(());
     }
-    let capabilities = state.capabilities(&mut conn, &suggestion).await?;
+    let capabilities = match state.capabilities(&mut conn, &suggestion).await {
+        Ok(capabilities) => capabilities,
+        Err(JobError::Permanent(reason)) => return finish(state, ctx, &suggestion, Err(reason)).await,
+        Err(error) => return Err(error),
+    };
     let request = context::load(&mut conn, &suggestion, capabilities).await?;
     drop(conn);
     let Some(request) = request else {
@@ -57,16 +64,24 @@ async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) 
     };
     let result = match ask(app.ai.as_ref(), &request).await {
         Ok(draft) => Ok(draft),
-        Err(AiError::RetryAfter { after: Some(after), reason }) if after > Duration::from_secs(30) => {
+        Err(AiError::RetryAfter { after: Some(after), reason }) if worth_waiting(ctx, &suggestion, after) => {
             let at = ctx.now + time::Duration::try_from(after).unwrap_or(time::Duration::MINUTE);
             return Err(JobError::RetryAt { at, reason });
         }
-        Err(AiError::RetryAfter { reason, .. } | AiError::BadAnswer { reason }) if ctx.attempt < ctx.max_attempts => {
+        Err(AiError::RetryAfter { after: None, reason } | AiError::BadAnswer { reason })
+            if ctx.attempt < ctx.max_attempts =>
+        {
             return Err(JobError::Retry(reason));
         }
         Err(error) => fall_back(state, &request, &error).await,
     };
     finish(state, ctx, &suggestion, result).await
+}
+
+/// Whether a person who waits for the draft still gets one in time when the model is asked again as late as it wants.
+fn worth_waiting(ctx: &JobContext, suggestion: &Suggestion, after: Duration) -> bool {
+    let asked_at = suggestion.updated_at;
+    time::Duration::try_from(after).is_ok_and(|after| ctx.now + after < asked_at + PATIENCE)
 }
 
 async fn ask(provider: &dyn Provider, request: &DraftRequest) -> Result<Draft, AiError> {

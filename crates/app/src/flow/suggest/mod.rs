@@ -5,8 +5,10 @@
 
 pub mod context;
 pub mod job;
+mod sweep;
 
 pub use job::AiGenerate;
+pub use sweep::SuggestSweep;
 
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};

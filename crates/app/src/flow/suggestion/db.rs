@@ -315,6 +315,22 @@ pub async fn open_for_target(
     }
 }
 
+/// Suggestions that have been drafting since before `before`: id, team, generation.
+pub async fn drafting_since(
+    conn: &mut PgConnection,
+    before: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(Uuid, Uuid, Uuid)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select id, team_id, generation_id from suggestions where stage = 'drafting' and updated_at < $1 order by updated_at limit $2",
+        before,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.team_id, row.generation_id)).collect())
+}
+
 /// Whether a reply of ours stands under the target already.
 pub async fn replied_to(
     conn: &mut PgConnection,
