@@ -172,7 +172,10 @@ impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         self.request_id = crate::http::request_id::current();
         let retry_after = self.retry_after_secs;
+        let told = self.clone();
         let mut response = (self.status_code(), Json(self)).into_response();
+        // The dashboard draws a page from it.
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

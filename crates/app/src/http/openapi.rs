@@ -131,7 +131,7 @@ fn add_errors(method: &str, path: &str, operation: &mut Operation) {
             "400" | "413" | "415" => body,
             "401" | "403" => !open,
             "404" => path.contains('{'),
-            "409" => method != "get" || path.contains("/oauth/"),
+            "409" => method != "get" || path.ends_with("/oauth/start"),
             "422" => body || query || method == "post",
             _ => true,
         };
