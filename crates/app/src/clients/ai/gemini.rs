@@ -77,7 +77,9 @@ fn address(config: &GeminiConfig) -> Result<Url, AiError> {
         return Err(misconfigured("GEMINI_MODEL is empty; name a model, for example gemini-flash-latest".into()));
     }
     let mut address = config.api_base.clone();
-    let without_version = matches!(address.path(), "" | "/");
+    // A base may lead through a path of its own (a proxy, the sandbox); only a version at its end is ours to leave alone.
+    let last = address.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let without_version = !(last.starts_with('v') && last[1..].starts_with(|c: char| c.is_ascii_digit()));
     let mut path =
         address.path_segments_mut().map_err(|()| misconfigured("GEMINI_API_BASE is no web address".into()))?;
     path.pop_if_empty();

@@ -1,0 +1,8 @@
+//! The whole server, without its processes: real Postgres, real HTTP to a sandbox of the platforms, a clock that stands still,
+//! jobs run on demand. What a test asserts is the other side's state: what stands on the platform, what stands in the database.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
+
+mod cluster;
+mod harness;
+mod journey;
