@@ -26,7 +26,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     #[serde(skip)]
-    pub retry_after_secs: Option<u64>,
+    pub retry_after_secs: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -97,7 +97,7 @@ impl Problem {
 
     pub fn too_many(retry_after_secs: u64, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
-        problem.retry_after_secs = Some(retry_after_secs);
+        problem.retry_after_secs = Some(u32::try_from(retry_after_secs).unwrap_or(u32::MAX));
         problem
     }
 
@@ -172,7 +172,10 @@ impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         self.request_id = crate::http::request_id::current();
         let retry_after = self.retry_after_secs;
+        let told = self.clone();
         let mut response = (self.status_code(), Json(self)).into_response();
+        // The dashboard draws a page from it.
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -8,8 +8,10 @@ use rejoinder_app::demo_team;
 use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
 use secrecy::ExposeSecret;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
@@ -22,6 +24,7 @@ pub async fn run() -> Result<()> {
     let mut config = Config::load_demo(&process_env)?;
     run::start_logging(&config)?;
     let mut stop = Stop::listen()?;
+    let _only_one = lock_folder(&config.data_dir)?;
     let sandbox = start_sandbox(&config).await?;
     point_at(&mut config, &sandbox.base_url());
     let public_url = config.public_url.clone();
@@ -44,6 +47,18 @@ pub async fn run() -> Result<()> {
     ended
 }
 
+/// The simulated Reddit keeps its world in the folder too: two demos must not write it.
+fn lock_folder(folder: &Path) -> Result<File> {
+    let shown = folder.display();
+    let hint = "give this user the right to write there or set DATA_DIR";
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {shown}; {hint}"))?;
+    let lock = File::create(folder.join("demo.lock")).with_context(|| format!("cannot write to {shown}; {hint}"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(_) => bail!("the folder {shown} is in use by another running demo; stop that one or set DATA_DIR"),
+    }
+}
+
 /// Beside our own port, so that links stay the same from start to start; on a free one where that is taken.
 async fn start_sandbox(config: &Config) -> Result<Sandbox> {
     let options = |port: u16| Options {
@@ -51,6 +66,7 @@ async fn start_sandbox(config: &Config) -> Result<Sandbox> {
         world: WorldKind::Demo,
         clock: Clock::System,
         trickle: Some(TRICKLE),
+        state: Some(config.data_dir.join("sandbox.json")),
         ..Options::default()
     };
     let beside = config.port.checked_add(1).unwrap_or(0);

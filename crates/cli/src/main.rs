@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rejoinder: {error}");
+            eprintln!("rejoinder: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -36,7 +36,13 @@
 //! | POST `/control/clock` | `{"now":"RFC 3339"}` or `{"advance_secs":60}` | `{"now"}`, 409 with the system clock |
 //! | POST `/control/trickle` | | `{"fullname"}` or null: the next prepared stranger speaks |
 //!
-//! What can go wrong: the port is taken (`start` says so). Anything else is asked for by a fault.
+//! With [`Options::state`] the world outlives the process: every change stands in that file, synced, before its answer
+//! goes out. Planned faults, held writes, counters and the request budget are forgotten; a write that was to land
+//! later or stay hidden for a while keeps its time. One process at a time may use a file.
+//!
+//! What can go wrong: the port is taken or the state cannot be read for another reason than being broken (`start` says
+//! so); a broken state file is put aside and a fresh world begins; a change that cannot be written closes the
+//! connection without an answer. Anything else is asked for by a fault.
 
 // The vendors' objects are wide, and json! recurses once per token.
 #![recursion_limit = "512"]
@@ -47,15 +53,18 @@ mod control;
 mod control_http;
 mod demo_world;
 mod pages;
+mod state_file;
 mod vendors;
 mod world;
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tokio::net::TcpListener;
@@ -69,6 +78,7 @@ pub use world::oauth::IssuedToken;
 pub use world::{CommentView, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};
+use state_file::StateFile;
 use world::World;
 use world::faults::Verdict;
 
@@ -91,6 +101,8 @@ pub struct Options {
     pub trickle: Option<Duration>,
     /// Same seed, same ids and tokens.
     pub seed: u64,
+    /// Where the world is kept. A world that is there already wins over `world` and `seed`. None: it dies with the process.
+    pub state: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -101,6 +113,7 @@ impl Default for Options {
             clock: Clock::System,
             trickle: None,
             seed: 1,
+            state: None,
         }
     }
 }
@@ -109,20 +122,61 @@ impl Default for Options {
 #[derive(Debug)]
 pub(crate) struct Shared {
     world: Mutex<World>,
+    file: Option<StateFile>,
     stopping: CancellationToken,
 }
 
 impl Shared {
     /// The world, with everything done whose time has come. Never held across an await.
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.settle();
-        world
+    pub(crate) fn world(&self) -> WorldGuard<'_> {
+        let mut guard = WorldGuard { world: self.lock(), file: self.file.as_ref() };
+        guard.settle();
+        guard
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False while a change stands in memory only. Tries once more to write it.
+    fn all_saved(&self) -> bool {
+        drop(self.world());
+        self.file.is_none() || !self.lock().unsaved
     }
 
     /// Sleeps in real time, shorter when the sandbox stops.
     pub(crate) async fn pause(&self, how_long: Duration) {
         let _ = self.stopping.run_until_cancelled(tokio::time::sleep(how_long)).await;
+    }
+}
+
+/// The locked world. Nobody else sees a change before the file holds it.
+pub(crate) struct WorldGuard<'a> {
+    world: MutexGuard<'a, World>,
+    file: Option<&'a StateFile>,
+}
+
+impl Deref for WorldGuard<'_> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for WorldGuard<'_> {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl Drop for WorldGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file
+            && self.world.unsaved
+        {
+            self.world.unsaved = !file.save(&self.world);
+        }
     }
 }
 
@@ -135,15 +189,13 @@ pub struct Sandbox {
     trickle: Option<tokio::task::JoinHandle<()>>,
 }
 
-/// Starts a sandbox. Errors: the address cannot be listened on.
+/// Starts a sandbox. Errors: the address cannot be listened on; the state can neither be read nor put aside, or a fresh
+/// one not be written.
 pub async fn start(options: Options) -> std::io::Result<Sandbox> {
     let listener = TcpListener::bind(options.addr).await?;
     let base_url = Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(std::io::Error::other)?;
-    let mut world = World::new(options.clock, options.seed);
-    if options.world == WorldKind::Demo {
-        demo_world::fill(&mut world).map_err(std::io::Error::other)?;
-    }
-    let shared = Arc::new(Shared { world: Mutex::new(world), stopping: CancellationToken::new() });
+    let (world, file) = open_world(&options)?;
+    let shared = Arc::new(Shared { world: Mutex::new(world), file, stopping: CancellationToken::new() });
     let router = router(shared.clone()).into_make_service_with_connect_info::<CutSwitch>();
     let stopping = shared.stopping.clone();
     let server = tokio::spawn(async move {
@@ -151,6 +203,25 @@ pub async fn start(options: Options) -> std::io::Result<Sandbox> {
     });
     let trickle = options.trickle.map(|every| tokio::spawn(trickle(shared.clone(), every)));
     Ok(Sandbox { base_url, control: Control::new(shared), server, trickle })
+}
+
+/// The world that the file holds, else a fresh one, which the file then holds.
+fn open_world(options: &Options) -> std::io::Result<(World, Option<StateFile>)> {
+    let clock = options.clock.clone();
+    let file = options.state.clone().map(StateFile::new);
+    let kept = file.as_ref().map(|file| file.load(clock.now())).transpose()?.flatten();
+    if let Some(truth) = kept {
+        return Ok((World::resume(clock, truth), file));
+    }
+    let mut world = World::new(clock, options.seed);
+    if options.world == WorldKind::Demo {
+        demo_world::fill(&mut world).map_err(std::io::Error::other)?;
+    }
+    if let Some(file) = &file {
+        file.write(&world)?;
+        world.unsaved = false;
+    }
+    Ok((world, file))
 }
 
 impl Sandbox {
@@ -189,15 +260,25 @@ fn router(shared: Arc<Shared>) -> Router {
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())
-        .layer(from_fn_with_state(shared.clone(), count_request))
+        .layer(from_fn_with_state(shared.clone(), count_and_keep))
         .with_state(shared)
 }
 
-async fn count_request(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+/// Counts the request, and lets no answer out while a change is in memory only.
+async fn count_and_keep(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<CutSwitch>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
     let route = format!("{} {}", request.method(), if path == "/" { path } else { path.trim_end_matches('/') });
     *shared.world().requests.entry(route).or_default() += 1;
-    next.run(request).await
+    let response = next.run(request).await;
+    if !shared.all_saved() {
+        cut.cut();
+    }
+    response
 }
 
 async fn trickle(shared: Arc<Shared>, every: Duration) {

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::world::faults::{AiFault, ReadFault, WriteFault};
-use crate::world::{Comment, Post, Shown, View, World};
+use crate::world::{Comment, Post, Refusal, Shown, View, World};
 use crate::{Control, Shared};
 
 type Shelf = State<Arc<Shared>>;
@@ -39,11 +39,32 @@ async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/sandbox.css")).into_response()
 }
 
-fn show(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn show(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct NoticePage<'a> {
+    heading: &'a str,
+    reason: &'a str,
+    advice: &'a str,
+}
+
+/// A page that says what did not work and why.
+pub(crate) fn notice(status: StatusCode, heading: &str, reason: &str, advice: &str) -> Response {
+    show(status, &NoticePage { heading, reason, advice })
+}
+
+fn nothing_here() -> Response {
+    notice(StatusCode::NOT_FOUND, "Nothing here", "No such community or thread, or it was deleted.", "")
+}
+
+fn not_posted(reason: &str) -> Response {
+    notice(StatusCode::BAD_REQUEST, "Not posted", reason, "Go back to change the comment.")
 }
 
 struct ThreadLine {
@@ -157,7 +178,7 @@ async fn home(shared: Shelf) -> Response {
 async fn community(shared: Shelf, Path(name): Path<String>) -> Response {
     let world = shared.world();
     let Some(place) = world.communities.iter().position(|known| known.name.eq_ignore_ascii_case(&name)) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return nothing_here();
     };
     let heading = world.communities[place].title.clone();
     let threads = thread_lines(&world, |post| post.community == place);
@@ -176,7 +197,7 @@ fn collect(world: &World, view: &View, places: &[usize], level: usize, lines: &m
             };
             lines.push(Line {
                 anchor: comment.fullname(),
-                author: author.to_owned(),
+                author: if shown == Shown::Whole { format!("u/{author}") } else { author.to_owned() },
                 brand: is_brand(world, author),
                 age: age(comment.created_at, view.now),
                 exact: comment.created_at.format(&Rfc3339).unwrap_or_default(),
@@ -193,7 +214,7 @@ async fn thread(shared: Shelf, Path(path): Path<std::collections::HashMap<String
     let world = shared.world();
     let id = path.get("id").map_or("", String::as_str);
     let Some(post) = world.post(&format!("t3_{id}")).filter(|post| !post.deleted) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return nothing_here();
     };
     let view = View { account: None, now: world.now(), as_of: None };
     let mut comments = Vec::new();
@@ -206,7 +227,7 @@ async fn thread(shared: Shelf, Path(path): Path<std::collections::HashMap<String
         community: world.communities[post.community].name.clone(),
         post: Line {
             anchor: post.fullname(),
-            author: post.author.clone(),
+            author: format!("u/{}", post.author),
             brand: is_brand(&world, &post.author),
             age: age(post.created_at, view.now),
             exact: post.created_at.format(&Rfc3339).unwrap_or_default(),
@@ -238,14 +259,23 @@ async fn say(shared: Shelf, Form(said): Form<Said>) -> Response {
     let author = said.author.trim();
     let usable = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     if author.is_empty() || author.chars().count() > 40 || !author.chars().all(usable) {
-        return (StatusCode::BAD_REQUEST, "A handle has letters, digits, _ and -.").into_response();
+        return not_posted("A handle has at most 40 letters, digits, _ and -.");
     }
-    match world.try_comment(author, &said.parent, &said.text) {
+    let now = world.now();
+    match world.try_comment(author, &said.parent, &said.text, now) {
         Ok(fullname) => {
             let link = world.comment(&fullname).map(|comment| world.permalink(&world.posts[comment.post]));
             Redirect::to(&format!("{}#{fullname}", link.unwrap_or_default())).into_response()
         }
-        Err(refusal) => (StatusCode::BAD_REQUEST, format!("Not posted: {refusal:?}.")).into_response(),
+        Err(refusal) => not_posted(match refusal {
+            Refusal::NoText => "The comment has no text.",
+            Refusal::TooLong => "The comment is too long.",
+            Refusal::Locked => "The thread is locked.",
+            Refusal::Archived => "The thread is archived.",
+            Refusal::ParentDeleted => "What it answers was deleted.",
+            Refusal::UnknownParent => "What it answers does not exist.",
+            Refusal::Suspended => "This account is suspended.",
+        }),
     }
 }
 

@@ -1,27 +1,31 @@
 //! The truth of the sandbox: accounts, communities, posts, comments, and a journal of every request that changed
 //! something. Vendors show parts of it in their own shapes; the control handle shows all of it.
 //!
-//! Always: a comment that was created stays in `comments` for ever (deleting and removing are marks), so a test can
+//! Always: the truth is reached through `World` only, which remembers that it was touched (`unsaved`), so no change
+//! misses the file. A comment that was created stays in `comments` for ever (deleting and removing are marks), so a test can
 //! count what really happened. Panics on a parent or post that does not exist belong to the caller's test.
 
 pub(crate) mod faults;
 pub(crate) mod oauth;
 mod things;
+pub(crate) mod truth;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use faults::FaultPlan;
-use oauth::OauthStore;
 pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
 pub use things::{CommentView, PostView};
+pub(crate) use truth::PreparedComment;
+use truth::{Landing, Truth};
 
 /// One request (or one act through the control handle) that changed the world.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JournalEntry {
     pub number: u64,
     #[serde(with = "time::serde::rfc3339")]
@@ -51,45 +55,34 @@ pub(crate) enum Refusal {
 pub(crate) const MAX_COMMENT_CHARS: usize = 10_000;
 const KEPT_AI_REQUESTS: usize = 200;
 
-#[derive(Debug)]
-struct Landing {
-    at: OffsetDateTime,
-    author: String,
-    parent: String,
-    text: String,
-}
-
-/// Something prepared that a stranger will say.
-#[derive(Clone, Debug)]
-pub(crate) struct PreparedComment {
-    pub(crate) author: String,
-    pub(crate) parent: String,
-    pub(crate) text: String,
-}
-
+/// The truth, and beside it what a restart forgets: planned faults, held writes, counters, the request budget.
 #[derive(Debug)]
 pub(crate) struct World {
+    truth: Truth,
+    /// True from the first change of the truth until a file holds it. Every way to change the truth sets it.
+    pub(crate) unsaved: bool,
     pub(crate) clock: Clock,
-    pub(crate) seed: u64,
-    pub(crate) brand: Option<String>,
-    pub(crate) accounts: Vec<Account>,
-    pub(crate) communities: Vec<Community>,
-    pub(crate) posts: Vec<Post>,
-    pub(crate) comments: Vec<Comment>,
-    pub(crate) messages: Vec<Message>,
-    post_index: HashMap<String, usize>,
-    comment_index: HashMap<String, usize>,
-    landings: Vec<Landing>,
-    pub(crate) prepared: VecDeque<PreparedComment>,
-    pub(crate) read_marks: HashSet<(String, String)>,
-    pub(crate) oauth: OauthStore,
     pub(crate) faults: FaultPlan,
-    pub(crate) journal: Vec<JournalEntry>,
     pub(crate) requests: BTreeMap<String, u64>,
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
     pub(crate) rate_limit: u32,
     rate_used: u32,
     rate_window: i64,
+}
+
+impl Deref for World {
+    type Target = Truth;
+
+    fn deref(&self) -> &Truth {
+        &self.truth
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Truth {
+        self.unsaved = true;
+        &mut self.truth
+    }
 }
 
 pub(crate) const RATE_WINDOW_SECS: i64 = 600;
@@ -105,23 +98,16 @@ pub(crate) struct Budget {
 
 impl World {
     pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self { unsaved: true, ..Self::resume(clock, Truth::new(seed)) }
+    }
+
+    /// Goes on with a truth that a file already holds.
+    pub(crate) fn resume(clock: Clock, truth: Truth) -> Self {
         Self {
+            truth,
+            unsaved: false,
             clock,
-            seed,
-            brand: None,
-            accounts: Vec::new(),
-            communities: Vec::new(),
-            posts: Vec::new(),
-            comments: Vec::new(),
-            messages: Vec::new(),
-            post_index: HashMap::new(),
-            comment_index: HashMap::new(),
-            landings: Vec::new(),
-            prepared: VecDeque::new(),
-            read_marks: HashSet::new(),
-            oauth: OauthStore::new(seed),
             faults: FaultPlan::default(),
-            journal: Vec::new(),
             requests: BTreeMap::new(),
             ai_requests: VecDeque::new(),
             rate_limit: 1000,
@@ -134,14 +120,17 @@ impl World {
         self.clock.now()
     }
 
-    /// Makes late writes whose time has come happen. Called before every look at the world.
+    /// Makes late writes whose time has come happen, dated when they were due. Called before every look at the world.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
+        if self.landings.iter().all(|landing| landing.at > now) {
+            return;
+        }
         let (due, waiting) = std::mem::take(&mut self.landings).into_iter().partition(|landing| landing.at <= now);
         self.landings = waiting;
         let due: Vec<Landing> = due;
         for landing in due {
-            if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text) {
+            if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text, landing.at) {
                 self.note("POST", "(late)", Some(&landing.author), "comment", Some(&fullname));
             }
         }
@@ -153,7 +142,7 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, method: &str, path: &str, account: Option<&str>, effect: &str, thing: Option<&str>) {
-        self.journal.push(JournalEntry {
+        let entry = JournalEntry {
             number: self.journal.len() as u64 + 1,
             at: self.now(),
             method: method.to_owned(),
@@ -161,7 +150,8 @@ impl World {
             account: account.map(str::to_owned),
             effect: effect.to_owned(),
             thing: thing.map(str::to_owned),
-        });
+        };
+        self.journal.push(entry);
     }
 
     pub(crate) fn remember_ai_request(&mut self, request: serde_json::Value) {
@@ -197,14 +187,6 @@ impl World {
         self.rate_used = 0;
     }
 
-    pub(crate) fn account(&self, name: &str) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.name.eq_ignore_ascii_case(name))
-    }
-
-    pub(crate) fn account_mut(&mut self, name: &str) -> Option<&mut Account> {
-        self.accounts.iter_mut().find(|account| account.name.eq_ignore_ascii_case(name))
-    }
-
     /// The id of the account with this name, which is made if there is none.
     pub(crate) fn ensure_account(&mut self, name: &str) -> String {
         if let Some(account) = self.account(name) {
@@ -212,18 +194,9 @@ impl World {
         }
         let id = base36(4_100_000_000 + 37 * self.accounts.len() as u64);
         let created_at = self.now() - Duration::from_secs(400 * 86_400);
-        self.accounts.push(Account { id: id.clone(), name: name.to_owned(), created_at, suspended: false });
+        let account = Account { id: id.clone(), name: name.to_owned(), created_at, suspended: false };
+        self.accounts.push(account);
         id
-    }
-
-    pub(crate) fn ensure_community(&mut self, name: &str) -> usize {
-        if let Some(found) = self.communities.iter().position(|known| known.name.eq_ignore_ascii_case(name)) {
-            return found;
-        }
-        let id = base36(7_200_000 + 11 * self.communities.len() as u64);
-        let title = name.to_owned();
-        self.communities.push(Community { id, name: name.to_owned(), title, rules: Vec::new() });
-        self.communities.len() - 1
     }
 
     pub(crate) fn add_post(&mut self, post: NewPost<'_>) -> String {
@@ -231,8 +204,7 @@ impl World {
         let community = self.ensure_community(post.community);
         let id = base36(3_300_000_000 + 101 * self.posts.len() as u64);
         let fullname = format!("t3_{id}");
-        self.post_index.insert(fullname.clone(), self.posts.len());
-        self.posts.push(Post {
+        self.push_post(Post {
             id,
             community,
             author: post.author.to_owned(),
@@ -248,35 +220,15 @@ impl World {
         fullname
     }
 
-    pub(crate) fn post(&self, fullname: &str) -> Option<&Post> {
-        self.post_index.get(fullname).map(|&at| &self.posts[at])
-    }
-
-    pub(crate) fn post_mut(&mut self, fullname: &str) -> Option<&mut Post> {
-        self.post_index.get(fullname).map(|&at| &mut self.posts[at])
-    }
-
-    pub(crate) fn comment(&self, fullname: &str) -> Option<&Comment> {
-        self.comment_index.get(fullname).map(|&at| &self.comments[at])
-    }
-
-    pub(crate) fn comment_mut(&mut self, fullname: &str) -> Option<&mut Comment> {
-        self.comment_index.get(fullname).map(|&at| &mut self.comments[at])
-    }
-
     /// Adds a comment without asking whether the thread takes one.
     pub(crate) fn add_comment(&mut self, author: &str, parent: &str, text: &str, at: OffsetDateTime) -> Option<String> {
-        let post = match parent.get(..3) {
-            Some("t3_") => *self.post_index.get(parent)?,
-            _ => self.comment(parent)?.post,
-        };
+        let post = self.thread_of(parent)?;
         self.ensure_account(author);
         let place = self.comments.len();
         // Steps of different size, as on the real platform ids of neighbours are not neighbours.
         let id = base36(46_000_000_000 + 97 * place as u64 + oauth::scatter(self.seed ^ place as u64) % 97);
         let fullname = format!("t1_{id}");
-        self.comment_index.insert(fullname.clone(), place);
-        self.comments.push(Comment {
+        self.push_comment(Comment {
             id,
             post,
             parent: parent.to_owned(),
@@ -289,15 +241,17 @@ impl World {
             hidden_until: None,
             children: Vec::new(),
         });
-        match self.comment_index.get(parent) {
-            Some(&above) => self.comments[above].children.push(place),
-            None => self.posts[post].children.push(place),
-        }
         Some(fullname)
     }
 
     /// Adds a comment the way the platform does it for a user: with all its refusals.
-    pub(crate) fn try_comment(&mut self, author: &str, parent: &str, text: &str) -> Result<String, Refusal> {
+    pub(crate) fn try_comment(
+        &mut self,
+        author: &str,
+        parent: &str,
+        text: &str,
+        at: OffsetDateTime,
+    ) -> Result<String, Refusal> {
         if self.account(author).is_some_and(|account| account.suspended) {
             return Err(Refusal::Suspended);
         }
@@ -321,12 +275,14 @@ impl World {
         if post.archived {
             return Err(Refusal::Archived);
         }
-        let now = self.now();
-        self.add_comment(author, parent, text, now).ok_or(Refusal::UnknownParent)
+        self.add_comment(author, parent, text, at).ok_or(Refusal::UnknownParent)
     }
 
     /// A prepared stranger speaks. None when everybody has spoken.
     pub(crate) fn trickle(&mut self) -> Option<String> {
+        if self.prepared.is_empty() {
+            return None;
+        }
         let next = self.prepared.pop_front()?;
         let now = self.now();
         self.add_comment(&next.author, &next.parent, &next.text, now)

@@ -1,6 +1,6 @@
 //! The web server: every route, and what lies around them.
 //!
-//! Layers from the outside in: request id, strict headers, measure, panics, size and time limits, cross-site guard, caller limits.
+//! Layers from the outside in: request id, strict headers, measure, problems as pages, panics, size and time limits, cross-site guard, caller limits.
 
 pub mod api;
 pub mod auth;
@@ -32,6 +32,7 @@ const BODY_LIMIT_BYTES: usize = 256 * 1024;
 pub fn router(app: App, stopping: CancellationToken) -> Router {
     Router::new()
         .merge(api::routes())
+        .merge(pages::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method)
         .layer(Extension(events::Streams::new(stopping)))
@@ -40,6 +41,7 @@ pub fn router(app: App, stopping: CancellationToken) -> Router {
         .layer(from_fn(layers::limit_time))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(CatchPanicLayer::custom(layers::answer_panic))
+        .layer(from_fn(pages::error::as_page))
         .layer(from_fn(layers::measure))
         .layer(from_fn_with_state(app.clone(), layers::secure))
         .layer(from_fn_with_state(app.clone(), request_id::assign))

@@ -35,6 +35,9 @@ fn complete() -> OpenApi {
     let components = document.components.get_or_insert_default();
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
+    components
+        .responses
+        .extend(ERRORS.iter().map(|(_, name, meaning)| ((*name).to_owned(), RefOr::T(problem(meaning)))));
     components.security_schemes.insert(
         SESSION.to_owned(),
         RefOr::T(SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
@@ -86,34 +89,41 @@ fn path_parameter(name: &str) -> Parameter {
         .build()
 }
 
+/// Status, name in the document, meaning.
+const ERRORS: &[(&str, &str, &str)] = &[
+    ("400", "NotReadable", "The body is not valid JSON."),
+    ("401", "NotSignedIn", "Not signed in."),
+    ("403", "NotAllowed", "The role is too low, or the request comes from another site."),
+    ("404", "NotFound", "There is no such thing, or it is another team's."),
+    ("409", "NotPossible", "The state does not allow it; `detail` says why."),
+    ("413", "TooLarge", "The body has more than 256 KiB."),
+    ("415", "NotJson", "The body is not called JSON."),
+    ("422", "NotValid", "A field is wrong or missing; `errors` names it."),
+    ("429", "TooMany", "Too many requests; `Retry-After` says when to go on."),
+    ("500", "OurMistake", "Something broke on our side."),
+    ("503", "NotNow", "Not possible right now; `Retry-After` says when to try again."),
+];
+
 /// The errors that any route of this kind can answer.
 fn add_errors(method: &str, path: &str, operation: &mut Operation) {
     let open = operation.security.is_some();
-    let mut errors = vec![("429", "Too many requests; `Retry-After` says when to go on."), ("500", "Our mistake.")];
-    errors.push(("503", "Not possible right now; try again."));
-    if !open {
-        errors.push(("401", "Not signed in."));
-        errors.push(("403", "The role is too low, or the request comes from another site."));
-    }
-    if path.contains('{') {
-        errors.push(("404", "There is no such thing, or it is another team's."));
-    }
-    if method != "get" || path.contains("/oauth/") {
-        errors.push(("409", "The state does not allow it; `detail` says why."));
-    }
-    if operation.request_body.is_some() {
-        errors.push(("400", "The body is not JSON."));
-        errors.push(("413", "The body has more than 256 KiB."));
-        errors.push(("415", "The body is not called JSON."));
-    }
-    let has_query = operation.parameters.iter().flatten().any(
+    let body = operation.request_body.is_some();
+    let query = operation.parameters.iter().flatten().any(
         |parameter| matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query)),
     );
-    if operation.request_body.is_some() || has_query {
-        errors.push(("422", "A field is wrong or missing; `errors` names it."));
-    }
-    for (status, description) in errors {
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+    for (status, name, _) in ERRORS {
+        let possible = match *status {
+            "400" | "413" | "415" => body,
+            "401" | "403" => !open,
+            "404" => path.contains('{'),
+            "409" => method != "get" || path.contains("/oauth/"),
+            "422" => body || query,
+            _ => true,
+        };
+        if possible {
+            let response = RefOr::Ref(Ref::from_response_name(*name));
+            operation.responses.responses.entry((*status).to_owned()).or_insert(response);
+        }
     }
 }
 

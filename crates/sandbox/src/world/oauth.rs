@@ -1,15 +1,16 @@
 //! Apps, codes and tokens. A code works once; a refresh token works until it is revoked; an access token until it
 //! expires on the sandbox clock. Values are predictable from the seed on purpose: nothing here guards anything real.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(86_400);
 const CODE_LIFE: Duration = Duration::from_secs(600);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) account: String,
     pub(crate) client_id: String,
@@ -18,10 +19,18 @@ pub(crate) struct Grant {
     pub(crate) permanent: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Access {
     grant: Grant,
     refresh_token: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Code {
+    grant: Grant,
+    #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
 }
 
@@ -34,16 +43,16 @@ pub struct IssuedToken {
     pub scope: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OauthStore {
     seed: u64,
     issued: u64,
-    clients: HashMap<String, String>,
+    clients: BTreeMap<String, String>,
     pub(crate) redirect_hosts: Vec<String>,
     pub(crate) rotate_refresh: bool,
-    codes: HashMap<String, (Grant, OffsetDateTime)>,
-    access: HashMap<String, Access>,
-    refresh: HashMap<String, Grant>,
+    codes: BTreeMap<String, Code>,
+    access: BTreeMap<String, Access>,
+    refresh: BTreeMap<String, Grant>,
 }
 
 impl OauthStore {
@@ -51,12 +60,12 @@ impl OauthStore {
         Self {
             seed,
             issued: 0,
-            clients: HashMap::from([("sandbox-client".to_owned(), "sandbox-secret".to_owned())]),
+            clients: BTreeMap::from([("sandbox-client".to_owned(), "sandbox-secret".to_owned())]),
             redirect_hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
             rotate_refresh: false,
-            codes: HashMap::new(),
-            access: HashMap::new(),
-            refresh: HashMap::new(),
+            codes: BTreeMap::new(),
+            access: BTreeMap::new(),
+            refresh: BTreeMap::new(),
         }
     }
 
@@ -81,7 +90,7 @@ impl OauthStore {
 
     pub(crate) fn grant_code(&mut self, grant: Grant, now: OffsetDateTime) -> String {
         let code = self.token("code");
-        self.codes.insert(code.clone(), (grant, now + CODE_LIFE));
+        self.codes.insert(code.clone(), Code { grant, expires_at: now + CODE_LIFE });
         code
     }
 
@@ -93,7 +102,7 @@ impl OauthStore {
         redirect_uri: &str,
         now: OffsetDateTime,
     ) -> Option<IssuedToken> {
-        let (grant, expires_at) = self.codes.remove(code)?;
+        let Code { grant, expires_at } = self.codes.remove(code)?;
         if grant.client_id != client_id || grant.redirect_uri != redirect_uri || expires_at < now {
             return None;
         }

@@ -5,15 +5,16 @@ use time::OffsetDateTime;
 
 use super::World;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) name: String,
+    #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
     pub(crate) suspended: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) short_name: String,
     pub(crate) description: String,
@@ -21,7 +22,7 @@ pub(crate) struct Rule {
     pub(crate) kind: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Community {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -29,22 +30,25 @@ pub(crate) struct Community {
     pub(crate) rules: Vec<Rule>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Post {
     pub(crate) id: String,
     pub(crate) community: usize,
     pub(crate) author: String,
     pub(crate) title: String,
     pub(crate) body: String,
+    #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) edited_at: Option<OffsetDateTime>,
     pub(crate) deleted: bool,
     pub(crate) locked: bool,
     pub(crate) archived: bool,
+    #[serde(skip)]
     pub(crate) children: Vec<usize>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Comment {
     pub(crate) id: String,
     pub(crate) post: usize,
@@ -52,24 +56,29 @@ pub(crate) struct Comment {
     pub(crate) parent: String,
     pub(crate) author: String,
     pub(crate) body: String,
+    #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) edited_at: Option<OffsetDateTime>,
     /// By its author.
     pub(crate) deleted: bool,
     /// By the community; its author still sees it.
     pub(crate) removed: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) hidden_until: Option<OffsetDateTime>,
+    #[serde(skip)]
     pub(crate) children: Vec<usize>,
 }
 
 /// A private message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) subject: String,
     pub(crate) body: String,
+    #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
 }
 

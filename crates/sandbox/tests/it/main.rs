@@ -9,6 +9,7 @@ mod oauth;
 mod pages;
 mod reading;
 mod recorded;
+mod restart;
 mod writing;
 
 use std::time::Duration;
@@ -29,8 +30,12 @@ struct Stage {
 const BRAND: &str = "brassfinch";
 
 async fn stage(world: WorldKind) -> Stage {
+    stage_with(Options { world, ..Options::default() }).await
+}
+
+async fn stage_with(options: Options) -> Stage {
     let clock = Clock::fixed(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-    let sandbox = start(Options { world, clock, ..Options::default() }).await.unwrap();
+    let sandbox = start(Options { clock, ..options }).await.unwrap();
     let control = sandbox.control();
     let token = control.issue_token(BRAND, "*").access_token;
     Stage { sandbox, control, client: client(), token }

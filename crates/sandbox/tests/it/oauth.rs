@@ -65,6 +65,18 @@ async fn a_wrong_app_or_redirect_is_a_page_and_never_a_redirect() {
 }
 
 #[tokio::test]
+async fn the_consent_page_says_who_asks_for_what_and_where_it_leads() {
+    let stage = stage(WorldKind::Demo).await;
+    let query = "response_type=code&state=s&scope=submit,read&duration=permanent&client_id=sandbox-client";
+    let page = stage.get(&format!("/api/v1/authorize?{query}&redirect_uri={REDIRECT}")).await.text().await.unwrap();
+    for said in ["Rejoinder asks", "sandbox-client", "u/brassfinch", "in its name", "read threads", "localhost:3000"] {
+        assert!(page.contains(said), "{said} in {page}");
+    }
+    assert!(!page.contains("private messages"), "only what is asked for is listed");
+    assert!(page.contains("value=\"allow\"") && page.contains("value=\"decline\""));
+}
+
+#[tokio::test]
 async fn refreshing_needs_the_secret_and_a_live_refresh_token() {
     let stage = stage(WorldKind::Empty).await;
     let refresh = stage.control.issue_token("brassfinch", "*").refresh_token.unwrap();

@@ -23,13 +23,22 @@ async fn the_demo_world_gives_the_brand_enough_recent_threads_to_read() {
 }
 
 #[tokio::test]
-async fn prepared_strangers_speak_once_each() {
+async fn prepared_strangers_speak_once_each_and_in_every_brand_thread_before_any_twice() {
     let stage = stage(WorldKind::Demo).await;
+    let own: Vec<_> = stage.control.posts().into_iter().filter(|post| post.author == BRAND).collect();
     let mut seen = HashSet::new();
+    let mut threads = Vec::new();
     while let Some(fullname) = stage.control.trickle_once() {
+        let under = own.iter().find(|post| {
+            let replies = stage.control.replies_under(&post.fullname);
+            replies.iter().any(|reply| reply.fullname == fullname)
+        });
+        threads.push(under.expect("the thread is the brand's").fullname.clone());
         assert!(seen.insert(fullname));
     }
     assert!(seen.len() >= 30, "{}", seen.len());
+    assert_eq!(threads[..own.len()].iter().collect::<HashSet<_>>().len(), own.len());
+    assert!(threads.windows(2).all(|pair| pair[0] != pair[1]));
 }
 
 #[tokio::test]
@@ -63,4 +72,8 @@ async fn a_person_can_comment_as_a_stranger() {
     assert_eq!(stage.control.journal().len(), 0, "the journal is for the vendors' wires");
     let bad = [("parent", post.as_str()), ("author", "no spaces"), ("text", "x")];
     assert_eq!(stage.client.post(stage.url("/say")).form(&bad).send().await.unwrap().status(), 400);
+    stage.control.lock_post(&post);
+    let refused = stage.client.post(stage.url("/say")).form(&form).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("The thread is locked."));
 }

@@ -3,7 +3,7 @@
 use crate::clock::Moment;
 use crate::flow::activity::{self, Actor, Subject};
 use crate::model::ItemState;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ pub struct ItemRow {
     pub suggestion_status: Option<String>,
     pub suggestion_stage: Option<String>,
     pub suggestion_reason: Option<String>,
+    /// Why only a person may send it; a JSON list of texts.
+    pub suggestion_held: Option<Value>,
     pub suggestion_confidence: Option<f64>,
     pub intent_name: Option<String>,
     pub last_activity_at: OffsetDateTime,
@@ -54,12 +56,12 @@ pub async fn list(
         r#"select i.id, i.integration_id, p.platform, i.target_kind, i.target_platform_id, i.post_id, i.comment_id, i.state,
                   p.title as post_title, p.community, coalesce(c.author_handle, case when c.id is null then p.author_handle end) as author_handle,
                   left(coalesce(c.text, p.body), 240) as excerpt, s.id as "suggestion_id?", s.status as "suggestion_status?", s.stage as "suggestion_stage?",
-                  s.stage_reason as suggestion_reason, s.confidence as suggestion_confidence, n.name as "intent_name?", i.last_activity_at
+                  s.stage_reason as suggestion_reason, s.held_reasons as "suggestion_held?", s.confidence as suggestion_confidence, n.name as "intent_name?", i.last_activity_at
            from inbox_items i
            join posts p on p.id = i.post_id
            left join comments c on c.id = i.comment_id
            left join lateral (
-               select s.id, s.status, s.stage, s.stage_reason, s.confidence, s.intent_id
+               select s.id, s.status, s.stage, s.stage_reason, s.held_reasons, s.confidence, s.intent_id
                from suggestions s where s.item_id = i.id
                order by s.created_at desc limit 1
            ) s on true
@@ -105,19 +107,57 @@ pub async fn item_for_target(
     .await
 }
 
-/// The item that follows in the list of open ones, for "approve and next".
+/// One row of the list.
+pub async fn item(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<ItemRow>, sqlx::Error> {
+    let only = Filter { only: Some(id), ..Filter::default() };
+    Ok(list(conn, team_id, &only, 1).await?.pop())
+}
+
+/// The next open item that nobody has decided on yet, for "approve and next": down the list, then from its top.
 pub async fn next_open(conn: &mut PgConnection, team_id: Uuid, after: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    let here =
+        sqlx::query!("select last_activity_at, id from inbox_items where id = $2 and team_id = $1", team_id, after)
+            .fetch_optional(&mut *conn)
+            .await?;
+    if let Some(here) = here
+        && let Some(next) = undecided(conn, team_id, after, Some((here.last_activity_at, here.id))).await?
+    {
+        return Ok(Some(next));
+    }
+    undecided(conn, team_id, after, None).await
+}
+
+async fn undecided(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    other_than: Uuid,
+    below: Option<(OffsetDateTime, Uuid)>,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let (below_at, below_id) = below.unzip();
     sqlx::query_scalar!(
-        "with here as (select last_activity_at, id from inbox_items where id = $2 and team_id = $1)
-         select i.id from inbox_items i, here
-         where i.team_id = $1 and i.state = 'open' and i.id <> here.id
-           and (i.last_activity_at, i.id) < (here.last_activity_at, here.id)
+        "select i.id from inbox_items i
+         where i.team_id = $1 and i.state = 'open' and i.id <> $2
+           and ($3::timestamptz is null or (i.last_activity_at, i.id) < ($3, $4))
+           and not exists (select 1 from suggestions s where s.item_id = i.id and s.status in ('approved', 'posted'))
          order by i.last_activity_at desc, i.id desc limit 1",
         team_id,
-        after,
+        other_than,
+        below_at,
+        below_id,
     )
     .fetch_optional(conn)
     .await
+}
+
+/// When something last happened at each account of the team.
+pub async fn last_activity(conn: &mut PgConnection, team_id: Uuid) -> Result<Vec<(Uuid, OffsetDateTime)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select integration_id, max(last_activity_at) as "at!" from inbox_items where team_id = $1 group by integration_id"#,
+        team_id,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.integration_id, row.at)).collect())
 }
 
 /// Sets an item's state and says so in the log; None when there is no such item. Setting the same state again changes nothing.

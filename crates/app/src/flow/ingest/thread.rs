@@ -124,6 +124,17 @@ pub async fn comment(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result
     .await
 }
 
+/// How many comments of a thread we know.
+pub async fn count_comments(conn: &mut PgConnection, team_id: Uuid, post_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from comments where post_id = $1 and team_id = $2"#,
+        post_id,
+        team_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// The comments above one, oldest first, at most ten.
 pub async fn parents(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Vec<CommentRow>, sqlx::Error> {
     sqlx::query_as!(

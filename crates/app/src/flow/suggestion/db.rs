@@ -349,6 +349,19 @@ pub async fn replied_to(
     .await
 }
 
+/// The newest suggestion of an inbox item.
+pub async fn latest_of_item(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    item_id: Uuid,
+) -> Result<Option<Suggestion>, sqlx::Error> {
+    let newest = list(conn, team_id, Filter { item_id: Some(item_id), ..Filter::default() }, 1).await?.pop();
+    match newest {
+        Some(card) => load(conn, team_id, card.id).await,
+        None => Ok(None),
+    }
+}
+
 /// Which suggestions a list shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter {

@@ -6,8 +6,8 @@ mod db;
 pub mod machine;
 
 pub use db::{
-    Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, list, load, lock, open_for_target,
-    replied_to,
+    Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, latest_of_item, list, load, lock,
+    open_for_target, replied_to,
 };
 pub use machine::{Change, Draft, Refusal, State};
 

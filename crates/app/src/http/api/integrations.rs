@@ -113,7 +113,7 @@ impl From<TokenError> for Problem {
                 // The reason may name what is inside this server.
                 tracing::warn!(reason, "a token could not be refreshed now");
                 let mut problem = Self::unavailable("The access could not be renewed right now. Try again later.");
-                problem.retry_after_secs = Some(after.as_secs().max(1));
+                problem.retry_after_secs = Some(u32::try_from(after.as_secs().max(1)).unwrap_or(u32::MAX));
                 problem
             }
         }

@@ -2,12 +2,33 @@
 //!
 //! The handler returns it through `page_with_form_origins`, since "Connect" ends on a platform's consent page.
 
+use super::asked::see_other;
+use super::consent::ConsentOutcome;
 use super::frame::{Frame, Section};
 use super::marks::{Mark, Tone};
+use super::person::Person;
 use super::samples;
+use super::signin::NoFields;
+use crate::accounts::connect::{self, ConnectError};
+use crate::accounts::integrations::{self, Integration};
+use crate::app::App;
+use crate::error::Problem;
+use crate::flow::ingest::inbox;
+use crate::http::auth::{Admin, IntegrationRef, Loaded, PageMember, Viewer};
+use crate::http::csrf::CsrfForm;
+use crate::model::IntegrationState;
 use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use rejoinder_platforms::AuthorizeRequest;
+use serde::Deserialize;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// How the address begins to which a consent comes back.
+pub const CONNECT_RESULT: &str = "integration=";
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "accounts.html")]
@@ -15,6 +36,8 @@ pub struct AccountsPage {
     pub frame: Frame,
     /// Platform that was connected a moment ago (`?integration=connected&connected=reddit`).
     pub just_connected: Option<Mark>,
+    /// Why the consent that just ended brought no account.
+    pub not_connected: Option<(Mark, ConsentOutcome)>,
     pub accounts: Vec<AccountCard>,
     pub offers: Vec<Offer>,
     /// Admins connect and disconnect; others only look.
@@ -31,7 +54,6 @@ pub struct AccountCard {
     pub last_event_at: Option<OffsetDateTime>,
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
-    pub budget: Option<RequestBudget>,
     pub scopes: Vec<String>,
 }
 
@@ -53,14 +75,6 @@ pub enum AccountState {
     },
 }
 
-/// Requests left of the platform's window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestBudget {
-    pub remaining: u64,
-    pub limit: u64,
-    pub resets_at: OffsetDateTime,
-}
-
 /// A platform that can be connected here.
 #[derive(Debug, Clone)]
 pub struct Offer {
@@ -71,13 +85,155 @@ pub struct Offer {
     pub unavailable: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+pub struct AccountsQuery {
+    integration: Option<String>,
+    connected: Option<String>,
+    reason: Option<String>,
+    platform: Option<String>,
+}
+
+pub async fn show(
+    State(app): State<App>,
+    member: PageMember<Viewer>,
+    Query(query): Query<AccountsQuery>,
+) -> Result<Response, Problem> {
+    let person = Person::of(&app, member);
+    let mut conn = app.db.acquire().await?;
+    let last_events: HashMap<Uuid, OffsetDateTime> =
+        inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
+    let accounts = integrations::list(&mut conn, person.team_id).await?;
+    let page = AccountsPage {
+        frame: person.frame(&mut conn).await?,
+        just_connected: query
+            .connected
+            .as_deref()
+            .filter(|_| query.integration.as_deref() == Some("connected"))
+            .and_then(known),
+        not_connected: query.failed(),
+        accounts: accounts
+            .iter()
+            .map(|account| AccountCard::of(account, last_events.get(&account.id).copied()))
+            .collect(),
+        offers: offers(&app),
+        may_change: person.may_connect(),
+    };
+    let origins = consent_origins(&app);
+    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+    Ok(super::page_with_form_origins(StatusCode::OK, &page, &origins))
+}
+
+/// On to the platform's consent page.
+pub async fn connect(
+    State(app): State<App>,
+    member: PageMember<Admin>,
+    Path(platform): Path<String>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    match connect::start(&app, &app.moment(), member.team_id, member.caller.user_id, &platform).await {
+        Ok(url) => Ok(see_other(url.as_str())),
+        Err(ConnectError::UnknownPlatform(_)) => Err(Problem::not_found("platform")),
+        Err(ConnectError::Database(error)) => Err(error.into()),
+        Err(ConnectError::Seal(error)) => Err(Problem::internal(&error)),
+        Err(error) => Err(Problem::conflict("not-connected", error.to_string())),
+    }
+}
+
+/// Forgets the tokens; what was read and what was sent stays.
+pub async fn disconnect(
+    State(app): State<App>,
+    _: PageMember<Viewer>,
+    loaded: Loaded<IntegrationRef, Admin>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    let mut tx = app.db.begin().await?;
+    let account = integrations::load(&mut tx, loaded.team_id, loaded.id).await?;
+    let account = account.ok_or_else(|| Problem::not_found("integration"))?;
+    integrations::disconnect(&mut tx, &app.moment(), &account, Some(loaded.caller.user_id)).await?;
+    tx.commit().await?;
+    Ok(see_other("/dashboard/accounts"))
+}
+
+fn known(slug: &str) -> Option<Mark> {
+    rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == slug).then(|| Mark::of(slug))
+}
+
+impl AccountsQuery {
+    fn failed(&self) -> Option<(Mark, ConsentOutcome)> {
+        let failed = self.integration.as_deref() == Some("failed");
+        let mark = self.platform.as_deref().and_then(known).unwrap_or_else(|| Mark::new("", "The platform"));
+        failed.then(|| (mark, ConsentOutcome::of(self.reason.as_deref().unwrap_or_default())))
+    }
+}
+
+fn offers(app: &App) -> Vec<Offer> {
+    let offer = |(slug, name): &(&str, &str)| {
+        let mark = Mark::new(slug, name);
+        match app.readers.get(slug) {
+            Ok(reader) => {
+                let scopes = reader.capabilities().scopes.iter();
+                let scopes = scopes.map(|(scope, why)| ((*scope).to_owned(), (*why).to_owned())).collect();
+                Offer { mark, scopes, unavailable: None }
+            }
+            Err(_) => {
+                let setting = format!("{}_CLIENT_ID and {0}_CLIENT_SECRET", slug.to_uppercase());
+                let why = format!("Not set up on this server: whoever runs it enters {setting}.");
+                Offer { mark, scopes: Vec::new(), unavailable: Some(why) }
+            }
+        }
+    };
+    rejoinder_platforms::PLATFORMS.iter().map(offer).collect()
+}
+
+/// Where a "Connect" form may end.
+fn consent_origins(app: &App) -> Vec<String> {
+    let origin = |(slug, reader): (&str, &std::sync::Arc<dyn rejoinder_platforms::Reader>)| {
+        let request = AuthorizeRequest {
+            state: String::new(),
+            redirect_uri: connect::callback_url(app, slug),
+            code_challenge: String::new(),
+        };
+        reader.authorize_url(&request).origin().ascii_serialization()
+    };
+    app.readers.iter().map(origin).collect()
+}
+
 impl AccountCard {
+    fn of(account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
+        let mark = Mark::of(&account.platform);
+        Self {
+            id: account.id,
+            name: mark.handle(&account.display_name),
+            mark,
+            state: AccountState::of(account),
+            last_event_at,
+            last_poll_at: account.last_polled_at,
+            token_until: account.expires_at,
+            scopes: account.scopes.clone(),
+        }
+    }
+
     pub fn token_ran_out(&self, now: &OffsetDateTime) -> bool {
         self.token_until.is_some_and(|until| until <= *now)
     }
 }
 
 impl AccountState {
+    fn of(account: &Integration) -> Self {
+        let why = || account.state_reason.clone().unwrap_or_default();
+        match (account.state(), &account.last_poll_problem) {
+            (IntegrationState::Connected, None) => Self::Connected,
+            (IntegrationState::Connected, Some(problem)) => {
+                Self::Slow { sentence: format!("The last look did not bring everything: {problem}") }
+            }
+            (IntegrationState::Paused, _) => Self::Paused { sentence: format!("Nothing goes out: {}", why()) },
+            (IntegrationState::NeedsReconnect, _) => Self::NeedsReconnect {
+                sentence: format!("{} does not let us in any more: {}", Mark::of(&account.platform).name, why()),
+            },
+            (IntegrationState::Disconnected, _) => Self::Disconnected { sentence: why() },
+        }
+    }
+
     pub fn tone(&self) -> Tone {
         match self {
             Self::Connected => Tone::Plain,

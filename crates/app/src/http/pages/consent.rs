@@ -1,82 +1,66 @@
-//! Where a person lands when connecting an account did not work: what happened and how to try again.
+//! Why a consent brought no account: what happened and how to try again, for the accounts page.
 
-use super::marks::Mark;
-use askama::Template;
-
-#[derive(Debug, Clone, Template)]
-#[template(path = "consent.html")]
-pub struct ConsentPage {
-    pub mark: Mark,
-    pub outcome: ConsentOutcome,
-}
-
-/// Why no account was connected.
+/// As the callback names it (`?integration=failed&reason=...`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsentOutcome {
     /// The person (or the platform) said no on the consent page.
-    Denied,
-    /// The consent page was left open for too long.
-    Expired { after_minutes: u64 },
-    /// This answer of the platform was used before: a reload or a second tab.
-    Used,
-    /// Some of the permissions that we need were unticked.
-    ScopesMissing { missing: Vec<String> },
-    /// The platform did not hand out a token; the sentence says why.
-    Refused { reason: String },
+    Declined,
+    /// Left open for too long, or used before: a reload or a second tab.
+    Spent,
+    OtherPerson,
+    /// The platform does not know our app, or does not want it.
+    Refused,
+    /// No answer, or one that nobody can read.
+    Unavailable,
 }
 
 impl ConsentOutcome {
-    pub fn title(&self, platform: &str) -> String {
-        match self {
-            Self::Denied => format!("{platform} was not connected"),
-            Self::Expired { .. } => "The consent page was open for too long".to_owned(),
-            Self::Used => "This consent was already used".to_owned(),
-            Self::ScopesMissing { .. } => "A permission is missing".to_owned(),
-            Self::Refused { .. } => format!("{platform} did not let us in"),
+    pub fn of(reason: &str) -> Self {
+        match reason {
+            "declined" => Self::Declined,
+            "spent" => Self::Spent,
+            "other_person" => Self::OtherPerson,
+            "refused" => Self::Refused,
+            _ => Self::Unavailable,
         }
     }
 
     pub fn what_happened(&self, platform: &str) -> String {
         match self {
-            Self::Denied => format!("Access was declined on the consent page of {platform}."),
-            Self::Expired { after_minutes } => {
-                format!("A consent is good for {after_minutes} minutes. This one is older.")
-            }
-            Self::Used => "Each consent works once. A reload or a second tab used it before.".to_owned(),
-            Self::ScopesMissing { missing } => {
-                format!("We cannot work without: {}.", missing.join(", "))
-            }
-            Self::Refused { reason } => reason.clone(),
+            Self::Declined => format!("{platform} was not connected: access was declined on its consent page."),
+            Self::Spent => format!(
+                "{platform} was not connected: a consent works once, for ten minutes, and this one was used or is older."
+            ),
+            Self::OtherPerson => format!("{platform} was not connected: someone else, or another browser, began it."),
+            Self::Refused => format!("{platform} was not connected: it does not accept this server's app."),
+            Self::Unavailable => format!("{platform} was not connected: it did not answer."),
         }
     }
 
     pub fn what_to_do(&self, platform: &str) -> String {
         match self {
-            Self::Denied => "If this was a slip, connect again and allow access.".to_owned(),
-            Self::Expired { .. } => "Connect again and confirm within that time.".to_owned(),
-            Self::Used => "Look at your accounts first: it may be connected. If not, connect again.".to_owned(),
-            Self::ScopesMissing { .. } => {
-                format!("Connect again and leave all permissions ticked on the page of {platform}.")
+            Self::Declined => "If this was a slip, connect again and allow access.".to_owned(),
+            Self::Spent => "Look below first, it may be connected. If not, connect again.".to_owned(),
+            Self::OtherPerson => "Connect again here, while you are signed in.".to_owned(),
+            Self::Refused => {
+                format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
             }
-            Self::Refused { .. } => "Try again in a few minutes.".to_owned(),
+            Self::Unavailable => "Try again in a few minutes.".to_owned(),
         }
     }
+
+    /// Beside the declared samples of the accounts page.
+    pub const EVERY: [Self; 5] = [Self::Declined, Self::Spent, Self::OtherPerson, Self::Refused, Self::Unavailable];
 }
 
-impl ConsentPage {
-    pub fn samples() -> Vec<(&'static str, Self)> {
-        let reddit = || Mark::new("reddit", "Reddit");
-        let with = |outcome| Self { mark: reddit(), outcome };
-        let missing = vec!["read".to_owned(), "submit <script>alert(1)</script>".to_owned()];
-        vec![
-            ("denied", with(ConsentOutcome::Denied)),
-            ("expired", with(ConsentOutcome::Expired { after_minutes: 10 })),
-            ("used", with(ConsentOutcome::Used)),
-            ("scopes-missing", with(ConsentOutcome::ScopesMissing { missing })),
-            (
-                "refused",
-                with(ConsentOutcome::Refused { reason: "Reddit answered that our app is not known to it.".to_owned() }),
-            ),
-        ]
+#[cfg(test)]
+mod tests {
+    use super::ConsentOutcome;
+
+    #[test]
+    fn every_outcome_says_what_to_do() {
+        let told: std::collections::BTreeSet<_> =
+            ConsentOutcome::EVERY.iter().map(|outcome| outcome.what_to_do("Reddit")).collect();
+        assert_eq!(told.len(), ConsentOutcome::EVERY.len());
     }
 }

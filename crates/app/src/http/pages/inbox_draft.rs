@@ -5,12 +5,13 @@
 
 use super::marks::{Mark, Tone};
 use super::samples;
-use super::when::clock;
 use super::words::{WebLink, grouped, length};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+mod load;
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "inbox_draft.html")]
@@ -25,6 +26,8 @@ pub struct DraftPane {
     pub state: DraftState,
     /// What went wrong with the person's last action here, as a sentence with the way on.
     pub conflict: Option<String>,
+    /// Words of the person that have no editor to stand in any more.
+    pub typed: Option<String>,
     pub intents: Vec<IntentChoice>,
     pub facts: Facts,
     /// False for viewers: they see all and change nothing.
@@ -34,10 +37,26 @@ pub struct DraftPane {
 /// The pane escapes its own texts, so a page takes it as it is.
 impl HtmlSafe for DraftPane {}
 
+/// What a person's last action came to, where it was not done.
+#[derive(Debug, Clone, Default)]
+pub struct Mishap {
+    pub sentence: Option<String>,
+    /// What the person had typed; it is shown again.
+    pub typed: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 pub enum DraftState {
     /// Nobody asked for a draft yet.
     Nothing,
+    /// The item is settled without a reply of ours: "No reply was needed."
+    Closed {
+        sentence: String,
+    },
+    /// The model could not write one: "No draft: the model did not answer."
+    NoDraft {
+        reason: String,
+    },
     /// We cannot post there by API: write, copy and open. The sentence says why.
     ByHand {
         reason: String,
@@ -60,6 +79,14 @@ pub enum DraftState {
         text: String,
         goes_out_at: OffsetDateTime,
     },
+    /// Approved, but it cannot go out now.
+    Parked {
+        suggestion_id: Uuid,
+        text: String,
+        /// "the account is paused: too many refusals"
+        why: String,
+        next_try_at: Option<OffsetDateTime>,
+    },
     Sending {
         suggestion_id: Uuid,
         text: String,
@@ -74,7 +101,8 @@ pub enum DraftState {
     Uncertain {
         suggestion_id: Uuid,
         text: String,
-        since: OffsetDateTime,
+        /// "Nobody knows yet whether it stands there: no answer within 20 s"
+        reason: String,
         next_look_at: Option<OffsetDateTime>,
     },
     Failed {
@@ -103,6 +131,8 @@ pub struct Editor {
     pub text: String,
     /// What the draft said at first, where it was changed since.
     pub original_text: Option<String>,
+    /// What stands on the server now, where the person's own words in the field were typed over an older version.
+    pub theirs: Option<String>,
     pub alternatives: Vec<String>,
     /// Why only a person may send it: "names a health topic".
     pub held: Vec<String>,
@@ -153,13 +183,13 @@ pub struct HistoryLine {
 impl DraftPane {
     pub fn tone(&self) -> Tone {
         match &self.state {
-            DraftState::Nothing => Tone::Plain,
+            DraftState::Nothing | DraftState::Closed { .. } => Tone::Plain,
             DraftState::Ready(editor) if !editor.held.is_empty() => Tone::Held,
             DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => Tone::Ask,
             DraftState::Drafting { .. } | DraftState::Queued { .. } | DraftState::Sending { .. } => Tone::Busy,
             DraftState::Posted { .. } => Tone::Good,
-            DraftState::Uncertain { .. } => Tone::Held,
-            DraftState::Failed { .. } => Tone::Bad,
+            DraftState::Uncertain { .. } | DraftState::Parked { .. } => Tone::Held,
+            DraftState::Failed { .. } | DraftState::NoDraft { .. } => Tone::Bad,
             DraftState::Rejected { .. } => Tone::Plain,
         }
     }
@@ -169,7 +199,8 @@ impl DraftPane {
         let platform = &self.mark.name;
         match &self.state {
             DraftState::Nothing => "No draft yet.".to_owned(),
-            DraftState::ByHand { reason, .. } => reason.clone(),
+            DraftState::Closed { sentence } => sentence.clone(),
+            DraftState::NoDraft { reason } | DraftState::ByHand { reason, .. } => reason.clone(),
             DraftState::Drafting { .. } => "Writing a draft. This takes a few seconds.".to_owned(),
             DraftState::Ready(editor) if editor.held.is_empty() => "Ready for you.".to_owned(),
             DraftState::Ready(editor) => {
@@ -181,10 +212,13 @@ impl DraftPane {
             DraftState::Queued { .. } => format!("On its way to {platform}."),
             DraftState::Sending { .. } => format!("Being sent to {platform} now."),
             DraftState::Posted { .. } => format!("Seen on {platform}."),
-            DraftState::Uncertain { since, .. } => format!(
-                "We do not know yet whether {platform} took it at {}. We look there before anything else; nothing is sent twice.",
-                clock(since)
-            ),
+            DraftState::Parked { why, .. } => format!("Approved, but it waits: {}.", why.trim_end_matches('.')),
+            DraftState::Uncertain { reason, .. } => {
+                format!(
+                    "{}. We look on {platform} before anything else; nothing is sent twice.",
+                    reason.trim_end_matches('.')
+                )
+            }
             DraftState::Failed { reason, .. } => format!("Not posted: {reason}"),
             DraftState::Rejected { by, .. } => format!("Rejected by {by}. Nothing goes out."),
         }
@@ -196,6 +230,7 @@ impl DraftPane {
             DraftState::Ready(editor) => Some(editor.suggestion_id),
             DraftState::Approved { suggestion_id, .. }
             | DraftState::Queued { suggestion_id, .. }
+            | DraftState::Parked { suggestion_id, .. }
             | DraftState::Sending { suggestion_id, .. }
             | DraftState::Uncertain { suggestion_id, .. }
             | DraftState::Failed { suggestion_id, .. }
@@ -208,14 +243,25 @@ impl DraftPane {
     pub fn refresh_trigger(&self) -> &'static str {
         match self.state {
             DraftState::Drafting { .. } | DraftState::Sending { .. } => "draft-changed, every 3s",
-            DraftState::Queued { .. } | DraftState::Uncertain { .. } => "draft-changed, every 15s",
+            DraftState::Queued { .. } | DraftState::Parked { .. } | DraftState::Uncertain { .. } => {
+                "draft-changed, every 15s"
+            }
             _ => "draft-changed",
         }
     }
 
     /// Whether a text of ours is on show already.
     pub fn has_draft(&self) -> bool {
-        !matches!(self.state, DraftState::Nothing | DraftState::ByHand { .. })
+        !matches!(
+            self.state,
+            DraftState::Nothing | DraftState::Closed { .. } | DraftState::NoDraft { .. } | DraftState::ByHand { .. }
+        )
+    }
+
+    /// Whether the form that asks for a draft stands here; it then holds `typed`.
+    pub fn asks(&self) -> bool {
+        let settled = matches!(self.state, DraftState::Rejected { .. });
+        (settled || !self.has_draft()) && !matches!(self.state, DraftState::ByHand { .. })
     }
 
     /// "214/10,000"

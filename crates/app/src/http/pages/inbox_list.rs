@@ -1,11 +1,19 @@
 //! The list pane, also alone at `/dashboard/inbox/list`: one row per item, newest activity first.
 
 use super::marks::{Mark, Tone};
+use super::person::Person;
+use super::place::{self, Place};
 use super::samples;
+use crate::accounts::integrations;
+use crate::flow::ingest::inbox::{self, ItemRow};
+use crate::model::{ItemState, Stage, Status};
 use askama::Template;
 use askama::filters::HtmlSafe;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+const ROWS: usize = 50;
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "inbox_list.html")]
@@ -31,20 +39,18 @@ impl HtmlSafe for ListPane {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     Waiting,
-    Mine,
-    Unassigned,
+    Done,
     All,
 }
 
 impl Filter {
-    pub const EVERY: [Self; 4] = [Self::Waiting, Self::Mine, Self::Unassigned, Self::All];
+    pub const EVERY: [Self; 3] = [Self::Waiting, Self::Done, Self::All];
 
     /// Value of `?filter=`.
     pub fn slug(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
-            Self::Mine => "mine",
-            Self::Unassigned => "unassigned",
+            Self::Done => "done",
             Self::All => "all",
         }
     }
@@ -56,11 +62,26 @@ impl Filter {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Waiting => "Waiting",
-            Self::Mine => "Mine",
-            Self::Unassigned => "Unassigned",
+            Self::Done => "Done",
             Self::All => "All",
         }
     }
+
+    fn state(self) -> Option<ItemState> {
+        match self {
+            Self::Waiting => Some(ItemState::Open),
+            Self::Done => Some(ItemState::Done),
+            Self::All => None,
+        }
+    }
+}
+
+/// What the list was asked to show.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub filter: Filter,
+    pub query: String,
+    pub before: Option<Place>,
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +110,8 @@ pub enum RowState {
     Held(String),
     Approved,
     Queued,
+    /// Cannot go out now: "the account is paused".
+    Parked(String),
     Sending,
     Posted,
     Uncertain,
@@ -102,6 +125,34 @@ pub enum RowState {
 }
 
 impl RowState {
+    /// From the newest suggestion, and without one from the item.
+    fn of(row: &ItemRow) -> Self {
+        let why = || row.suggestion_reason.clone().unwrap_or_default();
+        let (Some(status), Some(stage)) = (row.suggestion_status.clone(), row.suggestion_stage.clone()) else {
+            return match ItemState::from(row.state.clone()) {
+                ItemState::Open | ItemState::Snoozed => Self::NoDraft,
+                ItemState::AnsweredElsewhere => Self::AnsweredElsewhere,
+                ItemState::Done | ItemState::Ignored => Self::Done,
+            };
+        };
+        match (Status::from(status), Stage::from(stage)) {
+            (Status::Pending, _) if row.state != ItemState::Open.as_str() => Self::Done,
+            (Status::Pending, Stage::Drafting) => Self::Drafting,
+            (Status::Pending, _) => match held(row).as_slice() {
+                [] => Self::DraftReady,
+                reasons => Self::Held(reasons.join("; ")),
+            },
+            (Status::Approved, Stage::Queued) => Self::Queued,
+            (Status::Approved, Stage::Parked) => Self::Parked(why()),
+            (Status::Approved, Stage::Sending) => Self::Sending,
+            (Status::Approved, Stage::Uncertain) => Self::Uncertain,
+            (Status::Approved, _) => Self::Approved,
+            (Status::Posted, _) => Self::Posted,
+            (Status::Rejected, _) => Self::Rejected,
+            (Status::Failed, _) => Self::Failed(why()),
+        }
+    }
+
     pub fn words(&self) -> String {
         match self {
             Self::NoDraft => "no draft yet".to_owned(),
@@ -110,6 +161,7 @@ impl RowState {
             Self::Held(why) => format!("held: {why}"),
             Self::Approved => "approved, not sent".to_owned(),
             Self::Queued => "going out".to_owned(),
+            Self::Parked(why) => format!("waits: {why}"),
             Self::Sending => "sending".to_owned(),
             Self::Posted => "posted".to_owned(),
             Self::Uncertain => "not sure yet, checking".to_owned(),
@@ -127,13 +179,66 @@ impl RowState {
             Self::DraftReady | Self::Approved | Self::ByHand(_) => Tone::Ask,
             Self::Drafting | Self::Queued | Self::Sending => Tone::Busy,
             Self::Posted => Tone::Good,
-            Self::Held(_) | Self::Uncertain => Tone::Held,
+            Self::Held(_) | Self::Parked(_) | Self::Uncertain => Tone::Held,
             Self::Failed(_) => Tone::Bad,
         }
     }
 }
 
+fn held(row: &ItemRow) -> Vec<String> {
+    row.suggestion_held.clone().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+}
+
+impl Row {
+    fn of(row: ItemRow) -> Self {
+        let mark = Mark::of(&row.platform);
+        let state = RowState::of(&row);
+        let text = row.excerpt.filter(|text| !text.trim().is_empty()).or(row.post_title);
+        Self {
+            id: row.id,
+            author: row.author_handle.map_or_else(|| "[deleted]".to_owned(), |name| mark.handle(&name)),
+            mark,
+            place: row.community,
+            excerpt: text.unwrap_or_default(),
+            last_activity_at: row.last_activity_at,
+            unread: state == RowState::NoDraft,
+            intent: row.intent_name,
+            confidence: row.suggestion_confidence,
+            state,
+        }
+    }
+}
+
 impl ListPane {
+    pub async fn load(
+        conn: &mut PgConnection,
+        person: &Person,
+        shown: &Shown,
+        selected: Option<Uuid>,
+    ) -> Result<Self, sqlx::Error> {
+        let filter = inbox::Filter {
+            state: shown.filter.state(),
+            search: (!shown.query.is_empty()).then(|| shown.query.clone()),
+            before: shown.before,
+            only: None,
+        };
+        let mut items = inbox::list(conn, person.team_id, &filter, ROWS as i64 + 1).await?;
+        let more = items.len() > ROWS;
+        items.truncate(ROWS);
+        let older = items.last().filter(|_| more).map(|row| place::written((row.last_activity_at, row.id)));
+        let no_accounts = items.is_empty() && integrations::list(conn, person.team_id).await?.is_empty();
+        Ok(Self {
+            now: person.now,
+            filter: shown.filter,
+            query: shown.query.clone(),
+            rows: items.into_iter().map(Row::of).collect(),
+            selected,
+            focus_selected: false,
+            older,
+            no_accounts,
+        })
+    }
+
     pub fn is_selected(&self, id: &Uuid) -> bool {
         self.selected == Some(*id)
     }

@@ -6,8 +6,10 @@ use super::samples;
 use askama::Template;
 use uuid::Uuid;
 
-/// Longest text of a variation, in characters.
-pub const MAX_VARIATION_CHARS: u64 = 280;
+mod forms;
+
+pub use crate::flow::intents::VARIATION_CHARS;
+pub use forms::{add_variation, create, delete, delete_variation, show, update, update_variation};
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "intents.html")]

@@ -7,34 +7,80 @@
 
 pub mod accounts;
 pub mod activity;
+mod asked;
 pub mod assets;
 pub mod consent;
+mod decide;
 pub mod error;
 pub mod frame;
+mod home;
 pub mod inbox;
 pub mod inbox_draft;
 pub mod inbox_list;
 pub mod inbox_thread;
 pub mod intents;
 pub mod marks;
+mod person;
+mod place;
 pub mod samples;
 pub mod setup;
 pub mod signin;
+mod story;
 pub mod when;
 pub mod words;
 
+use crate::app::App;
 use askama::Template;
+use axum::Router;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
 
 pub use assets::asset_path;
 pub use frame::{Frame, Notice, PauseBar, Section};
 pub use marks::{Icon, Mark, Tone, icon};
 pub use when::{ago, rel, when};
 pub use words::WebLink;
+
+/// Every address that a browser shows, and the forms of those pages.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(home::root))
+        .route("/signin", get(signin::show).post(signin::submit))
+        .route("/signout", post(signin::sign_out))
+        .route("/setup", get(setup::show).post(setup::submit))
+        .route("/enter", get(setup::enter))
+        .route("/dashboard", get(home::dashboard))
+        .route("/dashboard/inbox", get(inbox::show))
+        .route("/dashboard/inbox/list", get(inbox::list_part))
+        .route("/dashboard/inbox/thread", get(inbox::thread_part))
+        .route("/dashboard/inbox/draft", get(inbox::draft_part))
+        .route("/dashboard/items/{item_id}/draft", post(decide::ask))
+        .route("/dashboard/items/{item_id}/done", post(decide::done))
+        .route("/dashboard/suggestions/{id}", get(home::suggestion))
+        .route("/dashboard/suggestions/{id}/approve", post(decide::approve))
+        .route("/dashboard/suggestions/{id}/reject", post(decide::reject))
+        .route("/dashboard/suggestions/{id}/undo", post(decide::undo))
+        .route("/dashboard/suggestions/{id}/regenerate", post(decide::regenerate))
+        .route("/dashboard/suggestions/{id}/send", post(decide::send))
+        .route("/dashboard/suggestions/{id}/retry", post(decide::retry))
+        .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
+        .route("/dashboard/accounts", get(accounts::show))
+        .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))
+        .route("/dashboard/accounts/{integration_id}/disconnect", post(accounts::disconnect))
+        .route("/dashboard/intents", get(intents::show).post(intents::create))
+        .route("/dashboard/intents/{intent_id}", post(intents::update))
+        .route("/dashboard/intents/{intent_id}/delete", post(intents::delete))
+        .route("/dashboard/intents/{intent_id}/variations", post(intents::add_variation))
+        .route("/dashboard/variations/{variation_id}", post(intents::update_variation))
+        .route("/dashboard/variations/{variation_id}/delete", post(intents::delete_variation))
+        .route("/dashboard/activity", get(activity::show))
+        .route("/dashboard/{*rest}", any(home::nothing_here))
+        .route(assets::ROUTE, get(assets::serve))
+}
 
 /// What a page of ours may load and where its forms may go.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use base64::Engine;
@@ -18,24 +18,27 @@ use url::Url;
 
 use super::plain_error;
 use crate::Shared;
+use crate::pages::{notice, show};
+use crate::vendors::DEFAULT_CLIENT;
 use crate::world::World;
 use crate::world::oauth::{Grant, IssuedToken};
 
-const SCOPES: [&str; 14] = [
-    "*",
-    "account",
-    "edit",
-    "flair",
-    "history",
-    "identity",
-    "mysubreddits",
-    "privatemessages",
-    "read",
-    "report",
-    "save",
-    "submit",
-    "subscribe",
-    "vote",
+/// What an app may ask for, and what that lets it do in the words of the consent page.
+const SCOPES: [(&str, &str); 14] = [
+    ("*", "do everything the account can do"),
+    ("account", "change its settings"),
+    ("edit", "edit and delete its own posts and comments"),
+    ("flair", "choose the flair of its posts"),
+    ("history", "see its posts, comments and votes"),
+    ("identity", "know its name and since when it exists"),
+    ("mysubreddits", "see which communities it follows"),
+    ("privatemessages", "read its inbox and send private messages"),
+    ("read", "read threads and comments"),
+    ("report", "report content to moderators"),
+    ("save", "save posts and comments"),
+    ("submit", "write posts and comments in its name"),
+    ("subscribe", "follow and leave communities"),
+    ("vote", "vote on posts and comments"),
 ];
 
 pub(super) fn router() -> Router<Arc<Shared>> {
@@ -65,16 +68,22 @@ struct Ask {
 #[template(path = "consent.html")]
 struct ConsentPage {
     ask: Ask,
-    scopes: Vec<String>,
-    accounts: Vec<String>,
-    chosen: String,
-    redirect_host: String,
+    app: String,
+    rights: Vec<(&'static str, &'static str)>,
+    /// Chosen at first; empty where no account is the brand's.
+    brand: String,
+    strangers: Vec<String>,
+    redirect_origin: String,
 }
 
-#[derive(Template)]
-#[template(path = "refused.html")]
-struct RefusedPage {
-    reason: &'static str,
+/// What people call the app.
+fn app_name(client_id: &str) -> String {
+    if client_id == DEFAULT_CLIENT { "Rejoinder".to_owned() } else { client_id.to_owned() }
+}
+
+fn refused(reason: &str) -> Response {
+    let advice = "The app is not told; it has to be mended where it was built.";
+    notice(StatusCode::BAD_REQUEST, "This request for access is not valid", reason, advice)
 }
 
 fn scopes_of(scope: &str) -> Vec<String> {
@@ -100,38 +109,34 @@ fn check(ask: &Ask, world: &World) -> Result<Url, &'static str> {
         return Err("The duration must be temporary or permanent.");
     }
     let scopes = scopes_of(&ask.scope);
-    if scopes.is_empty() || !scopes.iter().all(|scope| SCOPES.contains(&scope.as_str())) {
+    if scopes.is_empty() || !scopes.iter().all(|scope| SCOPES.iter().any(|(known, _)| known == scope)) {
         return Err("A scope is missing or unknown.");
     }
     Ok(redirect)
-}
-
-fn page(status: StatusCode, template: &impl Template) -> Response {
-    match template.render() {
-        Ok(text) => (status, Html(text)).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
 }
 
 async fn ask(State(shared): State<Arc<Shared>>, Query(ask): Query<Ask>) -> Response {
     let world = shared.world();
     let redirect = match check(&ask, &world) {
         Ok(redirect) => redirect,
-        Err(reason) => return page(StatusCode::BAD_REQUEST, &RefusedPage { reason }),
+        Err(reason) => return refused(reason),
     };
-    let mut accounts: Vec<String> = world.accounts.iter().map(|account| account.name.clone()).collect();
-    accounts.sort_unstable();
-    let chosen = world.brand.clone().or_else(|| accounts.first().cloned()).unwrap_or_default();
-    let scopes = scopes_of(&ask.scope);
-    let redirect_host = redirect.host_str().unwrap_or_default().to_owned();
-    page(StatusCode::OK, &ConsentPage { ask, scopes, accounts, chosen, redirect_host })
+    let brand = world.brand.clone().unwrap_or_default();
+    let mut strangers: Vec<String> = world.accounts.iter().map(|account| account.name.clone()).collect();
+    strangers.retain(|name| *name != brand);
+    strangers.sort_unstable();
+    let asked = scopes_of(&ask.scope);
+    let rights = asked.iter().filter_map(|scope| SCOPES.iter().find(|(known, _)| known == scope).copied()).collect();
+    let app = app_name(&ask.client_id);
+    let redirect_origin = redirect.origin().ascii_serialization();
+    show(StatusCode::OK, &ConsentPage { ask, app, rights, brand, strangers, redirect_origin })
 }
 
 async fn decide(State(shared): State<Arc<Shared>>, Form(ask): Form<Ask>) -> Response {
     let mut world = shared.world();
     let mut redirect = match check(&ask, &world) {
         Ok(redirect) => redirect,
-        Err(reason) => return page(StatusCode::BAD_REQUEST, &RefusedPage { reason }),
+        Err(reason) => return refused(reason),
     };
     let account = world.account(&ask.account).map(|account| account.name.clone());
     let outcome = match account.filter(|_| ask.decision == "allow") {

@@ -171,12 +171,13 @@ impl Write {
     fn comment_in(&self, world: &mut World, fault: &WriteFault) -> Result<Value, Box<Response>> {
         let author = &self.caller.account;
         let parent = self.field("thing_id");
-        let fullname = match world.try_comment(author, parent, self.field("text")) {
+        let now = world.now();
+        let fullname = match world.try_comment(author, parent, self.field("text"), now) {
             Ok(fullname) => fullname,
             Err(refusal) => return Err(Box::new(self.refusal(refusal))),
         };
         if let WriteFault::HiddenFor { millis } = fault {
-            let until = world.now() + Duration::from_millis(*millis);
+            let until = now + Duration::from_millis(*millis);
             if let Some(comment) = world.comment_mut(&fullname) {
                 comment.hidden_until = Some(until);
             }

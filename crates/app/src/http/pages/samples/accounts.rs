@@ -1,7 +1,8 @@
 //! Samples of the accounts page.
 
 use super::super::Mark;
-use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer, RequestBudget};
+use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer};
+use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
 use time::Duration;
 
@@ -14,7 +15,6 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         last_event_at: Some(ago(2)),
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
-        budget: Some(RequestBudget { remaining: 512, limit: 600, resets_at: ahead(7) }),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
     }
 }
@@ -39,10 +39,10 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
     let full = AccountsPage {
         frame: super::super::Frame { account_problems: 1, ..frame() },
         just_connected: None,
+        not_connected: None,
         accounts: vec![
             card(601, reddit(), "u/acme_coffee", AccountState::Connected),
             AccountCard {
-                budget: Some(RequestBudget { remaining: 11, limit: 600, resets_at: ahead(9) }),
                 ..card(
                     602,
                     reddit(),
@@ -53,7 +53,6 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
             AccountCard {
                 last_poll_at: Some(ago(190)),
                 token_until: Some(NOW - Duration::hours(3)),
-                budget: None,
                 ..card(
                     603,
                     instagram(),
@@ -71,7 +70,6 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
     let first = vec![AccountCard {
         last_event_at: None,
         last_poll_at: None,
-        budget: None,
         ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
     }];
     let connected = AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
@@ -81,6 +79,14 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         accounts: vec![card(604, Mark::new("mastodon", HOSTILE), HOSTILE, hostile_state)],
         ..full.clone()
     };
+    let declined = AccountsPage { not_connected: Some((reddit(), ConsentOutcome::Declined)), ..full.clone() };
     let viewer = AccountsPage { may_change: false, ..full.clone() };
-    vec![("full", full), ("empty", empty), ("just-connected", connected), ("hostile", hostile), ("viewer", viewer)]
+    vec![
+        ("full", full),
+        ("empty", empty),
+        ("just-connected", connected),
+        ("hostile", hostile),
+        ("declined", declined),
+        ("viewer", viewer),
+    ]
 }

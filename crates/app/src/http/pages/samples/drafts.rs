@@ -36,6 +36,7 @@ fn editor(text: &str) -> Editor {
         version: 3,
         text: text.to_owned(),
         original_text: None,
+        theirs: None,
         alternatives: vec![
             "That is the zero point. Turn finer until the burrs touch, go back two clicks and set the dial to 0.".to_owned(),
             "Good news: no wear. The dial only lost its zero; the steps to set it again take a minute.".to_owned(),
@@ -56,6 +57,7 @@ fn pane(state: DraftState) -> DraftPane {
         max_chars: 10_000,
         state,
         conflict: None,
+        typed: None,
         intents: vec![
             IntentChoice { id: id(301), name: "how-to".to_owned(), selected: false },
             IntentChoice { id: id(302), name: "where to buy".to_owned(), selected: false },
@@ -88,11 +90,12 @@ pub fn conflict() -> DraftPane {
     let mine = Editor {
         text: "My own words, which took me ten minutes, and which must stand here still.".to_owned(),
         original_text: Some(REPLY.to_owned()),
+        theirs: Some("Grace's words, which stand there now.".to_owned()),
         ..editor(REPLY)
     };
     DraftPane {
         conflict: Some(
-            "Grace Hopper changed this draft 2 minutes ago. Your words are kept below; approving takes yours."
+            "It was edited by Grace Hopper at 2026-03-12T13:58:00Z. That was while you were writing. Your words are kept; approving takes yours."
                 .to_owned(),
         ),
         ..pane(DraftState::Ready(mine))
@@ -168,6 +171,15 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
             "queued",
             pane(DraftState::Queued { suggestion_id, text: text.clone(), goes_out_at: NOW + Duration::seconds(8) }),
         ),
+        (
+            "parked",
+            pane(DraftState::Parked {
+                suggestion_id,
+                text: text.clone(),
+                why: "Reddit says: try again in 540 s. We will.".to_owned(),
+                next_try_at: Some(ahead(9)),
+            }),
+        ),
         ("sending", pane(DraftState::Sending { suggestion_id, text: text.clone(), since: NOW })),
         (
             "posted",
@@ -183,7 +195,7 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
             pane(DraftState::Uncertain {
                 suggestion_id,
                 text: text.clone(),
-                since: ago(1),
+                reason: "Nobody knows yet whether it stands there: no answer within 20 s".to_owned(),
                 next_look_at: Some(ahead(1)),
             }),
         ),
@@ -195,9 +207,15 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
 
 pub fn panes() -> Vec<(&'static str, DraftPane)> {
     let nothing = DraftPane { facts: before_draft(), ..pane(DraftState::Nothing) };
+    let closed = DraftState::Closed { sentence: "Closed without a reply.".to_owned() };
+    let closed = DraftPane { facts: before_draft(), ..pane(closed) };
+    let no_draft = DraftState::NoDraft { reason: format!("No draft: {HOSTILE}") };
+    let no_draft = DraftPane { facts: before_draft(), typed: Some(HOSTILE.to_owned()), ..pane(no_draft) };
     let viewer = DraftPane { may_act: false, ..ready() };
     let mut panes = vec![
         ("nothing", nothing),
+        ("closed", closed),
+        ("no-draft", no_draft),
         ("by-hand", by_hand()),
         ("drafting", DraftPane { facts: before_draft(), ..pane(DraftState::Drafting { since: NOW }) }),
         ("ready", ready()),

@@ -1,10 +1,11 @@
 //! Samples of the inbox and its list.
 
 use super::super::Mark;
-use super::super::inbox::{InboxPage, OpenItem, Step};
+use super::super::inbox::{Decided, Earlier, InboxPage, OpenItem, Step};
 use super::super::inbox_list::{Filter, ListPane, Row, RowState};
 use super::super::inbox_thread::ThreadPane;
 use super::{ARABIC, HOSTILE, NOW, ago, drafts, frame, id, instagram, reddit, threads, troubled_frame, x};
+use time::Duration;
 
 struct Line(u128, Mark, &'static str, Option<&'static str>, &'static str, i64);
 
@@ -147,14 +148,21 @@ fn open(thread: ThreadPane, draft: super::super::inbox_draft::DraftPane) -> Opti
     Some(OpenItem { thread, draft })
 }
 
+fn earlier(author: &str, what: Decided) -> Option<Earlier> {
+    Some(Earlier { item_id: id(106), author: author.to_owned(), what })
+}
+
 pub fn pages() -> Vec<(&'static str, InboxPage)> {
     let full = InboxPage {
         frame: frame(),
         list: list(rows(), Some(101)),
         open: open(threads::thread(), drafts::ready()),
         step: Step::Thread,
+        earlier: None,
     };
     let with = |draft| InboxPage { open: open(threads::thread(), draft), step: Step::Draft, ..full.clone() };
+    let undo = Decided::Approved { suggestion_id: id(502), goes_out_at: NOW + Duration::seconds(8) };
+    let approved_before = InboxPage { earlier: earlier("u/ristretto_rene", undo), ..full.clone() };
     let mut pages = vec![
         ("full", full.clone()),
         ("list", InboxPage { open: None, list: list(rows(), None), step: Step::List, ..full.clone() }),
@@ -185,8 +193,10 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
                 list: ListPane { query: HOSTILE.to_owned(), ..list(vec![hostile_row()], Some(120)) },
                 open: open(threads::hostile_thread(), drafts::hostile()),
                 step: Step::Thread,
+                earlier: earlier(HOSTILE, Decided::Closed),
             },
         ),
+        ("approved-before", approved_before),
     ];
     pages.extend(drafts::panes().into_iter().map(|(name, draft)| (drafts::on_page(name), with(draft))));
     pages

@@ -39,7 +39,6 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
     add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
-    add(&mut rendered, "consent", super::consent::ConsentPage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;

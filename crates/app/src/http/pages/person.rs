@@ -1,0 +1,96 @@
+//! Who looks at a page: what every pane needs to know to be drawn.
+
+use super::frame::{Frame, Notice};
+use super::marks::{Mark, Tone};
+use crate::accounts::integrations;
+use crate::app::App;
+use crate::flow::approve::Decision;
+use crate::flow::ingest::{inbox, normalise};
+use crate::http::auth::PageMember;
+use crate::model::{IntegrationState, Role};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+#[derive(Clone)]
+pub struct Person {
+    pub app: App,
+    pub now: OffsetDateTime,
+    pub user_id: Uuid,
+    pub name: String,
+    pub team_id: Uuid,
+    pub team_name: String,
+    pub role: Role,
+    pub csrf: String,
+}
+
+impl Person {
+    pub fn of<R>(app: &App, member: PageMember<R>) -> Self {
+        Self {
+            app: app.clone(),
+            now: app.clock.now(),
+            user_id: member.caller.user_id,
+            name: member.caller.name,
+            team_id: member.team_id,
+            team_name: member.team_name,
+            role: member.role,
+            csrf: member.caller.csrf,
+        }
+    }
+
+    /// Editors draft and decide.
+    pub fn may_act(&self) -> bool {
+        self.role >= Role::Editor
+    }
+
+    /// Admins connect accounts.
+    pub fn may_connect(&self) -> bool {
+        self.role >= Role::Admin
+    }
+
+    pub fn decides_on(&self, suggestion_id: Uuid) -> Decision {
+        Decision { team_id: self.team_id, suggestion_id, by: self.user_id }
+    }
+
+    pub async fn frame(&self, conn: &mut PgConnection) -> Result<Frame, sqlx::Error> {
+        let waiting = inbox::count_open(conn, self.team_id).await?;
+        let accounts = integrations::list(conn, self.team_id).await?;
+        let needs_somebody = |state| matches!(state, IntegrationState::Paused | IntegrationState::NeedsReconnect);
+        let problems = accounts.iter().filter(|account| needs_somebody(account.state())).count();
+        let dry_run = self.app.config.dry_run.then(|| Notice {
+            tone: Tone::Held,
+            text: "Dry run is on (DRY_RUN): nothing leaves this server. An approved reply comes back to you instead."
+                .to_owned(),
+        });
+        Ok(Frame {
+            team_id: self.team_id,
+            team_name: self.team_name.clone(),
+            user_name: self.name.clone(),
+            csrf: self.csrf.clone(),
+            now: self.now,
+            waiting: u64::try_from(waiting).unwrap_or(0),
+            account_problems: problems as u64,
+            pause: None,
+            notice: dry_run,
+        })
+    }
+
+    /// Longest reply that the platform takes, in characters. One that is not set up here takes nothing anyway.
+    pub fn max_chars(&self, platform: &str) -> usize {
+        let reader = self.app.readers.get(platform);
+        reader.map_or(normalise::MAX_CHARS, |reader| reader.capabilities().max_reply_chars)
+    }
+}
+
+impl Mark {
+    /// By the list of platforms; a slug that is no longer on it stands for itself.
+    pub fn of(slug: &str) -> Self {
+        let known = rejoinder_platforms::PLATFORMS.iter().find(|(known, _)| *known == slug);
+        Self::new(slug, known.map_or(slug, |(_, name)| name))
+    }
+
+    /// An account's name as people write it there: "u/beanfan", "@calm".
+    pub fn handle(&self, name: &str) -> String {
+        if self.slug == "reddit" { format!("u/{name}") } else { format!("@{name}") }
+    }
+}

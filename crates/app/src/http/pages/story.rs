@@ -1,0 +1,91 @@
+//! The log in words: what each kind of entry says about its object, for the log page and for a suggestion's history.
+
+use super::inbox_draft::HistoryLine;
+use super::marks::Tone;
+use crate::flow::activity::ActivityRow;
+use crate::flow::send::Attempt;
+use crate::model::Outcome;
+use serde_json::Value;
+
+/// What happened, as it follows a name: "approved the reply"; and what that means for the person.
+pub fn told(row: &ActivityRow) -> (String, Tone) {
+    let (what, tone) = match row.kind.as_str() {
+        "team.created" => ("made the team", Tone::Plain),
+        "integration.connected" => ("connected an account", Tone::Plain),
+        "integration.reconnect_needed" => ("lost access to an account", Tone::Bad),
+        "integration.paused" => ("paused an account", Tone::Held),
+        "integration.resumed" => ("resumed an account", Tone::Plain),
+        "integration.disconnected" => ("disconnected an account", Tone::Plain),
+        "integration.token_refreshed" => ("renewed the access of an account", Tone::Plain),
+        "intent.created" => ("made an intent", Tone::Plain),
+        "intent.changed" => ("changed an intent", Tone::Plain),
+        "intent.deleted" => ("deleted an intent", Tone::Plain),
+        "variation.created" => ("added a variation", Tone::Plain),
+        "variation.changed" => ("changed a variation", Tone::Plain),
+        "variation.deleted" => ("deleted a variation", Tone::Plain),
+        "item.state_changed" => ("moved an item", Tone::Plain),
+        "suggestion.requested" => ("asked for a draft", Tone::Plain),
+        "suggestion.drafted" => ("wrote a draft", Tone::Ask),
+        "suggestion.draft_failed" => ("could not write a draft", Tone::Bad),
+        "suggestion.edited" => ("changed the draft", Tone::Plain),
+        "suggestion.approved" => ("approved the reply", Tone::Plain),
+        "suggestion.queued" => ("queued the reply", Tone::Busy),
+        "suggestion.claimed" => ("took the reply up for sending", Tone::Busy),
+        "suggestion.undone" => ("took the approval back", Tone::Plain),
+        "suggestion.rejected" => ("rejected the draft", Tone::Plain),
+        "suggestion.regenerated" => ("asked for a new draft", Tone::Plain),
+        "suggestion.retried" => ("wants the reply sent again", Tone::Plain),
+        "suggestion.parked" => ("let the reply wait", Tone::Held),
+        "suggestion.returned" => ("gave the reply back to a person", Tone::Held),
+        "reply.armed" => ("began an attempt to post", Tone::Busy),
+        "reply.posted" => ("saw the reply on the platform", Tone::Good),
+        "reply.refused" => ("was refused by the platform", Tone::Bad),
+        "reply.not_sent" => ("did not send the reply", Tone::Held),
+        "reply.uncertain" => ("does not know yet whether the reply stands there", Tone::Held),
+        "reply.exchange" => ("talked to the platform", Tone::Plain),
+        "reply.read_back" => ("looked on the platform for the reply", Tone::Plain),
+        other => (other, Tone::Plain),
+    };
+    let mut what = what.to_owned();
+    if row.kind == "item.state_changed"
+        && let Some(state) = row.payload["after"]["state"].as_str()
+    {
+        what = format!("moved an item to {}", state.replace('_', " "));
+    }
+    if let Some(name) = subject_name(&row.payload) {
+        what.push_str(&format!(" ({name})"));
+    }
+    (what, tone)
+}
+
+/// The name that the entry itself holds, of an intent or an account of ours.
+fn subject_name(payload: &Value) -> Option<&str> {
+    let places = [&payload["account"], &payload["after"]["name"], &payload["before"]["name"]];
+    places.into_iter().find_map(Value::as_str)
+}
+
+/// One line of a suggestion's history; None for entries that an attempt's own line tells better.
+pub fn line(row: &ActivityRow) -> Option<HistoryLine> {
+    if matches!(row.kind.as_str(), "reply.armed" | "reply.exchange" | "suggestion.claimed") {
+        return None;
+    }
+    let (what, _) = told(row);
+    let who = row.actor_name.as_deref().unwrap_or("Rejoinder");
+    let reason = row.payload["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(HistoryLine { at: row.created_at, text: format!("{who} {what}{reason}") })
+}
+
+pub fn attempt_line(attempt: &Attempt) -> HistoryLine {
+    let outcome = match Outcome::from(attempt.outcome.clone()) {
+        Outcome::Uncertain => "outcome not known yet",
+        Outcome::Posted => "posted",
+        Outcome::Refused => "refused",
+        Outcome::NotSent => "not sent",
+    };
+    let status = attempt.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+    let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    HistoryLine {
+        at: attempt.finished_at.unwrap_or(attempt.armed_at),
+        text: format!("Attempt {}: {outcome}{status}{reason}", attempt.number),
+    }
+}
