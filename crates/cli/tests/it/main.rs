@@ -5,9 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
+mod database;
 mod home;
 mod kill;
+mod metrics;
+mod outage;
 mod person;
+mod quickstart;
+mod secrets;
 mod server;
 mod stage;
+mod start;
 mod wait;

@@ -5,6 +5,8 @@ use reqwest::{Client, Method, Response};
 use serde_json::Value;
 use std::time::Duration;
 
+pub const PASSWORD: &str = "a kettle of nine ravens";
+
 /// A client that follows nothing and keeps no cookies, so that each step is seen.
 #[allow(clippy::disallowed_methods, reason = "the client of these tests")]
 pub fn client() -> Client {
@@ -34,7 +36,7 @@ impl Person {
             ("token", field(&html, "token")),
             ("name", "Mara Lindqvist".to_owned()),
             ("email", "mara@brassfinch.example".to_owned()),
-            ("password", "a kettle of nine ravens".to_owned()),
+            ("password", PASSWORD.to_owned()),
             ("team_name", "Brassfinch".to_owned()),
         ];
         let submitted = client
@@ -55,10 +57,6 @@ impl Person {
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
         read(self.ask(Method::POST, path, Some(body)).await.unwrap()).await
-    }
-
-    pub async fn patch(&self, path: &str, body: Value) -> Value {
-        read(self.ask(Method::PATCH, path, Some(body)).await.unwrap()).await
     }
 
     /// Whatever the answer is; an error where the server is not there.

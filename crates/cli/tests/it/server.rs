@@ -6,9 +6,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_rejoinder");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_rejoinder");
 /// The machine may be busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than the server gives its running work.
@@ -87,12 +87,10 @@ pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
-    pub took: Duration,
 }
 
 /// Runs the command to its end. Panics, and kills it, when it has not ended after `patience`.
 pub fn run(command: &mut Command, patience: Duration) -> Ended {
-    let began = Instant::now();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed());
     let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -104,7 +102,7 @@ pub fn run(command: &mut Command, patience: Duration) -> Ended {
     }
     let [stdout, stderr] = readers.map(|reader| reader.join().unwrap());
     let status = status.unwrap_or_else(|| panic!("did not end within {} s: {stdout}{stderr}", patience.as_secs()));
-    Ended { code: status.code(), stdout, stderr, took: began.elapsed() }
+    Ended { code: status.code(), stdout, stderr }
 }
 
 fn read(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
