@@ -29,6 +29,9 @@ fn assert_refused(ended: &Ended, lines: usize) {
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stderr.starts_with("rejoinder: "), "{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), lines, "{}", ended.stderr);
+    let said_twice =
+        ended.stderr.split(": ").skip(1).any(|part| part.len() > 12 && ended.stderr.matches(part).count() > 1);
+    assert!(!said_twice, "{}", ended.stderr);
 }
 
 #[track_caller]
