@@ -2,7 +2,7 @@
 
 use crate::accounts::{connect, sessions, tokens};
 use crate::clock::Moment;
-use crate::coord::buckets;
+use crate::coord::{buckets, idempotency};
 use crate::flow::activity;
 use crate::flow::ingest::IntegrationPoll;
 use crate::jobs::{self, State};
@@ -94,6 +94,7 @@ impl Job<State> for Upkeep {
         activity::prepare_months(&mut conn, &moment).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
+        idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }

@@ -22,12 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             });
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    "The body is too large",
-                    "A body may have at most 256 KiB.",
-                )
+                too_large()
             } else {
                 Problem::bad_request("The body could not be read to its end. Send it again.")
             }
@@ -44,6 +39,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         parse(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
     }
+}
+
+pub(super) fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        "The body is too large",
+        "A body may have at most 256 KiB.",
+    )
 }
 
 /// Parses JSON; errors name the path of the field.
@@ -102,6 +106,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
                 } else {
                     field
                 };
+                let message = message.strip_prefix(&format!("{field}: ")).unwrap_or(&message).to_owned();
                 Problem::field(field, message)
             })
     }

@@ -1,6 +1,7 @@
 //! The web server: every route, and what lies around them.
 //!
-//! Layers from the outside in: request id, strict headers, measure, problems as pages, panics, size and time limits, cross-site guard, caller limits.
+//! Layers from the outside in: request id, strict headers, measure, problems as pages, panics, size and time limits, cross-site
+//! guard, caller limits, requests sent twice.
 
 pub mod api;
 pub mod auth;
@@ -8,6 +9,7 @@ pub mod body;
 pub mod cookies;
 pub mod csrf;
 pub mod events;
+mod idempotency;
 mod layers;
 pub mod limits;
 pub mod openapi;
@@ -36,6 +38,7 @@ pub fn router(app: App, stopping: CancellationToken) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method)
         .layer(Extension(events::Streams::new(stopping)))
+        .layer(from_fn_with_state(app.clone(), idempotency::once))
         .layer(from_fn_with_state((app.clone(), limits::CallerLimits::default()), limits::per_caller))
         .layer(from_fn_with_state(app.clone(), csrf::guard))
         .layer(from_fn(layers::limit_time))

@@ -49,6 +49,9 @@ fn complete() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             add_path_parameters(path, operation);
+            if method == "post" && !path.ends_with("/oauth/start") {
+                operation.parameters.get_or_insert_default().push(idempotency_key().into());
+            }
             add_errors(method, path, operation);
         }
     }
@@ -89,6 +92,18 @@ fn path_parameter(name: &str) -> Parameter {
         .build()
 }
 
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Sent again within 24 hours with the same key and body, it is carried out once and answered alike.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255)).build()))
+        .build()
+}
+
 /// Status, name in the document, meaning.
 const ERRORS: &[(&str, &str, &str)] = &[
     ("400", "NotReadable", "The body is not valid JSON."),
@@ -116,8 +131,8 @@ fn add_errors(method: &str, path: &str, operation: &mut Operation) {
             "400" | "413" | "415" => body,
             "401" | "403" => !open,
             "404" => path.contains('{'),
-            "409" => method != "get" || path.contains("/oauth/"),
-            "422" => body || query,
+            "409" => method != "get" || path.ends_with("/oauth/start"),
+            "422" => body || query || method == "post",
             _ => true,
         };
         if possible {

@@ -18,7 +18,7 @@ use rejoinder_app::lifecycle::{Database, Engine, assemble};
 use rejoinder_app::model::{Mode, Stage, Status};
 use rejoinder_app::queue::{DrainReport, drain_with_clock};
 use rejoinder_app::{jobs, queue};
-use rejoinder_platforms::{Account, Grant, Writers};
+use rejoinder_platforms::{Grant, Writers};
 use rejoinder_sandbox::{Clock, CommentView, Control, FixedClock, IssuedToken, Options, Sandbox, WorldKind};
 use secrecy::SecretString;
 use sqlx::pool::PoolConnection;
@@ -110,7 +110,6 @@ impl Harness {
 
     pub async fn connect_team(&self, team_id: Uuid, issued: &IssuedToken) -> Uuid {
         let (app, moment) = (&self.app, self.app.moment());
-        let account = Account { id: self.platform.add_account(BRAND), name: BRAND.to_owned() };
         let scopes: Vec<String> = SCOPES.split(' ').map(str::to_owned).collect();
         let grant = Grant {
             access_token: SecretString::from(issued.access_token.clone()),
@@ -118,6 +117,7 @@ impl Harness {
             scopes: scopes.clone(),
             expires_in: Some(std::time::Duration::from_secs(issued.expires_in_secs).try_into().unwrap()),
         };
+        let account = app.readers.get("reddit").unwrap().me(&grant.access_token).await.unwrap();
         let mut tx = app.db.begin().await.unwrap();
         let id = integrations::row_for_account(&mut tx, team_id, "reddit", &account.id).await.unwrap();
         let id = id.unwrap_or_else(|| moment.id());

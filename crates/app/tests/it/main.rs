@@ -6,3 +6,5 @@
 mod cluster;
 mod harness;
 mod journey;
+mod send;
+mod send_gate;

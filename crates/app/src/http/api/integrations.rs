@@ -204,7 +204,7 @@ pub struct OauthCallback {
 /// For browsers. Leads to `/dashboard?integration=connected&connected={platform}`, or to
 /// `/dashboard?integration=failed&reason={reason}` with the reason declined, spent, other_person, refused or unavailable.
 /// Without a session it leads to the sign-in page and from there back.
-#[utoipa::path(get, path = "/api/integrations/{platform}/oauth/callback", params(OauthCallback),
+#[utoipa::path(get, path = "/api/integrations/{platform}/oauth/callback", params(OauthCallback), security(()),
     responses((status = 303, description = "On to the dashboard.")))]
 pub async fn oauth_callback(
     State(app): State<App>,

@@ -1,0 +1,164 @@
+//! `Idempotency-Key` on POSTs to the API: the same key, body and caller are carried out once, and answered alike for 24 hours.
+//!
+//! What was refused changed nothing and is not kept: the same key may try again. Once claimed, the request is carried out to its
+//! end even when the client goes away, so that its answer is there when the client comes back. If the process dies between the
+//! change and the keeping of its answer, the key opens again after a minute; the change itself then guards against a repetition.
+
+use super::auth::Caller;
+use super::request_id;
+use crate::app::App;
+use crate::coord::idempotency::{self, Claim, Key};
+use crate::error::{ApiResult, Problem};
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::panic::resume_unwind;
+use time::OffsetDateTime;
+use tracing::Instrument;
+
+const HEADER: &str = "idempotency-key";
+const REPLAYED: &str = "idempotent-replayed";
+const KEY_CHARS: usize = 255;
+
+/// Middleware inside the cross-site guard and the limits.
+pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !concerned(request.method(), request.uri().path(), request.headers()) {
+        return next.run(request).await;
+    }
+    answer(app, request, next).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The answer of `oauth/start` holds a secret of its own and is not stored; beginning again does no harm.
+fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    method == Method::POST
+        && path.starts_with("/api/")
+        && !path.ends_with("/oauth/start")
+        && headers.contains_key(HEADER)
+}
+
+async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    let key = Key {
+        caller_id: caller.user_id,
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        key: key_of(&parts.headers)?,
+    };
+    let body = to_bytes(body, super::BODY_LIMIT_BYTES).await.map_err(|_| super::body::too_large())?;
+    let body_hash: [u8; 32] = Sha256::digest(&body).into();
+    let claimed_at = app.clock.now();
+    let claim = idempotency::claim(&mut *app.db.acquire().await?, &key, &body_hash, claimed_at).await?;
+    match claim {
+        Claim::Run => {}
+        Claim::Done { status, answer } => return Ok(replay(status, answer)),
+        Claim::InFlight => {
+            let mut problem = Problem::conflict("in-flight", "The same request is being carried out. Ask again soon.");
+            problem.retry_after_secs = Some(1);
+            return Err(problem);
+        }
+        Claim::OtherBody => {
+            return Err(Problem::field(
+                "Idempotency-Key",
+                "was used for another body. Take a new key for a new request.",
+            ));
+        }
+    }
+    let request = Request::from_parts(parts, Body::from(body));
+    let work = async move {
+        let response = next.run(request).await;
+        settle(&app, &key, claimed_at, response).await
+    };
+    // A client that goes away drops this future, but not the task.
+    let work = request_id::scope(request_id::current().unwrap_or_default(), work).in_current_span();
+    match tokio::spawn(work).await {
+        Ok(answered) => answered,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(Problem::unavailable("The server is stopping. Ask again with the same key.")),
+        },
+    }
+}
+
+fn key_of(headers: &HeaderMap) -> ApiResult<String> {
+    let key = headers.get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let sane = (1..=KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !sane {
+        let message = format!("must have 1 to {KEY_CHARS} visible ASCII characters");
+        return Err(Problem::field("Idempotency-Key", message));
+    }
+    Ok(key.to_owned())
+}
+
+/// The change is made or refused by now: whatever fails here, the caller gets its answer.
+async fn settle(app: &App, key: &Key, claimed_at: OffsetDateTime, response: Response) -> ApiResult<Response> {
+    let status = response.status();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| Problem::internal(&error))?;
+    let stored = async {
+        let mut conn = app.db.acquire().await?;
+        if status.is_success() {
+            let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            idempotency::keep(&mut conn, key, claimed_at, status.as_u16(), &answer).await
+        } else {
+            idempotency::release(&mut conn, key, claimed_at).await
+        }
+    };
+    if let Err(error) = stored.await {
+        tracing::warn!(error = %error, "the answer to a request with an idempotency key was not kept");
+    }
+    Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+fn replay(status: u16, answer: Value) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = match answer {
+        Value::Null => status.into_response(),
+        answer => (status, Json(answer)).into_response(),
+    };
+    response.headers_mut().insert(REPLAYED, axum::http::HeaderValue::from_static("true"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn with_key(key: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HEADER.parse().unwrap(), HeaderValue::from_str(key).unwrap())])
+    }
+
+    #[test]
+    fn only_posts_to_the_api_that_bring_a_key_are_kept() {
+        let keyed = with_key("k");
+        assert!(concerned(&Method::POST, "/api/posts/1/post-comment", &keyed));
+        assert!(!concerned(&Method::POST, "/api/posts/1/post-comment", &HeaderMap::new()));
+        assert!(!concerned(&Method::GET, "/api/me", &keyed));
+        assert!(!concerned(&Method::POST, "/items/1/done", &keyed));
+        assert!(!concerned(&Method::POST, "/api/integrations/reddit/oauth/start", &keyed), "its answer is a secret");
+    }
+
+    #[test]
+    fn a_key_is_short_and_readable() {
+        assert_eq!(key_of(&with_key("2f1c-7a")).unwrap(), "2f1c-7a");
+        for key in ["", "two words", &"k".repeat(256)] {
+            let problem = key_of(&with_key(key)).unwrap_err();
+            assert_eq!((problem.status, problem.errors[0].field.as_str()), (422, "Idempotency-Key"));
+        }
+    }
+
+    #[test]
+    fn a_repeated_answer_says_that_it_is_one() {
+        let response = replay(202, serde_json::json!({ "job_id": "7" }));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[REPLAYED]),
+            (202, &HeaderValue::from_static("true"))
+        );
+    }
+}
