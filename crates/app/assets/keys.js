@@ -21,7 +21,6 @@
       if (row === link) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     }
-    link?.closest(".row").classList.remove("unread");
   }
 
   function selectFromAddress() {

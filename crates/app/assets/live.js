@@ -38,6 +38,9 @@
   }
 
   function onSuggestion(id) {
+    fire(document.querySelector(`.row[data-suggestion="${id}"]`), "row-changed");
+    const earlier = document.getElementById("earlier");
+    if (earlier?.dataset.suggestion === id) fire(earlier, "earlier-changed");
     const pane = document.getElementById("draft-pane");
     if (!pane) return;
     // A pane without a suggestion may be waiting for its first one.
@@ -111,7 +114,9 @@
       } else {
         countdown.textContent = "Going out.";
         countdown.removeAttribute("data-until");
-        refreshDraft();
+        const earlier = countdown.closest("#earlier");
+        if (earlier) fire(earlier, "earlier-changed");
+        else refreshDraft();
       }
     }
   }, 500);

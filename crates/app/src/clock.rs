@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -66,6 +66,7 @@ impl TestClock {
 pub struct Moment {
     pub now: OffsetDateTime,
     entropy: Entropy,
+    drawn_ids: Arc<AtomicU16>,
 }
 
 impl Moment {
@@ -74,17 +75,26 @@ impl Moment {
     }
 
     pub fn at(now: OffsetDateTime, entropy: &Entropy) -> Self {
-        Self { now, entropy: entropy.clone() }
+        Self { now, entropy: entropy.clone(), drawn_ids: Arc::default() }
     }
 
-    /// A fresh id that sorts by this instant.
+    /// A fresh id that sorts by this instant, and among the first 4,096 of this moment by the order in which they were drawn:
+    /// rows of one change carry the same time and are still listed in the order in which they were written.
     pub fn id(&self) -> Uuid {
-        self.entropy.uuid_v7(self.now)
+        let number = self.drawn_ids.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut bytes = self.entropy.bytes::<10>();
+        bytes[..2].copy_from_slice(&number);
+        uuid_v7(self.now, bytes)
     }
 
     pub fn entropy(&self) -> &Entropy {
         &self.entropy
     }
+}
+
+fn uuid_v7(now: OffsetDateTime, bytes: [u8; 10]) -> Uuid {
+    let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
 fn whole_micros(instant: OffsetDateTime) -> OffsetDateTime {
@@ -129,8 +139,7 @@ impl Entropy {
 
     /// A time-ordered id: sorts by the millisecond of `now`, random within it.
     pub fn uuid_v7(&self, now: OffsetDateTime) -> Uuid {
-        let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>()).into_uuid()
+        uuid_v7(now, self.bytes::<10>())
     }
 
     /// `n_bytes` random bytes as base64url without padding: fit for links, cookies and headers.
@@ -200,6 +209,14 @@ mod tests {
         let later = entropy.uuid_v7(datetime!(2026-03-01 12:00:00.002 UTC));
         assert!(earlier < later);
         assert_eq!(earlier.get_version_num(), 7);
+    }
+
+    #[test]
+    fn ids_of_one_moment_sort_in_the_order_in_which_they_were_drawn() {
+        let moment = Moment::at(datetime!(2026-03-01 12:00 UTC), &Entropy::System);
+        let ids: Vec<Uuid> = (0..1_000).map(|_| moment.clone().id()).collect();
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
+        assert_eq!(ids[999].get_version_num(), 7);
     }
 
     #[test]

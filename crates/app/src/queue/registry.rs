@@ -91,9 +91,10 @@ where
     }
 
     /// Adds a job every `period`, counted from the epoch (so every process means the same moments), unless the one
-    /// before is still waiting or running. The kind of job must be added too. Periods under a second are a second.
+    /// before is still waiting or running. Adds the kind of job too. Periods under a second are a second.
     #[must_use]
     pub fn every<J: Job<S> + Default>(mut self, period: Duration) -> Self {
+        self.add::<Of<J>>(J::CLASS, J::TIMEOUT);
         let spec = Spec::of::<S, J>(&J::default(), None).expect("a job that can be stored serialises");
         self.add_schedule(spec, period);
         self

@@ -330,13 +330,15 @@ impl Harness {
         integrations::load(&mut *self.conn().await, self.team_id, self.integration_id).await.unwrap().unwrap()
     }
 
-    /// What happened to an object, oldest first. The clock stands still, so the rows are told apart by where they stand.
+    /// What happened to an object, oldest first. The clock stands still, so transactions are told apart by their numbers.
     pub async fn story(&self, subject: Uuid) -> Vec<String> {
-        sqlx::query_scalar("select type from activity_logs where subject_id = $1 order by created_at, ctid")
-            .bind(subject)
-            .fetch_all(self.pool())
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "select type from activity_logs where subject_id = $1 order by created_at, xmin::text::bigint, id",
+        )
+        .bind(subject)
+        .fetch_all(self.pool())
+        .await
+        .unwrap()
     }
 
     pub async fn activity(&self) -> Vec<activity::ActivityRow> {

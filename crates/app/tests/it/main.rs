@@ -7,4 +7,5 @@ mod cluster;
 mod harness;
 mod journey;
 mod send;
+mod send_crash;
 mod send_gate;

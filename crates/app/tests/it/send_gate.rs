@@ -117,7 +117,8 @@ async fn an_approval_that_waits_for_a_switch_ends_after_a_day() {
     // Whether its own job or the sweep finds it.
     h.sweep().await;
     assert_returned(&h, &sent, "24 hours").await;
-    h.finish().await;
+    // Its own job has used up its tries on the way; the sweep took its place.
+    h.finish_leaving(&[]).await;
 }
 
 #[tokio::test]

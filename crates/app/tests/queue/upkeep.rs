@@ -41,7 +41,7 @@ async fn the_daily_cleanup_collects_unused_queue_names_and_old_failures() {
     world.add_at(&Probe::new("fails", Act::Refuse), NOON).await;
     drain(&World::registry(), &world, &world.pool, NOON, NOON).await.unwrap();
 
-    let today = OffsetDateTime::now_utc();
+    let today = rejoinder_app::clock::Clock::System.now();
     let cleaned = cleanup(&world.pool, today).await.unwrap();
     assert_eq!((cleaned.queue_names, cleaned.failed_jobs), (19, 0));
     let cleaned = cleanup(&world.pool, today + Duration::DAY * 31).await.unwrap();

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use rejoinder_app::queue::{Decision, enqueue, enqueue_many};
-use time::OffsetDateTime;
 
 use crate::world::{Act, Count, ONE_EACH, Once, Probe, World};
 
@@ -11,7 +10,7 @@ use crate::world::{Act, Count, ONE_EACH, Once, Probe, World};
 async fn a_backlog_drains_and_every_job_runs_once() {
     const JOBS: usize = 10_000;
     let world = World::empty().await;
-    let now = OffsetDateTime::now_utc();
+    let now = rejoinder_app::clock::Clock::System.now();
     let job = Count { due: now, work: Duration::ZERO };
     let mut conn = world.pool.acquire().await.unwrap();
     for _ in 0..JOBS / 1000 {
@@ -35,7 +34,7 @@ async fn a_backlog_drains_and_every_job_runs_once() {
 async fn delayed_jobs_run_at_their_time_however_they_overlap() {
     let world = World::empty().await;
     let running = world.start().await;
-    let start = OffsetDateTime::now_utc() + Duration::from_secs(1);
+    let start = rejoinder_app::clock::Clock::System.now() + Duration::from_secs(1);
     let mut conn = world.pool.acquire().await.unwrap();
     for n in 0..300u64 {
         let due = start + Duration::from_millis((n % 100) * 20);
@@ -61,7 +60,7 @@ async fn a_job_that_asks_for_a_later_time_gets_it_and_keeps_its_attempts() {
     let many_tries = world.add(&Probe::new("many", Act::ComeBack(2500))).await;
     let mut conn = world.pool.acquire().await.unwrap();
     let one_try = Once(Probe::new("one", Act::ComeBack(2500)));
-    let one_try = enqueue(&mut conn, &one_try, OffsetDateTime::now_utc(), Some("req-1")).await.unwrap();
+    let one_try = enqueue(&mut conn, &one_try, rejoinder_app::clock::Clock::System.now(), Some("req-1")).await.unwrap();
     drop(conn);
 
     world
@@ -131,7 +130,7 @@ async fn a_stop_lets_the_running_job_finish_and_gives_the_others_back() {
     let world = World::empty().await;
     let mut conn = world.pool.acquire().await.unwrap();
     let holding = vec![Once(Probe::new("held", Act::Hold)); 5];
-    enqueue_many(&mut conn, &holding, OffsetDateTime::now_utc(), Some("req-1")).await.unwrap();
+    enqueue_many(&mut conn, &holding, rejoinder_app::clock::Clock::System.now(), Some("req-1")).await.unwrap();
     drop(conn);
     let running = world.start_with(ONE_EACH).await;
     world.until("one runs", "select count(*) = 1 from runs").await;

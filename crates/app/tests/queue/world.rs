@@ -57,7 +57,7 @@ impl World {
     }
 
     pub async fn start_with(&self, concurrency: Concurrency) -> Running {
-        let mut settings = Settings::new(Arc::new(OffsetDateTime::now_utc));
+        let mut settings = Settings::new(Arc::new(|| rejoinder_app::clock::Clock::System.now()));
         settings.concurrency = concurrency;
         settings.scheduler = false;
         settings.watch_every = Duration::from_millis(200);
@@ -72,7 +72,7 @@ impl World {
     }
 
     pub async fn add(&self, job: &Probe) -> i64 {
-        self.add_at(job, OffsetDateTime::now_utc()).await
+        self.add_at(job, rejoinder_app::clock::Clock::System.now()).await
     }
 
     pub async fn add_at(&self, job: &Probe, at: OffsetDateTime) -> i64 {

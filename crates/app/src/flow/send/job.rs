@@ -14,7 +14,7 @@ use crate::model::{ItemState, Outcome, Stage, Status};
 use crate::queue::{Class, Job, JobContext, JobError};
 use crate::telemetry::{self, SendFailure};
 use async_trait::async_trait;
-use rejoinder_platforms::{OutboundReply, PostedReply, SendError, Session, TargetState};
+use rejoinder_platforms::{FetchError, OutboundReply, PostedReply, SendError, Session, TargetState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -83,6 +83,12 @@ impl Job<State> for PostSend {
 pub(super) struct Send<'a> {
     pub state: &'a State,
     pub sender: &'a Sender,
+}
+
+/// Why the thread could not be looked at.
+enum Unread {
+    NoToken(TokenError),
+    Platform(FetchError),
 }
 
 /// What was prepared before arming.
@@ -157,37 +163,44 @@ impl Send<'_> {
             Ok(session) => session,
             Err(error) => return self.no_token(suggestion, &integration, error).await,
         };
-        match self.target_problem(suggestion, &integration, &session).await {
-            Ok(None) => {}
-            Ok(Some(reason)) => {
-                return self.not_now(suggestion, Answer::ReturnToPerson { reasons: vec![reason] }).await;
-            }
-            Err(reason) => {
+        match self.target_problem(suggestion, &integration, session).await {
+            Ok((session, None)) => self.arm_and_write(suggestion, Ready { integration, session, lease_until }).await,
+            Ok((_, Some(reason))) => self.not_now(suggestion, Answer::ReturnToPerson { reasons: vec![reason] }).await,
+            Err(Unread::NoToken(error)) => self.no_token(suggestion, &integration, error).await,
+            Err(Unread::Platform(error)) => {
                 let at = moment.now + time::Duration::seconds(30);
-                return self.not_now(suggestion, Answer::WaitUntil { at, reason }).await;
+                let reason = format!("the thread could not be read: {error}");
+                self.not_now(suggestion, Answer::WaitUntil { at, reason }).await
             }
         }
-        self.arm_and_write(suggestion, Ready { integration, session, lease_until }).await
     }
 
     fn rules(&self) -> gate::Rules {
         gate::Rules { dry_run: self.state.app.config.dry_run }
     }
 
-    /// Why the reply does not fit the thread any more; `Err` when the platform could not be read.
+    /// Why the reply does not fit the thread any more, and the session that was good for reading it: an ended token is
+    /// refreshed once.
     async fn target_problem(
         &self,
         suggestion: &Suggestion,
         integration: &Integration,
-        session: &Session,
-    ) -> Result<Option<String>, String> {
-        let reader = self.state.app.readers.get(&integration.platform).map_err(|error| error.to_string())?;
+        mut session: Session,
+    ) -> Result<(Session, Option<String>), Unread> {
+        let app = &self.state.app;
+        let reader = app
+            .readers
+            .get(&integration.platform)
+            .map_err(|error| Unread::Platform(FetchError::Unavailable(error.to_string())))?;
         let target = &suggestion.target;
-        let now_there = reader
-            .target_state(session, &target.post_platform_id, &target.platform_id)
-            .await
-            .map_err(|error| format!("the thread could not be read: {error}"))?;
-        Ok(stale(&now_there, suggestion))
+        let mut read = reader.target_state(&session, &target.post_platform_id, &target.platform_id).await;
+        if read == Err(FetchError::AuthExpired) {
+            let dead = session.access_token;
+            session = tokens::session(app, &self.moment(), integration, Some(&dead)).await.map_err(Unread::NoToken)?;
+            read = reader.target_state(&session, &target.post_platform_id, &target.platform_id).await;
+        }
+        let now_there = read.map_err(Unread::Platform)?;
+        Ok((session, stale(&now_there, suggestion)))
     }
 
     /// One transaction: the gate again with the rows held, the slot, the attempt. Then the write.
@@ -422,7 +435,17 @@ impl Send<'_> {
             Answer::ReturnToPerson { reasons } => (Change::Return { reasons }, None),
             Answer::Refuse { reason } => (Change::Refused { reason }, None),
         };
-        self.change(&moment, suggestion, change).await.map_err(retry)?;
+        let mut tx = self.state.app.db.begin().await?;
+        let current = suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
+        // A worker that was held up so long that another took over has nothing to say any more: that one may be writing.
+        if current.is_none_or(|current| {
+            current.state.stage != Stage::Sending || current.state.lease_until != suggestion.state.lease_until
+        }) {
+            tracing::warn!("the lease went to another worker before the answer");
+            return Ok(());
+        }
+        suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await.map_err(retry)?;
+        tx.commit().await?;
         match go_on {
             Some((at, reason)) => Err(JobError::RetryAt { at, reason }),
             None => Ok(()),

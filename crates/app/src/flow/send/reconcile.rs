@@ -13,7 +13,7 @@ use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::suggestion::{Change, Suggestion};
 use crate::model::Outcome;
 use crate::queue::JobError;
-use rejoinder_platforms::{Probe, ReplyProbe};
+use rejoinder_platforms::{FetchError, Probe, ReplyProbe};
 use serde_json::json;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -57,7 +57,19 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         skew: CLOCK_SKEW,
     };
     let settles_at = attempt.armed_at + WRITE_TIMEOUT + reader.capabilities().settle_window;
-    match reader.find_own_reply(&session, &probe).await {
+    let mut read = reader.find_own_reply(&session, &probe).await;
+    if read == Err(FetchError::AuthExpired) {
+        read = match tokens::session(app, &moment, &integration, Some(&session.access_token)).await {
+            Ok(session) => reader.find_own_reply(&session, &probe).await,
+            Err(error) => {
+                return again(
+                    moment.now + time::Duration::seconds(60),
+                    &format!("no token to read back with: {error}"),
+                );
+            }
+        };
+    }
+    match read {
         Ok(Probe::Found(reply)) => {
             let settled = Settled {
                 outcome: Outcome::Posted,

@@ -115,7 +115,7 @@ async fn finish(
         Err(_) => AiOutcome::Failed,
     });
     let change = match result {
-        Ok(draft) => Change::Drafted { generation_id, draft: facts(&draft), variations: draft.variations },
+        Ok(draft) => Change::Drafted { generation_id, draft: Box::new(facts(&draft)), variations: draft.variations },
         Err(reason) => Change::DraftFailed { generation_id, reason },
     };
     let mut tx = state.app.db.begin().await?;

@@ -56,7 +56,7 @@ pub enum Change {
     /// A draft came back. Ignored unless it is the generation that was asked for last.
     Drafted {
         generation_id: Uuid,
-        draft: Draft,
+        draft: Box<Draft>,
         variations: Vec<String>,
     },
     DraftFailed {

@@ -112,9 +112,11 @@ async fn go_on(person: &Person, asked: &Asked, from: Uuid) -> Result<Response, P
     let mut conn = person.app.db.acquire().await?;
     let next = inbox::next_open(&mut conn, person.team_id, from).await?.map(|id| id.to_string());
     let from = from.to_string();
-    let mut pairs = vec![("decided", from.as_str())];
-    pairs.extend(next.as_deref().map(|id| ("item", id)));
-    Ok(asked.go(&asked.inbox(&pairs)))
+    Ok(asked.go(&match &next {
+        Some(next) => asked.inbox(&[("decided", &from), ("item", next)]),
+        // The last one: it stays on show, with its way back.
+        None => asked.inbox(&[("item", &from), ("step", "draft")]),
+    }))
 }
 
 pub async fn ask(

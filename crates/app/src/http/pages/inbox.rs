@@ -9,6 +9,7 @@ use super::inbox_list::{Filter, ListPane, Shown};
 use super::inbox_thread::ThreadPane;
 use super::marks::Mark;
 use super::person::Person;
+use super::words::WebLink;
 use super::{place, samples};
 use crate::app::App;
 use crate::error::Problem;
@@ -43,6 +44,8 @@ pub struct Earlier {
     pub item_id: Uuid,
     /// "u/beanfan"
     pub author: String,
+    /// "Reddit"
+    pub platform: String,
     pub what: Decided,
 }
 
@@ -53,7 +56,12 @@ pub enum Decided {
         suggestion_id: Uuid,
         goes_out_at: OffsetDateTime,
     },
-    GoingOut,
+    GoingOut {
+        suggestion_id: Uuid,
+    },
+    Posted {
+        permalink: Option<WebLink>,
+    },
     Closed,
 }
 
@@ -79,14 +87,29 @@ impl Earlier {
         let what = match suggestion.map(|found| (found.id, found.state)) {
             Some((_, state)) if state.status == Status::Pending => return Ok(None),
             Some((suggestion_id, state)) if state.status == Status::Approved => match (state.stage, state.send_after) {
-                (Stage::Queued | Stage::Parked, Some(goes_out_at)) => Decided::Approved { suggestion_id, goes_out_at },
-                _ => Decided::GoingOut,
+                (Stage::Queued, Some(goes_out_at)) if goes_out_at > person.now => {
+                    Decided::Approved { suggestion_id, goes_out_at }
+                }
+                _ => Decided::GoingOut { suggestion_id },
             },
-            Some((_, state)) if state.status == Status::Posted => Decided::GoingOut,
+            Some((_, state)) if state.status == Status::Posted => {
+                Decided::Posted { permalink: state.platform_reply_url.as_deref().and_then(WebLink::parse) }
+            }
             _ => Decided::Closed,
         };
-        let author = Mark::of(&item.platform).handle(item.author_handle.as_deref().unwrap_or("[deleted]"));
-        Ok(Some(Self { item_id: id, author, what }))
+        let mark = Mark::of(&item.platform);
+        let author = item.author_handle.map_or_else(|| "[deleted]".to_owned(), |name| mark.handle(&name));
+        Ok(Some(Self { item_id: id, author, platform: mark.name, what }))
+    }
+}
+
+impl Earlier {
+    /// For scripts that match live updates.
+    pub fn suggestion_id(&self) -> Option<Uuid> {
+        match self.what {
+            Decided::Approved { suggestion_id, .. } | Decided::GoingOut { suggestion_id } => Some(suggestion_id),
+            Decided::Posted { .. } | Decided::Closed => None,
+        }
     }
 }
 
@@ -108,6 +131,8 @@ pub struct InboxQuery {
     pub item: Option<String>,
     pub step: Option<String>,
     pub cursor: Option<String>,
+    /// One row of the list alone.
+    pub only: Option<String>,
     /// Item that was decided on just before.
     pub decided: Option<String>,
 }
@@ -118,6 +143,7 @@ impl InboxQuery {
             filter: self.filter.as_deref().and_then(Filter::parse).unwrap_or(Filter::Waiting),
             query: self.q.as_deref().unwrap_or_default().trim().chars().take(200).collect(),
             before: self.cursor.as_deref().and_then(place::read),
+            only: self.only.as_deref().and_then(|text| Uuid::parse_str(text).ok()),
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Shown {
     pub filter: Filter,
     pub query: String,
     pub before: Option<Place>,
+    /// This row alone, whatever the filter says: for a row that changed while it is on show.
+    pub only: Option<Uuid>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,7 +96,9 @@ pub struct Row {
     pub place: Option<String>,
     pub excerpt: String,
     pub last_activity_at: OffsetDateTime,
-    pub unread: bool,
+    /// Nobody did anything about it yet.
+    pub is_new: bool,
+    pub suggestion_id: Option<Uuid>,
     pub intent: Option<String>,
     pub confidence: Option<f64>,
     pub state: RowState,
@@ -201,7 +205,8 @@ impl Row {
             place: row.community,
             excerpt: text.unwrap_or_default(),
             last_activity_at: row.last_activity_at,
-            unread: state == RowState::NoDraft,
+            is_new: state == RowState::NoDraft,
+            suggestion_id: row.suggestion_id,
             intent: row.intent_name,
             confidence: row.suggestion_confidence,
             state,
@@ -216,11 +221,14 @@ impl ListPane {
         shown: &Shown,
         selected: Option<Uuid>,
     ) -> Result<Self, sqlx::Error> {
-        let filter = inbox::Filter {
-            state: shown.filter.state(),
-            search: (!shown.query.is_empty()).then(|| shown.query.clone()),
-            before: shown.before,
-            only: None,
+        let filter = match shown.only {
+            Some(id) => inbox::Filter { only: Some(id), ..inbox::Filter::default() },
+            None => inbox::Filter {
+                state: shown.filter.state(),
+                search: (!shown.query.is_empty()).then(|| shown.query.clone()),
+                before: shown.before,
+                only: None,
+            },
         };
         let mut items = inbox::list(conn, person.team_id, &filter, ROWS as i64 + 1).await?;
         let more = items.len() > ROWS;

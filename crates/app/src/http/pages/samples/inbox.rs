@@ -1,9 +1,9 @@
 //! Samples of the inbox and its list.
 
-use super::super::Mark;
 use super::super::inbox::{Decided, Earlier, InboxPage, OpenItem, Step};
 use super::super::inbox_list::{Filter, ListPane, Row, RowState};
 use super::super::inbox_thread::ThreadPane;
+use super::super::{Mark, WebLink};
 use super::{ARABIC, HOSTILE, NOW, ago, drafts, frame, id, instagram, reddit, threads, troubled_frame, x};
 use time::Duration;
 
@@ -18,7 +18,8 @@ fn row(line: Line, judged: Option<(&str, f64)>, state: RowState) -> Row {
         place: place.map(str::to_owned),
         excerpt: excerpt.to_owned(),
         last_activity_at: ago(minutes),
-        unread: number < 104,
+        is_new: number < 104,
+        suggestion_id: None,
         intent: judged.map(|(intent, _)| intent.to_owned()),
         confidence: judged.map(|(_, confidence)| confidence),
         state,
@@ -149,7 +150,7 @@ fn open(thread: ThreadPane, draft: super::super::inbox_draft::DraftPane) -> Opti
 }
 
 fn earlier(author: &str, what: Decided) -> Option<Earlier> {
-    Some(Earlier { item_id: id(106), author: author.to_owned(), what })
+    Some(Earlier { item_id: id(106), author: author.to_owned(), platform: "Reddit".to_owned(), what })
 }
 
 pub fn pages() -> Vec<(&'static str, InboxPage)> {
@@ -163,6 +164,8 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
     let with = |draft| InboxPage { open: open(threads::thread(), draft), step: Step::Draft, ..full.clone() };
     let undo = Decided::Approved { suggestion_id: id(502), goes_out_at: NOW + Duration::seconds(8) };
     let approved_before = InboxPage { earlier: earlier("u/ristretto_rene", undo), ..full.clone() };
+    let posted = Decided::Posted { permalink: WebLink::parse("https://www.reddit.com/r/coffee/comments/1x/_/k2/") };
+    let posted_before = InboxPage { earlier: earlier("u/ristretto_rene", posted), ..full.clone() };
     let mut pages = vec![
         ("full", full.clone()),
         ("list", InboxPage { open: None, list: list(rows(), None), step: Step::List, ..full.clone() }),
@@ -197,6 +200,7 @@ pub fn pages() -> Vec<(&'static str, InboxPage)> {
             },
         ),
         ("approved-before", approved_before),
+        ("posted-before", posted_before),
     ];
     pages.extend(drafts::panes().into_iter().map(|(name, draft)| (drafts::on_page(name), with(draft))));
     pages
