@@ -58,7 +58,9 @@ test("a new user connects, drafts, edits and approves, and one reply stands on R
 
   await page.getByRole("link", { name: "Log" }).click();
   const log = page.getByRole("main");
-  for (const line of [/posted/i, /approved/i, /draft/i, /connected/i]) await log.getByText(line).first().waitFor();
+  for (const line of [/connected an account/, /wrote a draft/, /approved the reply/, /saw the reply on the platform/]) {
+    await log.getByText(line).first().waitFor();
+  }
 
   await page.goto(callback);
   await page.getByRole("alert").waitFor();

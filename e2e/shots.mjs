@@ -67,6 +67,7 @@ async function shoot(browser, server) {
   await draft(page);
   const queued = page.url();
   await page.getByRole("button", { name: "Approve and next" }).click();
+  await page.getByText("is approved.").waitFor();
   await shootAll(context, "approved", page.url());
   await shootAll(context, "queued", `${queued}&step=draft`);
   await page.goto(`${queued}&filter=all&step=draft`);
