@@ -1,0 +1,102 @@
+// Pictures of every page, wide and narrow, light and dark, in shots/. For eyes, not for tests.
+
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { connect, rows, startBrowser, startDemo } from "./world.mjs";
+
+const folder = join(import.meta.dirname, "shots");
+await rm(folder, { recursive: true, force: true });
+await mkdir(folder);
+const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
+const only = process.argv[2] ?? "";
+
+async function shootAll(context, name, url, before = async () => {}) {
+  if (!name.includes(only)) return;
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    for (const colorScheme of ["light", "dark"]) {
+      const page = await context.newPage();
+      await page.setViewportSize(viewport);
+      await page.emulateMedia({ colorScheme });
+      await page.goto(url);
+      await before(page);
+      await page.screenshot({ path: join(folder, `${name}-${size}-${colorScheme}.png`) });
+      await page.close();
+    }
+  }
+}
+
+async function openRow(page, server, number) {
+  await page.goto(`${server.origin}/dashboard/inbox`);
+  const row = rows(page).nth(number);
+  await row.waitFor();
+  await row.click();
+  await page.waitForURL(/item=/);
+  return page.url();
+}
+
+async function draft(page) {
+  await page.getByRole("button", { name: "Draft a reply" }).click();
+  await page.getByRole("textbox", { name: "Text of the reply" }).waitFor();
+}
+
+async function shoot(browser, server) {
+  const nobody = await browser.newContext();
+  await shootAll(nobody, "signin", `${server.origin}/signin`);
+  const context = await browser.newContext({ viewport: SIZES.wide });
+  context.setDefaultTimeout(30_000);
+  const page = await context.newPage();
+  await page.goto(server.link);
+  await shootAll(nobody, "link-used", server.link);
+  const at = (path) => `${server.origin}/dashboard/${path}`;
+  await shootAll(context, "empty-inbox", at("inbox"));
+  await shootAll(context, "empty-accounts", at("accounts"));
+  await shootAll(context, "empty-log", at("activity"));
+  await connect(page, server);
+  await shootAll(context, "connected", page.url());
+  await page.goto(at("inbox"));
+  await rows(page).nth(12).waitFor();
+  await shootAll(context, "inbox", at("inbox"));
+
+  const ready = await openRow(page, server, 3);
+  await shootAll(context, "thread", ready);
+  await shootAll(context, "ask", `${ready}&step=draft`);
+  await draft(page);
+  await shootAll(context, "ready-thread", ready);
+  await shootAll(context, "ready", `${ready}&step=draft`);
+  await openRow(page, server, 1);
+  await draft(page);
+  const queued = page.url();
+  await page.getByRole("button", { name: "Approve and next" }).click();
+  await page.getByText("is approved.").waitFor();
+  await shootAll(context, "approved", page.url());
+  await shootAll(context, "queued", `${queued}&step=draft`);
+  await page.goto(`${queued}&filter=all&step=draft`);
+  await page.getByText("See it on Reddit").waitFor();
+  await shootAll(context, "posted", page.url());
+  await openRow(page, server, 4);
+  await draft(page);
+  const rejected = page.url();
+  await page.getByRole("button", { name: "Reject" }).click();
+  await page.getByText("Closed", { exact: false }).first().waitFor();
+  await shootAll(context, "rejected", `${rejected}&filter=all&step=draft`);
+
+  await shootAll(context, "search-none", at("inbox?filter=all&q=zebra"));
+  await shootAll(context, "all", at("inbox?filter=all"));
+  await shootAll(context, "accounts", at("accounts"));
+  await shootAll(context, "declined", at("accounts?integration=failed&platform=reddit&reason=declined"));
+  await shootAll(context, "intents", at("intents"));
+  await shootAll(context, "intent-open", at("intents"), (shown) => shown.locator(".intent > summary").first().click());
+  await shootAll(context, "log", at("activity"));
+  await shootAll(context, "log-open", at("activity"), (shown) => shown.locator("summary").nth(1).click());
+  await shootAll(context, "help", at("inbox"), (shown) => shown.keyboard.press("?"));
+  await shootAll(context, "not-found", at("nothing"));
+}
+
+const server = await startDemo();
+const browser = await startBrowser();
+try {
+  await shoot(browser, server);
+} finally {
+  await browser.close();
+  await server.stop();
+}
