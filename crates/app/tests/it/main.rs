@@ -6,6 +6,7 @@
 mod accounts;
 mod approve;
 mod cluster;
+mod explain;
 mod harness;
 mod ingest;
 mod journey;
