@@ -6,7 +6,7 @@
 mod cluster;
 mod harness;
 mod journey;
+mod pages;
 mod send;
 mod send_crash;
 mod send_gate;
-mod pages;
