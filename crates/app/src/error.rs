@@ -170,7 +170,7 @@ pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
 
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
-        self.request_id = crate::http::request_id::current();
+        self.request_id = crate::request_id::current();
         let retry_after = self.retry_after_secs;
         let told = self.clone();
         let mut response = (self.status_code(), Json(self)).into_response();

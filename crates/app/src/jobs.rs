@@ -1,11 +1,11 @@
 //! All jobs and schedules of the product. A stage hands over to the next by `enqueue` on its own transaction.
 
+use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
-use crate::http::request_id;
-use crate::lifecycle::Engine;
 use crate::queue::{self, Job, Registry};
+use crate::request_id;
 use crate::telemetry;
 use crate::upkeep::{PollSweep, TokenSweep, Upkeep};
 use sqlx::PgConnection;

@@ -5,25 +5,25 @@
 //! get time to finish, then everything is let go and the private cluster stops last.
 
 use crate::accounts::passwords::Passwords;
-use crate::accounts::{integrations, setup};
+use crate::accounts::setup;
 use crate::app::{App, Shared};
 use crate::clients::ai::{self, Template};
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
 use crate::coord::events::Bus;
+use crate::engine::Engine;
 use crate::error::chain;
 use crate::flow::activity;
 use crate::flow::send::{Identity, Sender, WRITE_TIMEOUT};
-use crate::flow::suggestion::Suggestion;
-use crate::queue::{self, JobError};
+use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
 use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
-use rejoinder_platforms::{Capabilities, Readers, RedditConfig, Writers};
+use rejoinder_platforms::{Readers, RedditConfig, Writers};
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,28 +34,6 @@ use tokio_util::sync::CancellationToken;
 /// How long running work may take to finish after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(25);
 const MAX_CONNECTIONS: u32 = 24;
-
-/// What jobs run with: the shared parts, and the sender where this process has the worker role.
-pub struct Engine {
-    pub app: App,
-    pub sender: Option<Sender>,
-    pub template: Template,
-}
-
-impl Engine {
-    pub async fn capabilities(
-        &self,
-        conn: &mut PgConnection,
-        suggestion: &Suggestion,
-    ) -> Result<Capabilities, JobError> {
-        let integration = integrations::load(conn, suggestion.team_id, suggestion.integration_id)
-            .await?
-            .ok_or_else(|| JobError::Permanent("the account is gone".to_owned()))?;
-        let reader =
-            self.app.readers.get(&integration.platform).map_err(|error| JobError::Permanent(error.to_string()))?;
-        Ok(reader.capabilities())
-    }
-}
 
 /// Which parts of the server this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

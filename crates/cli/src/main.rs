@@ -9,6 +9,7 @@ mod sandbox;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use rejoinder_app::error::chain;
 use std::process::ExitCode;
 
 /// Drafts, approves and posts replies on social platforms, each exactly once.
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rejoinder: {error:#}");
+            // Many of our errors quote their cause already; it is not said twice.
+            eprintln!("rejoinder: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -4,11 +4,12 @@
 //! goes wrong afterwards, nothing half-made stays and the person simply starts again.
 
 use super::integrations::{self, Connected};
-use super::tokens;
+use super::{teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::flow::ingest::IntegrationPoll;
 use crate::jobs;
+use crate::model::Role;
 use crate::secrets::{Place, SealError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,6 +35,9 @@ pub enum ConnectError {
     StateSpent,
     #[error("This connection was begun by someone else, or in another browser.")]
     OtherPerson,
+    /// The role was taken away while the person was on the consent page.
+    #[error("Only an admin of the team may connect accounts.")]
+    NotAdmin,
     /// The platform does not take the code: too late, or used before.
     #[error("The platform did not accept the consent any more.")]
     CodeSpent,
@@ -114,6 +118,11 @@ pub async fn finish(
 ) -> Result<Uuid, ConnectError> {
     let reader = reader(app, platform)?;
     let (team_id, verifier) = spend_state(app, moment, platform, user_id, &callback.state).await?;
+    let mut conn = app.db.acquire().await?;
+    if teams::role_of(&mut conn, team_id, user_id).await? != Some(Role::Admin) {
+        return Err(ConnectError::NotAdmin);
+    }
+    drop(conn);
     if let Some(error) = callback.error {
         return Err(match error.as_str() {
             "access_denied" => ConnectError::Declined,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// Another process of ours holds the folder. Nothing is broken.
-    #[error("the data folder {} is in use by another running Rejoinder{}; stop that one or choose another folder",
+    #[error("the data folder {} is in use by another running Rejoinder{}; stop that one or set DATA_DIR to another folder",
         folder.display(), holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     InUse { folder: PathBuf, holder: Option<u32> },
 
     /// We cannot write where the cluster must live.
-    #[error("cannot write to {}: {reason}; give this user the right to write there or choose another data folder", folder.display())]
+    #[error("cannot write to {}: {reason}; give this user the right to write there or set DATA_DIR to another folder", folder.display())]
     NotWritable { folder: PathBuf, reason: String },
 
     /// A cluster is there, but it belongs to an account that we are not and do not become.

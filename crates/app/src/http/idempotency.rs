@@ -5,10 +5,10 @@
 //! change and the keeping of its answer, the key opens again after a minute; the change itself then guards against a repetition.
 
 use super::auth::Caller;
-use super::request_id;
 use crate::app::App;
 use crate::coord::idempotency::{self, Claim, Key};
 use crate::error::{ApiResult, Problem};
+use crate::request_id;
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};

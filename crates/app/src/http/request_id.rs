@@ -2,6 +2,7 @@
 //! in problem details, in the activity log and in the jobs that the request started.
 
 use crate::app::App;
+use crate::request_id::scope;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
@@ -9,20 +10,6 @@ use axum::response::Response;
 use tracing::Instrument;
 
 const HEADER: &str = "x-request-id";
-
-tokio::task_local! {
-    static CURRENT: String;
-}
-
-/// The id of the request or job that this task works for.
-pub fn current() -> Option<String> {
-    CURRENT.try_with(Clone::clone).ok()
-}
-
-/// Runs a future under an id.
-pub async fn scope<F: Future>(id: String, future: F) -> F::Output {
-    CURRENT.scope(id, future).await
-}
 
 /// Middleware: outermost, so that every answer carries the id.
 pub async fn assign(State(app): State<App>, mut request: Request, next: Next) -> Response {

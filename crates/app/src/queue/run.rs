@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use crate::request_id;
 use futures::FutureExt;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -96,7 +97,13 @@ where
         request_id = ctx.request_id.as_deref(),
     );
     let fields = envelope.job.clone();
-    let handler = AssertUnwindSafe(async move { (entry.run)(fields, state, ctx, pool).await }).catch_unwind();
+    let handler = async move { (entry.run)(fields, state, ctx, pool).await };
+    // What the job does belongs to the request that asked for it.
+    let handler = match envelope.request_id.clone() {
+        Some(id) => request_id::scope(id, handler).left_future(),
+        None => handler.right_future(),
+    };
+    let handler = AssertUnwindSafe(handler).catch_unwind();
     let began = Instant::now();
     let end = async {
         tokio::select! {

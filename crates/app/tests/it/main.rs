@@ -9,3 +9,4 @@ mod journey;
 mod send;
 mod send_crash;
 mod send_gate;
+mod pages;

@@ -3,7 +3,7 @@
 
 use crate::clock::Moment;
 use crate::coord::events;
-use crate::http::request_id;
+use crate::request_id;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;

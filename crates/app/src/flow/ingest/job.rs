@@ -7,7 +7,7 @@ use super::{Source, store};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
-use crate::lifecycle::Engine;
+use crate::engine::Engine;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
 use rejoinder_platforms::{Cursor, FetchError, Polled, Scope};

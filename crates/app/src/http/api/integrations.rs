@@ -94,6 +94,7 @@ impl From<ConnectError> for Problem {
             ConnectError::Declined
             | ConnectError::StateSpent
             | ConnectError::OtherPerson
+            | ConnectError::NotAdmin
             | ConnectError::CodeSpent
             | ConnectError::AppRefused(_) => Self::conflict("not-connected", error.to_string()),
             ConnectError::Unavailable(_) => Self::unavailable(error.to_string()),
@@ -233,6 +234,7 @@ fn reason(error: &ConnectError) -> &'static str {
         ConnectError::Declined => "declined",
         ConnectError::StateSpent | ConnectError::CodeSpent => "spent",
         ConnectError::OtherPerson => "other_person",
+        ConnectError::NotAdmin => "not_admin",
         ConnectError::UnknownPlatform(_) | ConnectError::NotConfigured(_) | ConnectError::AppRefused(_) => "refused",
         ConnectError::Unavailable(_) | ConnectError::Database(_) | ConnectError::Seal(_) => "unavailable",
     }

@@ -8,6 +8,8 @@ pub enum ConsentOutcome {
     /// Left open for too long, or used before: a reload or a second tab.
     Spent,
     OtherPerson,
+    /// The role was taken away meanwhile.
+    NotAdmin,
     /// The platform does not know our app, or does not want it.
     Refused,
     /// No answer, or one that nobody can read.
@@ -20,6 +22,7 @@ impl ConsentOutcome {
             "declined" => Self::Declined,
             "spent" => Self::Spent,
             "other_person" => Self::OtherPerson,
+            "not_admin" => Self::NotAdmin,
             "refused" => Self::Refused,
             _ => Self::Unavailable,
         }
@@ -32,6 +35,7 @@ impl ConsentOutcome {
                 "{platform} was not connected: a consent works once, for ten minutes, and this one was used or is older."
             ),
             Self::OtherPerson => format!("{platform} was not connected: someone else, or another browser, began it."),
+            Self::NotAdmin => format!("{platform} was not connected: only an admin of the team may connect accounts."),
             Self::Refused => format!("{platform} was not connected: it does not accept this server's app."),
             Self::Unavailable => format!("{platform} was not connected: it did not answer."),
         }
@@ -42,6 +46,7 @@ impl ConsentOutcome {
             Self::Declined => "If this was a slip, connect again and allow access.".to_owned(),
             Self::Spent => "Look below first, it may be connected. If not, connect again.".to_owned(),
             Self::OtherPerson => "Connect again here, while you are signed in.".to_owned(),
+            Self::NotAdmin => "Ask an admin of the team to do it, or to give you the role.".to_owned(),
             Self::Refused => {
                 format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
             }
@@ -50,7 +55,8 @@ impl ConsentOutcome {
     }
 
     /// Beside the declared samples of the accounts page.
-    pub const EVERY: [Self; 5] = [Self::Declined, Self::Spent, Self::OtherPerson, Self::Refused, Self::Unavailable];
+    pub const EVERY: [Self; 6] =
+        [Self::Declined, Self::Spent, Self::OtherPerson, Self::NotAdmin, Self::Refused, Self::Unavailable];
 }
 
 #[cfg(test)]
