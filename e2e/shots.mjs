@@ -2,7 +2,7 @@
 
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { connect, rows, startBrowser, startDemo } from "./world.mjs";
+import { rows, startBrowser, startDemo } from "./world.mjs";
 
 const folder = join(import.meta.dirname, "shots");
 await rm(folder, { recursive: true, force: true });
@@ -34,6 +34,13 @@ async function openRow(page, server, number) {
   return page.url();
 }
 
+const asStep = (url) => {
+  const address = new URL(url);
+  address.searchParams.set("filter", "all");
+  address.searchParams.set("step", "draft");
+  return String(address);
+};
+
 async function draft(page) {
   await page.getByRole("button", { name: "Draft a reply" }).click();
   await page.getByRole("textbox", { name: "Text of the reply" }).waitFor();
@@ -51,7 +58,11 @@ async function shoot(browser, server) {
   await shootAll(context, "empty-inbox", at("inbox"));
   await shootAll(context, "empty-accounts", at("accounts"));
   await shootAll(context, "empty-log", at("activity"));
-  await connect(page, server);
+  await page.goto(at("accounts"));
+  await page.getByRole("button", { name: "Connect Reddit" }).click();
+  await shootAll(nobody, "consent", page.url());
+  await page.getByRole("button", { name: "Allow" }).click();
+  await page.getByText("Reddit is connected.").waitFor();
   await shootAll(context, "connected", page.url());
   await page.goto(at("inbox"));
   await rows(page).nth(12).waitFor();
@@ -59,18 +70,18 @@ async function shoot(browser, server) {
 
   const ready = await openRow(page, server, 3);
   await shootAll(context, "thread", ready);
-  await shootAll(context, "ask", `${ready}&step=draft`);
+  await shootAll(context, "ask", asStep(ready));
   await draft(page);
   await shootAll(context, "ready-thread", ready);
-  await shootAll(context, "ready", `${ready}&step=draft`);
+  await shootAll(context, "ready", asStep(ready));
   await openRow(page, server, 1);
   await draft(page);
   const queued = page.url();
   await page.getByRole("button", { name: "Approve and next" }).click();
   await page.getByText("is approved.").waitFor();
   await shootAll(context, "approved", page.url());
-  await shootAll(context, "queued", `${queued}&step=draft`);
-  await page.goto(`${queued}&filter=all&step=draft`);
+  await shootAll(context, "queued", asStep(queued));
+  await page.goto(asStep(queued));
   await page.getByText("See it on Reddit").waitFor();
   await shootAll(context, "posted", page.url());
   await openRow(page, server, 4);
@@ -78,7 +89,7 @@ async function shoot(browser, server) {
   const rejected = page.url();
   await page.getByRole("button", { name: "Reject" }).click();
   await page.getByText("Closed", { exact: false }).first().waitFor();
-  await shootAll(context, "rejected", `${rejected}&filter=all&step=draft`);
+  await shootAll(context, "rejected", asStep(rejected));
 
   await shootAll(context, "search-none", at("inbox?filter=all&q=zebra"));
   await shootAll(context, "all", at("inbox?filter=all"));

@@ -217,11 +217,25 @@ export async function person(world, test, options = {}) {
 }
 
 /** Connects the simulated Reddit by hand and waits for the first items. */
-export async function connect(page, server) {
+export async function connect(world) {
+  const { server, browser } = world;
+  if (!world.session) await signIn(world);
+  const context = await browser.newContext({ storageState: world.session });
+  const page = await context.newPage();
   await page.goto(`${server.origin}/dashboard/accounts`);
   await page.getByRole("button", { name: "Connect Reddit" }).click();
   await page.getByRole("button", { name: "Allow" }).click();
-  await page.getByText("Reddit is connected.").waitFor();
+  await page.getByRole("link", { name: "Go to the inbox" }).click();
+  await rows(page).nth(5).waitFor({ timeout: 30_000 });
+  await context.close();
+}
+
+/** Opens the newest item; gives its address. */
+export async function openFirst(page, server) {
+  await page.goto(`${server.origin}/dashboard/inbox`);
+  await rows(page).first().click();
+  await page.waitForURL(/item=/);
+  return page.url();
 }
 
 /** The list's rows. */
@@ -242,4 +256,15 @@ export async function assertNoSideways(page, where) {
     return { page: document.documentElement.scrollWidth - width, out: out.slice(0, 5).map(named), scrolls: scrolls.slice(0, 5).map(named) };
   });
   if (wide.page > 0 || wide.out.length > 0 || wide.scrolls.length > 0) throw new Error(`${where} is too wide: ${JSON.stringify(wide)}`);
+}
+
+/** Waits until `check` gives something; for what happens outside of a page. */
+export async function until(check, what, within = 20_000) {
+  const end = Date.now() + within;
+  for (;;) {
+    const found = await check();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`not within ${within / 1000} s: ${what}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
 }

@@ -6,20 +6,49 @@
   if (!team) return;
   const name = `rejoinder-live:${team}`;
   const channel = new BroadcastChannel(name);
+  const FLOCK_MS = 400;
   const fresh = new Set();
+  let asked = [];
+  let filling = null;
 
-  const fire = (element, event) => element && element.dispatchEvent(new CustomEvent(event));
+  // An event that comes while the same part is being fetched: the answer on its way may be older, so it is fetched again.
+  const again = new Map();
+  function fire(element, event) {
+    if (!element) return;
+    if (element.classList.contains("htmx-request")) again.set(element.id, event);
+    else element.dispatchEvent(new CustomEvent(event));
+  }
+  function fireAgain() {
+    for (const [id, event] of [...again]) {
+      again.delete(id);
+      fire(document.getElementById(id), event);
+    }
+  }
   const editing = () => {
     const area = document.getElementById("draft-text");
     return Boolean(area && (area === document.activeElement || area.dataset.typed));
   };
 
   function announce(id) {
-    const button = document.getElementById("list-new");
-    if (!button) return;
     fresh.add(id);
+    showFresh();
+  }
+
+  function showFresh() {
+    const button = document.getElementById("list-new");
+    if (!button || fresh.size === 0) return;
     button.textContent = `${fresh.size} new`;
     button.hidden = false;
+    fillEmptyList();
+  }
+
+  // Nothing stands in an empty list that could be pushed away; the first items come in a flock.
+  function fillEmptyList() {
+    if (document.querySelector(".row")) return;
+    filling ??= setTimeout(() => {
+      filling = null;
+      if (!document.querySelector(".row")) document.getElementById("list-new")?.click();
+    }, FLOCK_MS);
   }
 
   function refreshDraft() {
@@ -64,7 +93,7 @@
 
   // We may have missed something: look at everything that is on show again.
   function onReset() {
-    refreshDraft();
+    if (!editing()) refreshDraft();
     fire(document.getElementById("thread"), "thread-changed");
     for (const row of document.querySelectorAll(".row")) {
       if (row.querySelector("[aria-current]")) fire(row, "row-changed");
@@ -80,12 +109,8 @@
       };
       source.addEventListener("change", (event) => tell({ change: JSON.parse(event.data) }));
       source.addEventListener("reset", () => tell({ reset: true }));
-      let broken = false;
-      source.addEventListener("error", () => { broken = true; });
-      source.addEventListener("open", () => {
-        if (broken) tell({ reset: true });
-        broken = false;
-      });
+      // Between the drawing of the page and this moment something may have happened, as after a break.
+      source.addEventListener("open", () => tell({ reset: true }));
     });
   }
 
@@ -99,7 +124,15 @@
   navigator.locks?.request(name, lead);
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.id === "list") fresh.clear();
+    if (event.target.id !== "list") return;
+    for (const id of asked) fresh.delete(id);
+    asked = [];
+    showFresh();
+  });
+  document.addEventListener("htmx:afterSettle", fireAgain);
+  document.addEventListener("htmx:sendError", () => again.clear());
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "list-new") asked = [...fresh];
   });
   // A pane that looks again by itself must not take a text away from under the person.
   document.addEventListener("htmx:beforeRequest", (event) => {
