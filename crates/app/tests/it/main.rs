@@ -12,6 +12,7 @@ mod ingest;
 mod journey;
 mod machine;
 mod pages;
+mod resolve;
 mod send;
 mod send_crash;
 mod send_gate;
