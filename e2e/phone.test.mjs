@@ -49,7 +49,7 @@ for (const colorScheme of ["light", "dark"]) {
     await assertNoSideways(page, "the page after approving");
     await assertReachable(button("Undo"), "Undo");
     await button("Undo").tap();
-    await page.getByText("Ready for you.").waitFor();
+    await text.waitFor();
     await page.getByRole("link", { name: "Thread" }).tap();
     await page.getByRole("link", { name: "Go to the draft" }).waitFor();
     await page.getByRole("link", { name: "Inbox" }).first().tap();
