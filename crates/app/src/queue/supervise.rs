@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use graphile_worker::{JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, Worker, WorkerOptions};
+use graphile_worker::{
+    JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, RefetchDelayConfig, Worker, WorkerOptions,
+};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -83,13 +85,17 @@ where
             Class::Upkeep => FAST_PREFETCH,
             Class::Ai | Class::Send | Class::Poll => self.concurrency,
         };
+        // Without a pause the engine's fetch wakes itself and asks again at once, for ever. One new job ends the pause.
+        let pause = RefetchDelayConfig::builder().duration(POLL_INTERVAL).threshold(0).max_abort_threshold(1).build();
         let times = self.settings.recovery;
         let options = WorkerOptions::default()
             .database(self.pool.clone())
             .schema(SCHEMA)
             .concurrency(self.concurrency)
             .poll_interval(POLL_INTERVAL)
-            .local_queue(LocalQueueConfig::default().with_size(prefetch).with_ttl(PREFETCH_TTL))
+            .local_queue(
+                LocalQueueConfig::default().with_size(prefetch).with_ttl(PREFETCH_TTL).with_refetch_delay(pause),
+            )
             .complete_job_batch_delay(COMPLETION_DELAY)
             .heartbeat_interval(times.heartbeat)
             .sweep_interval(times.sweep)

@@ -166,6 +166,4 @@ impl Keyring {
 }
 
 #[cfg(test)]
-mod database_tests;
-#[cfg(test)]
 mod tests;

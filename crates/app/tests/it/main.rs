@@ -3,10 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
+mod accounts;
+mod approve;
 mod cluster;
+mod explain;
 mod harness;
+mod ingest;
 mod journey;
+mod machine;
+mod pages;
 mod send;
 mod send_crash;
 mod send_gate;
-mod pages;
+mod suggest;

@@ -1,7 +1,9 @@
 //! kill -9 around the one call that must never happen twice. After the next start one reply stands there, whatever the moment.
 
 use crate::stage::Stage;
+use crate::wait::until_blocking;
 use nix::sys::signal::{Signal, kill};
+use std::time::Duration;
 
 /// Stops the server in order and counts what really stands there.
 fn assert_one_reply(stage: &mut Stage, story: &serde_json::Value) {
@@ -84,6 +86,30 @@ async fn killed_right_after_the_call_the_reply_is_found_and_nothing_is_sent_agai
     let story = stage.until_posted(&draft).await;
     assert_one_reply(&mut stage, &story);
     assert_settled_by_reading_back(&stage, &story);
+}
+
+/// No kill, but the same moment: whoever asks to stop does not cut a reply off.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_stop_during_a_call_its_answer_is_still_stored() {
+    let mut stage = Stage::set(&[]).await;
+    let draft = stage.draft().await;
+    let hold = stage.control.hold_writes();
+    stage.approve(&draft).await;
+    hold.write_arrived().await;
+    let log = stage.home.log_file();
+    let release = tokio::task::spawn_blocking(move || {
+        let begins = || std::fs::read_to_string(&log).unwrap().contains("running work may finish").then_some(());
+        until_blocking(Duration::from_secs(30), begins).expect("the server begins to stop");
+        hold.release();
+    });
+    stage.stop();
+    release.await.unwrap();
+    assert!(stage.home.postgres().is_none(), "its Postgres still runs");
+    stage.start_again();
+    let story = stage.until_posted(&draft).await;
+    assert_one_reply(&mut stage, &story);
+    assert_eq!(stage.write_requests(), 1);
+    assert_eq!(story["attempts"][0]["status"], 200, "no reading back was needed");
 }
 
 fn assert_settled_by_reading_back(stage: &Stage, story: &serde_json::Value) {

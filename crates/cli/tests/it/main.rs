@@ -14,6 +14,7 @@ mod person;
 mod quickstart;
 mod secrets;
 mod server;
+mod several;
 mod stage;
 mod start;
 mod wait;

@@ -104,6 +104,12 @@ impl Stage {
         self.server = Some(Server::start(&self.home, &mut command, "Rejoinder is ready").0);
     }
 
+    /// One more process on the same database, with these roles only.
+    pub fn start_part(&self, roles: &str) -> Server {
+        let mut command = serve(&self.home, self.port, &self.sandbox, &self.settings);
+        Server::start(&self.home, command.args(["--roles", roles]), "Rejoinder is ready").0
+    }
+
     /// In order: what runs may finish, and nothing is left that could still write.
     pub fn stop(&mut self) {
         assert!(self.server.take().unwrap().stop().success());

@@ -1,6 +1,6 @@
 //! Starting and stopping: what is wrong is said in one line that names the way out, and what is right ends without a trace.
 
-use crate::database::Database;
+use crate::database::{Database, KEY};
 use crate::home::{Home, free_port};
 use crate::server::{Ended, PROGRAM, Server, rejoinder, run};
 use nix::unistd::{User, geteuid};
@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const KEY: &str = "b25seSBmb3IgdGhlc2UgdGVzdHMsIDMyIGJ5dGVzISE=";
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=";
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -52,6 +52,7 @@ pub struct Draft {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "made once per change and passed by reference")]
 pub enum Change {
     /// A draft came back. Ignored unless it is the generation that was asked for last.
     Drafted {

@@ -12,7 +12,7 @@ pub use db::{
 pub use machine::{Change, Draft, Refusal, State};
 
 use crate::clock::Moment;
-use crate::error::Problem;
+use crate::error::{Problem, violated_constraint};
 use crate::flow::activity::{self, Actor, Subject};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -56,7 +56,16 @@ pub async fn change(
     let Some(next) = next else {
         return Ok(current);
     };
-    db::store(conn, moment, &current, &next, actor, change.verb()).await?;
+    db::store(conn, moment, &current, &next, actor, change.verb()).await.map_err(|error| {
+        // Retried or regenerated while a newer suggestion for the same text is open.
+        match violated_constraint(&error) {
+            Some("suggestions_open_target_key") => ChangeError::Refused(Refusal {
+                code: "other-open",
+                detail: "Another suggestion for the same text is open. Decide on that one.".to_owned(),
+            }),
+            _ => ChangeError::Database(error),
+        }
+    })?;
     let payload = change.payload(&current.state, &next);
     activity::record(conn, moment, team_id, actor, change.activity(), Subject::Suggestion(suggestion_id), payload)
         .await?;
