@@ -18,7 +18,7 @@ const ANSWER_MS = 15_000;
 /** The state of a browser in which nobody is signed in. */
 export const NOBODY = { cookies: [], origins: [] };
 
-// Cargo does nothing where the program is up to date.
+// What is tested is what the last build made; a missing program is built.
 function program() {
   const built = join(resolve(root, process.env.CARGO_TARGET_DIR ?? "target"), "debug", "rejoinder");
   if (!existsSync(built)) execFileSync("cargo", ["build", "--locked"], { cwd: root, stdio: "inherit" });
@@ -51,7 +51,7 @@ function cleanEnvironment(more) {
   return { ...Object.fromEntries(entries), ...more };
 }
 
-async function isAlive(pid) {
+function isAlive(pid) {
   try { process.kill(pid, 0); return true; } catch { return false; }
 }
 
@@ -88,7 +88,7 @@ export async function startServer(command, links) {
     const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
     await ended;
     clearTimeout(late);
-    if (postgres && await isAlive(postgres)) process.kill(postgres, "SIGQUIT");
+    if (postgres && isAlive(postgres)) process.kill(postgres, "SIGQUIT");
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
