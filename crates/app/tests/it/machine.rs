@@ -69,11 +69,14 @@ fn changes() -> Vec<(&'static str, Change)> {
             "drafted",
             Change::Drafted {
                 generation_id: GENERATION,
-                draft: draft(),
+                draft: Box::new(draft()),
                 variations: vec!["a".to_owned(), "b".to_owned()],
             },
         ),
-        ("drafted-old", Change::Drafted { generation_id: BEN, draft: draft(), variations: vec!["old".to_owned()] }),
+        (
+            "drafted-old",
+            Change::Drafted { generation_id: BEN, draft: Box::new(draft()), variations: vec!["old".to_owned()] },
+        ),
         ("draft-failed", Change::DraftFailed { generation_id: GENERATION, reason: "no".to_owned() }),
         ("edit", Change::Edit { text: "other".to_owned(), version: None }),
         ("edit-stale", Change::Edit { text: "other".to_owned(), version: Some(99) }),
