@@ -1,5 +1,6 @@
 //! The people. An address is stored trimmed and in lower case, so that one mailbox is one account.
 
+use crate::flow::ingest::normalise;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -53,10 +54,11 @@ pub fn normal_email(text: &str) -> Result<String, InvalidEmail> {
     if local_ok && labels_ok && email.len() <= 254 { Ok(email) } else { Err(InvalidEmail) }
 }
 
-/// A name of a person or a team: trimmed, inner white space collapsed, no control characters.
+/// A name of a person or a team: trimmed, inner white space collapsed, invisible signs dropped, no control characters.
 pub fn normal_name(text: &str) -> Result<String, InvalidName> {
-    let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    let typed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name = normalise::line(&typed, 101);
+    let fits = (1..=100).contains(&name.chars().count()) && !typed.chars().any(char::is_control);
     if fits { Ok(name) } else { Err(InvalidName) }
 }
 
@@ -153,6 +155,9 @@ mod tests {
         assert_eq!(normal_name(" Ana \n Lima "), Ok("Ana Lima".to_owned()));
         assert_eq!(normal_name("  "), Err(InvalidName));
         assert_eq!(normal_name("Ana\u{7}"), Err(InvalidName));
+        assert_eq!(normal_name("\u{0}"), Err(InvalidName));
+        assert_eq!(normal_name("\u{200B}"), Err(InvalidName), "nobody would see it");
+        assert_eq!(normal_name("A\u{202E}na"), Ok("Ana".to_owned()));
         assert_eq!(normal_name(&"ä".repeat(100)), Ok("ä".repeat(100)));
         assert_eq!(normal_name(&"a".repeat(101)), Err(InvalidName));
     }

@@ -4,7 +4,6 @@
 use super::network::Network;
 use crate::secrets::SecretKey32;
 use secrecy::SecretString;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,35 +26,12 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signup {
-    Invite,
-    Open,
-}
-
 /// Who writes the drafts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AiProvider {
     Gemini,
     OpenAi,
     Template,
-}
-
-/// Scheme, host and port exactly as a browser sends them in the header `Origin`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(String);
-
-impl Origin {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 pub(super) fn port(text: &str) -> Parsed<u16> {
@@ -142,18 +118,6 @@ pub(super) fn origin_url(text: &str) -> Parsed<Url> {
     }
 }
 
-pub(super) fn origins(text: &str) -> Parsed<Vec<Origin>> {
-    items(text)
-        .zip(1..)
-        .map(|(item, position)| match item {
-            "*" => Err("has \"*\"; name each origin".to_owned()),
-            item => origin_url(item)
-                .map(|url| Origin(url.origin().ascii_serialization()))
-                .map_err(|reason| format!("has a wrong entry: number {position} {reason}")),
-        })
-        .collect()
-}
-
 pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
     items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
 }
@@ -179,10 +143,6 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
         .parse(text)
         .map(|_| text.to_owned())
         .map_err(|_| format!("is \"{text}\", which is not a list of levels and modules"))
-}
-
-pub(super) fn signup(text: &str) -> Parsed<Signup> {
-    one_of(text, &[("invite", Signup::Invite), ("open", Signup::Open)])
 }
 
 pub(super) fn ai_provider(text: &str) -> Parsed<AiProvider> {

@@ -8,7 +8,7 @@ mod kinds;
 mod network;
 mod reader;
 
-pub use kinds::{AiProvider, AppEnv, LogFormat, Origin, Signup};
+pub use kinds::{AiProvider, AppEnv, LogFormat};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
@@ -43,10 +43,6 @@ pub struct Config {
     pub log_format: LogFormat,
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
-    /// Automated replies per team and team-local day.
-    pub rate_limit_default: u32,
-    pub cors_origins: Vec<Origin>,
-    pub signup: Signup,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
@@ -152,9 +148,6 @@ impl Config {
             log_format: read.value("LOG_FORMAT", kinds::log_format),
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
-            rate_limit_default: read.value("RATE_LIMIT_DEFAULT", kinds::count),
-            cors_origins: read.value("CORS_ORIGINS", kinds::origins),
-            signup: read.value("SIGNUP", kinds::signup),
             reddit: read_reddit(read),
             ai: read_ai(read),
             encryption_key: read.optional("ENCRYPTION_KEY", kinds::key32),

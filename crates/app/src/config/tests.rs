@@ -25,11 +25,9 @@ fn with_nothing_set_it_is_a_local_server_without_platforms_that_drafts_from_temp
     assert_eq!(config.public_url.as_str(), "http://localhost:3000/");
     assert_eq!(config.redirect_base, config.public_url);
     assert_eq!(config.data_dir, PathBuf::from("./rejoinder-data"));
-    assert_eq!(config.rate_limit_default, 100);
-    assert_eq!(config.signup, Signup::Invite);
     assert_eq!(config.ai.provider, AiProvider::Template);
     assert!(config.database_url.is_none() && config.reddit.is_none() && config.encryption_key.is_none());
-    assert!(config.trusted_proxies.is_empty() && config.cors_origins.is_empty());
+    assert!(config.trusted_proxies.is_empty());
     assert!(!config.dry_run);
 }
 
@@ -56,7 +54,6 @@ fn every_entry_of_the_manual_is_read_and_its_example_is_accepted() {
     let reddit = config.reddit.expect("both credentials are set");
     assert_eq!(reddit.user_agent, "server:com.example.replies:v1.0 (by /u/your_name)");
     assert_eq!(config.trusted_proxies.len(), 2);
-    assert_eq!(config.cors_origins[1].as_str(), "https://staging.example.com");
     assert_eq!(config.ai.provider, AiProvider::Gemini);
 }
 
@@ -70,14 +67,11 @@ fn each_wrong_value_is_refused_with_its_name_and_an_example() {
         ("PUBLIC_URL", "https://example.com/app"),
         ("REDIRECT_BASE", "ftp://example.com"),
         ("TRUSTED_PROXIES", "10.0.0.0/99"),
-        ("CORS_ORIGINS", "*"),
-        ("SIGNUP", "closed"),
         ("ENCRYPTION_KEY", "c2hvcnQ="),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "info,=,"),
         ("METRICS_BIND", "9464"),
         ("DRY_RUN", "maybe"),
-        ("RATE_LIMIT_DEFAULT", "-1"),
         ("REDDIT_USER_AGENT", "line\nbreak"),
         ("REDDIT_API_BASE", "oauth.reddit.com"),
         ("AI_PROVIDER", "oracle"),

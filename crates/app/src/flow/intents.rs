@@ -3,6 +3,7 @@
 use crate::clock::Moment;
 use crate::error::violated_constraint;
 use crate::flow::activity::{self, Kind, Subject};
+use crate::flow::ingest::normalise;
 use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -79,9 +80,12 @@ fn field<T>(field: &'static str, message: impl Into<String>) -> Result<T, Intent
 }
 
 impl IntentFields {
-    fn check(&self) -> Result<(), IntentError> {
+    /// The fields as they are stored, or what is wrong with one.
+    fn checked(mut self) -> Result<Self, IntentError> {
+        self.name = self.name.map(|name| normalise::line(&name, normalise::MAX_CHARS));
+        self.brand_voice = self.brand_voice.map(|voice| normalise::text(&voice));
         if let Some(name) = &self.name
-            && !(1..=80).contains(&name.trim().chars().count())
+            && !(1..=80).contains(&name.chars().count())
         {
             return field("name", "must have 1 to 80 characters");
         }
@@ -100,15 +104,17 @@ impl IntentFields {
         {
             return field("brand_voice", "may have at most 4,000 characters");
         }
-        Ok(())
+        Ok(self)
     }
 }
 
 impl VariationFields {
-    fn check(&self) -> Result<(), IntentError> {
+    /// The fields as they are stored, or what is wrong with one.
+    fn checked(mut self) -> Result<Self, IntentError> {
+        self.text = self.text.map(|text| normalise::text(&text).trim().to_owned());
         if let Some(text) = &self.text {
             let length = text.chars().count();
-            if text.trim().is_empty() || length > VARIATION_CHARS {
+            if !(1..=VARIATION_CHARS).contains(&length) {
                 return field("text", format!("must have 1 to {VARIATION_CHARS} characters, has {length}"));
             }
         }
@@ -117,7 +123,7 @@ impl VariationFields {
         {
             return field("weight", format!("{weight} is not between 0 and 1000"));
         }
-        Ok(())
+        Ok(self)
     }
 }
 
@@ -165,8 +171,8 @@ pub async fn create(
     actor: Uuid,
     fields: IntentFields,
 ) -> Result<Intent, IntentError> {
-    fields.check()?;
-    let Some(name) = fields.name.map(|name| name.trim().to_owned()) else {
+    let fields = fields.checked()?;
+    let Some(name) = fields.name else {
         return field("name", "is missing");
     };
     let count = sqlx::query_scalar!(
@@ -220,10 +226,10 @@ pub async fn update(
     actor: Uuid,
     fields: IntentFields,
 ) -> Result<Intent, IntentError> {
-    fields.check()?;
+    let fields = fields.checked()?;
     let before = load(conn, team_id, id).await?.ok_or(IntentError::NotFound)?;
     let after = Intent {
-        name: fields.name.map_or_else(|| before.name.clone(), |name| name.trim().to_owned()),
+        name: fields.name.unwrap_or_else(|| before.name.clone()),
         tone: fields.tone.unwrap_or_else(|| before.tone.clone()),
         confidence_threshold: fields.confidence_threshold.unwrap_or(before.confidence_threshold),
         brand_voice: fields.brand_voice.unwrap_or_else(|| before.brand_voice.clone()),
@@ -276,7 +282,7 @@ pub async fn add_variation(
     actor: Uuid,
     fields: VariationFields,
 ) -> Result<Variation, IntentError> {
-    fields.check()?;
+    let fields = fields.checked()?;
     let Some(text) = fields.text else { return field("text", "is missing") };
     load(conn, team_id, intent_id).await?.ok_or(IntentError::NotFound)?;
     let count =
@@ -334,7 +340,7 @@ pub async fn update_variation(
     actor: Uuid,
     fields: VariationFields,
 ) -> Result<Variation, IntentError> {
-    fields.check()?;
+    let fields = fields.checked()?;
     let before = load_variation(conn, team_id, id).await?;
     let after = Variation {
         text: fields.text.unwrap_or_else(|| before.text.clone()),
@@ -374,4 +380,24 @@ pub async fn delete_variation(
     let subject = Subject::Intent(before.intent_id);
     activity::record(conn, moment, team_id, Some(actor), Kind::VariationDeleted, subject, payload).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Result<IntentFields, IntentError> {
+        IntentFields { name: Some(name.to_owned()), ..IntentFields::default() }.checked()
+    }
+
+    #[test]
+    fn what_cannot_be_seen_or_stored_is_gone_before_a_field_is_measured() {
+        assert_eq!(named(" Tha\u{0}nk\n you ").unwrap().name.as_deref(), Some("Thank you"));
+        assert!(matches!(named("\u{0}\u{200B}"), Err(IntentError::Field { field: "name", .. })));
+        let written = |text: &str| VariationFields { text: Some(text.to_owned()), ..VariationFields::default() };
+        assert_eq!(written("\u{0}\r\nFine\u{202E}!").checked().unwrap().text.as_deref(), Some("Fine!"));
+        assert!(matches!(written("\u{0} ").checked(), Err(IntentError::Field { field: "text", .. })));
+        let voice = IntentFields { brand_voice: Some("Calm\u{0}.\r\nShort.".to_owned()), ..IntentFields::default() };
+        assert_eq!(voice.checked().unwrap().brand_voice.as_deref(), Some("Calm.\nShort."));
+    }
 }

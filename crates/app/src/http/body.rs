@@ -5,7 +5,8 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// A JSON body. Types derive `deny_unknown_fields`, so that a misspelt field is an error and not ignored.
 #[derive(Debug)]
@@ -50,14 +51,29 @@ pub(super) fn too_large() -> Problem {
     )
 }
 
-/// Parses JSON; errors name the path of the field.
+/// The body of a POST that says everything by its address: nothing, or an empty object.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Parses a JSON object; errors name the path of the field.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    check_is_object(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| describe(&error))?;
     deserializer
         .end()
         .map_err(|_| Problem::bad_request("The body goes on after the JSON value. Send one value only."))?;
     Ok(value)
+}
+
+/// serde would take a list as well, its values for the fields in their order.
+fn check_is_object(bytes: &[u8]) -> Result<(), Problem> {
+    let opened = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if opened || serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
+        return Ok(());
+    }
+    Err(Problem::field("body", "must be a JSON object with named fields"))
 }
 
 fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
@@ -124,5 +140,43 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             .await
             .map(|axum::extract::Path(value)| Self(value))
             .map_err(|_| Problem::not_found("address"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: Option<String>,
+        version: Option<i32>,
+    }
+
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(body: &str) -> (u16, String) {
+        let problem = parse::<T>(body.as_bytes()).unwrap_err();
+        (problem.status, problem.errors.first().map(|error| error.field.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn only_an_object_is_taken_and_each_fault_names_its_field() {
+        let taken: Named = parse(b" {\"name\": \"Thanks\"}").unwrap();
+        assert_eq!((taken.name.as_deref(), taken.version), (Some("Thanks"), None));
+        for body in ["[\"Thanks\"]", "[]", "null", "\"Thanks\"", "7"] {
+            assert_eq!(refused::<Named>(body), (422, "body".to_owned()), "{body}");
+        }
+        for body in ["", "[", "{", "{}{}", "nul"] {
+            assert_eq!(refused::<Named>(body).0, 400, "{body}");
+        }
+        assert_eq!(refused::<Named>("{\"version\": 3000000000}"), (422, "version".to_owned()));
+        assert_eq!(refused::<Named>("{\"nmae\": \"Thanks\"}"), (422, "nmae".to_owned()));
+    }
+
+    #[test]
+    fn where_nothing_is_to_be_said_nothing_is_taken() {
+        assert!(parse::<Nothing>(b"{}").is_ok());
+        assert_eq!(refused::<Nothing>("{\"autoPost\": true}"), (422, "autoPost".to_owned()));
+        assert_eq!(refused::<Nothing>("[]"), (422, "body".to_owned()));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every request counts against its caller: 600 a minute, kept in this process so that no request costs a database write. A
 //! session that is not live counts against its address as well, so that guessing tokens is limited like anything else.
-//! Attempts to sign in count in Postgres, for all processes together: per address and per e-mail address.
+//! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
+//! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out.
 
 use super::cookies::{Credential, credential};
 use crate::app::App;
@@ -27,7 +28,9 @@ const REFILL_PER_SEC: f64 = PER_MINUTE / 60.0;
 const GENERATION: usize = 5_000;
 const SIGN_IN_PER_ADDRESS: f64 = 10.0;
 const SIGN_IN_PER_ADDRESS_SECS: f64 = 60.0;
-const SIGN_IN_PER_EMAIL: f64 = 5.0;
+const SIGN_IN_PER_PAIR: f64 = 5.0;
+/// From wherever they come: what many addresses together may guess.
+const SIGN_IN_PER_EMAIL: f64 = 50.0;
 const SIGN_IN_PER_EMAIL_SECS: f64 = 15.0 * 60.0;
 
 /// Where the request comes from, as far as it can be known.
@@ -172,24 +175,32 @@ pub async fn count_sign_in(
     email: &str,
     now: OffsetDateTime,
 ) -> Result<(), Problem> {
-    let per_address = SIGN_IN_PER_ADDRESS / SIGN_IN_PER_ADDRESS_SECS;
-    let per_email = SIGN_IN_PER_EMAIL / SIGN_IN_PER_EMAIL_SECS;
     let line = format!("signin-address:{}", short_hash(&line_of(address.0).to_be_bytes()));
-    buckets::take(conn, &line, 1.0, SIGN_IN_PER_ADDRESS, per_address, now)
-        .await
-        .map_err(|e| sign_in_refused(e, now))?;
-    buckets::take(conn, &email_key(email), 1.0, SIGN_IN_PER_EMAIL, per_email, now)
-        .await
-        .map_err(|error| sign_in_refused(error, now))
+    // The tight ones first: what they refuse does not count against the e-mail address.
+    let limits = [
+        (line, SIGN_IN_PER_ADDRESS, SIGN_IN_PER_ADDRESS_SECS),
+        (pair_key(address, email), SIGN_IN_PER_PAIR, SIGN_IN_PER_EMAIL_SECS),
+        (email_key(email), SIGN_IN_PER_EMAIL, SIGN_IN_PER_EMAIL_SECS),
+    ];
+    for (key, most, secs) in limits {
+        buckets::take(conn, &key, 1.0, most, most / secs, now).await.map_err(|error| sign_in_refused(error, now))?;
+    }
+    Ok(())
 }
 
-/// The right password clears the count of its e-mail address.
-pub async fn sign_in_succeeded(conn: &mut PgConnection, email: &str) -> Result<(), Problem> {
-    Ok(buckets::forget(conn, &email_key(email)).await?)
+/// The right password clears the count of its e-mail address at this client address.
+pub async fn sign_in_succeeded(conn: &mut PgConnection, address: ClientAddress, email: &str) -> Result<(), Problem> {
+    Ok(buckets::forget(conn, &pair_key(address, email)).await?)
 }
 
 fn email_key(email: &str) -> String {
     format!("signin-email:{}", short_hash(email.trim().to_lowercase().as_bytes()))
+}
+
+fn pair_key(address: ClientAddress, email: &str) -> String {
+    let mut pair = line_of(address.0).to_be_bytes().to_vec();
+    pair.extend_from_slice(email.trim().to_lowercase().as_bytes());
+    format!("signin-pair:{}", short_hash(&pair))
 }
 
 /// Keys name nobody.

@@ -9,6 +9,7 @@ mod cluster;
 mod explain;
 mod harness;
 mod ingest;
+mod inputs;
 mod journey;
 mod machine;
 mod pages;

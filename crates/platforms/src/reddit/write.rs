@@ -96,7 +96,8 @@ fn conclude(verdict: Verdict, request: Value, answer: &Answer) -> Result<PostedR
 /// Ids and reasons only: the texts have their own place and their own lifetime.
 fn for_the_log(answer: &Answer) -> Value {
     let Some(body) = answer.json() else {
-        return json!({ "not_json": wire::shortened(&String::from_utf8_lossy(&answer.body), 200) });
+        // A page may show the thread, so none of it is kept.
+        return json!({ "not_json_bytes": answer.body.len() });
     };
     let things = body.pointer("/json/data/things").and_then(Value::as_array).into_iter().flatten();
     let names: Vec<_> = things.filter_map(|thing| wire::fullname(wire::data(thing), "t1_")).take(5).collect();

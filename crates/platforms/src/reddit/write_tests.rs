@@ -174,3 +174,10 @@ fn the_log_holds_ids_and_no_texts() {
     let logged = for_the_log(&answer(200, body)).to_string();
     assert!(logged.contains("t1_b") && !logged.contains("our words"), "{logged}");
 }
+
+#[test]
+fn nothing_of_a_page_is_logged() {
+    let mut page = answer(200, "<title>words of a stranger</title>");
+    page.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    assert_eq!(for_the_log(&page), json!({ "not_json_bytes": 34 }));
+}

@@ -11,7 +11,7 @@ use crate::flow::ingest::IntegrationPoll;
 use crate::http::auth::{
     Admin, Caller, Editor, IntegrationRef, Loaded, PageCaller, SignInFirst, TeamMember, Viewer, require_role,
 };
-use crate::http::body::{JsonBody, Path, Query};
+use crate::http::body::{JsonBody, Nothing, Path, Query};
 use crate::jobs;
 use crate::model::{IntegrationState, Role};
 use axum::Json;
@@ -255,6 +255,7 @@ fn dashboard(base: &Url, pairs: &[(&str, &str)]) -> String {
 pub async fn refresh_integration(
     State(app): State<App>,
     wanted: Loaded<IntegrationRef, Editor>,
+    _: JsonBody<Nothing>,
 ) -> ApiResult<(StatusCode, Json<IntegrationAnswer>)> {
     let (team_id, id) = (wanted.team_id, wanted.id);
     let integration = load(&app, team_id, id).await?;

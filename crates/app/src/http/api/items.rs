@@ -4,8 +4,9 @@ use super::paging::{Page, Paging};
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::ingest::inbox::{self, Filter, ItemRow};
+use crate::flow::ingest::normalise;
 use crate::http::auth::{Editor, ItemRef, Loaded, TeamMember, Viewer};
-use crate::http::body::Query;
+use crate::http::body::{JsonBody, Nothing, Query};
 use crate::model::{ItemState, Stage, Status, TargetKind};
 use axum::Json;
 use axum::extract::State;
@@ -104,9 +105,10 @@ pub async fn list_items(
     Query(query): Query<ItemsQuery>,
 ) -> ApiResult<Json<Page<ItemAnswer>>> {
     let paging = Paging::read(query.limit, query.cursor.as_deref())?;
-    let search = query.q.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS || text.contains('\0')) {
-        return Err(Problem::field("q", format!("may have at most {SEARCH_CHARS} characters and no NUL")));
+    // As strangers' texts are stored, so that they can be found.
+    let search = query.q.map(|text| normalise::line(&text, SEARCH_CHARS + 1)).filter(|text| !text.is_empty());
+    if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS) {
+        return Err(Problem::field("q", format!("may have at most {SEARCH_CHARS} characters")));
     }
     let filter = Filter { state: query.state, search, before: paging.from, only: None };
     let rows = inbox::list(&mut *app.db.acquire().await?, member.team_id, &filter, paging.rows()).await?;
@@ -116,7 +118,11 @@ pub async fn list_items(
 /// Close an item: nobody answers it
 #[utoipa::path(post, path = "/api/items/{id}/done",
     responses((status = 200, description = "The item, closed.", body = ItemAnswer)))]
-pub async fn item_done(State(app): State<App>, item: Loaded<ItemRef, Editor>) -> ApiResult<Json<ItemAnswer>> {
+pub async fn item_done(
+    State(app): State<App>,
+    item: Loaded<ItemRef, Editor>,
+    _: JsonBody<Nothing>,
+) -> ApiResult<Json<ItemAnswer>> {
     close(&app, item, ItemState::Done).await
 }
 
@@ -126,6 +132,7 @@ pub async fn item_done(State(app): State<App>, item: Loaded<ItemRef, Editor>) ->
 pub async fn item_answered_elsewhere(
     State(app): State<App>,
     item: Loaded<ItemRef, Editor>,
+    _: JsonBody<Nothing>,
 ) -> ApiResult<Json<ItemAnswer>> {
     close(&app, item, ItemState::AnsweredElsewhere).await
 }

@@ -10,7 +10,7 @@ mod integrations;
 mod intents;
 mod items;
 mod me;
-mod paging;
+pub(super) mod paging;
 mod posts;
 mod suggestion_answers;
 mod suggestions;

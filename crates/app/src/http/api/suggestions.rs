@@ -7,12 +7,12 @@ use crate::accounts::integrations;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::approve::{self, Approve, Decision, TextError, checked_text};
-use crate::flow::ingest::thread;
+use crate::flow::ingest::{normalise, thread};
 use crate::flow::send::{self, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Filter, Suggestion};
 use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef, TeamMember, Viewer};
-use crate::http::body::{JsonBody, Query};
+use crate::http::body::{JsonBody, Nothing, Query};
 use crate::model::{Mode, Status};
 use axum::Json;
 use axum::extract::State;
@@ -283,7 +283,7 @@ pub async fn reject_suggestion(
     wanted: Wanted,
     JsonBody(body): JsonBody<RejectBody>,
 ) -> ApiResult<Json<SuggestionAnswer>> {
-    let reason = body.reason.map(|reason| reason.trim().replace('\0', ""));
+    let reason = body.reason.map(|reason| normalise::text(&reason).trim().to_owned());
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS) {
         return Err(Problem::field("reason", format!("may have at most {REASON_CHARS} characters")));
     }
@@ -297,7 +297,11 @@ pub async fn reject_suggestion(
 /// Queue an approved suggestion
 #[utoipa::path(post, path = "/api/suggestions/{id}/send",
     responses((status = 200, description = "Queued.", body = JobAnswer)))]
-pub async fn send_suggestion(State(app): State<App>, wanted: Wanted) -> ApiResult<Json<JobAnswer>> {
+pub async fn send_suggestion(
+    State(app): State<App>,
+    wanted: Wanted,
+    _: JsonBody<Nothing>,
+) -> ApiResult<Json<JobAnswer>> {
     let mut tx = app.db.begin().await?;
     let (suggestion, job) = approve::send(&mut tx, &app.moment(), decision(&wanted)).await?;
     tx.commit().await?;
@@ -309,7 +313,11 @@ pub async fn send_suggestion(State(app): State<App>, wanted: Wanted) -> ApiResul
 /// Possible until it begins to go out.
 #[utoipa::path(post, path = "/api/suggestions/{id}/undo",
     responses((status = 200, description = "Pending again.", body = SuggestionAnswer)))]
-pub async fn undo_suggestion(State(app): State<App>, wanted: Wanted) -> ApiResult<Json<SuggestionAnswer>> {
+pub async fn undo_suggestion(
+    State(app): State<App>,
+    wanted: Wanted,
+    _: JsonBody<Nothing>,
+) -> ApiResult<Json<SuggestionAnswer>> {
     let mut tx = app.db.begin().await?;
     let undone = approve::undo(&mut tx, &app.moment(), decision(&wanted)).await?;
     tx.commit().await?;
@@ -321,7 +329,11 @@ pub async fn undo_suggestion(State(app): State<App>, wanted: Wanted) -> ApiResul
 /// Only where nothing of it can be on the platform.
 #[utoipa::path(post, path = "/api/suggestions/{id}/retry",
     responses((status = 200, description = "Queued again.", body = JobAnswer)))]
-pub async fn retry_suggestion(State(app): State<App>, wanted: Wanted) -> ApiResult<Json<JobAnswer>> {
+pub async fn retry_suggestion(
+    State(app): State<App>,
+    wanted: Wanted,
+    _: JsonBody<Nothing>,
+) -> ApiResult<Json<JobAnswer>> {
     let mut tx = app.db.begin().await?;
     let (suggestion, job) = approve::retry(&mut tx, &app.moment(), decision(&wanted)).await?;
     tx.commit().await?;
@@ -365,6 +377,7 @@ pub async fn resolve_suggestion(
 pub async fn regenerate_suggestion(
     State(app): State<App>,
     wanted: Wanted,
+    _: JsonBody<Nothing>,
 ) -> ApiResult<(StatusCode, Json<SuggestionAnswer>)> {
     let mut tx = app.db.begin().await?;
     let actor = wanted.caller.user_id;

@@ -14,6 +14,7 @@ use super::{place, samples};
 use crate::app::App;
 use crate::error::Problem;
 use crate::flow::ingest::inbox::{self, ItemRow};
+use crate::flow::ingest::normalise;
 use crate::flow::suggestion;
 use crate::http::auth::{PageMember, Viewer};
 use crate::model::{Stage, Status};
@@ -141,7 +142,7 @@ impl InboxQuery {
     fn shown(&self) -> Shown {
         Shown {
             filter: self.filter.as_deref().and_then(Filter::parse).unwrap_or(Filter::Waiting),
-            query: self.q.as_deref().unwrap_or_default().trim().chars().take(200).collect(),
+            query: normalise::line(self.q.as_deref().unwrap_or_default(), 200),
             before: self.cursor.as_deref().and_then(place::read),
             only: self.only.as_deref().and_then(|text| Uuid::parse_str(text).ok()),
         }

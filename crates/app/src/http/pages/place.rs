@@ -1,5 +1,6 @@
 //! Where a list goes on: the time and the id of the last row shown, as one opaque word.
 
+use crate::http::api::paging::is_plausible;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,7 +14,8 @@ pub fn written((at, id): Place) -> String {
 pub fn read(text: &str) -> Option<Place> {
     let (micros, id) = text.split_once('.')?;
     let nanos = i128::from(micros.parse::<i64>().ok()?) * 1_000;
-    Some((OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?, Uuid::parse_str(id).ok()?))
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().filter(|at| is_plausible(*at))?;
+    Some((at, Uuid::parse_str(id).ok()?))
 }
 
 #[cfg(test)]
@@ -27,6 +29,9 @@ mod tests {
         assert_eq!(read(&written(place)), Some(place));
         for text in ["", ".", "1", "x.7", "99999999999999999999.1", "9223372036854775807.0"] {
             assert_eq!(read(text), None, "{text}");
+        }
+        for at in [datetime!(-9999-01-01 0:00 UTC), datetime!(9999-12-31 0:00 UTC)] {
+            assert_eq!(read(&written((at, Uuid::from_u128(7)))), None, "{at}");
         }
     }
 }

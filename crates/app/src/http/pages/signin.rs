@@ -95,7 +95,7 @@ pub async fn submit(
         Err(SignInError::Database(error)) => return Err(error.into()),
     };
     let mut conn = app.db.acquire().await?;
-    limits::sign_in_succeeded(&mut conn, &form.email).await?;
+    limits::sign_in_succeeded(&mut conn, address, &form.email).await?;
     let new = sessions::create(&mut conn, user.id, now, &app.entropy).await?;
     Ok(signed_in(&app, &new, way_on(form.next.as_deref())))
 }
