@@ -1,7 +1,8 @@
 //! The state machine as a whole: what each change does to each state, and that no sequence leads anywhere else.
 
 use proptest::prelude::*;
-use rejoinder_app::flow::suggestion::machine::{Change, Draft, State, step};
+use rejoinder_app::flow::suggestion::change::Change;
+use rejoinder_app::flow::suggestion::machine::{Draft, State, step};
 use rejoinder_app::model::{GeneratedBy, Stage, Status};
 use std::fmt::Write;
 use time::macros::datetime;

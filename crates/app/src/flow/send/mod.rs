@@ -19,6 +19,7 @@ mod identity;
 mod job;
 mod reconcile;
 mod resolve;
+mod settle;
 mod sweep;
 
 pub use attempts::{Attempt, list as attempts};

@@ -1,10 +1,9 @@
 //! The state machine, pure. `step` says what a change makes of a state, that it changes nothing (the same request again), or why
 //! it is refused. Results of a draft are guarded by their generation, results of a send by their attempt.
 
-use crate::flow::activity::{Actor, Kind};
+use super::change::Change;
+use crate::flow::activity::Actor;
 use crate::model::{GeneratedBy, Stage, Status};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -51,71 +50,6 @@ pub struct Draft {
     pub prompt_hash: Option<String>,
     pub tokens_prompt: Option<i64>,
     pub tokens_output: Option<i64>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "made once per change and passed by reference")]
-pub enum Change {
-    /// A draft came back. Ignored unless it is the generation that was asked for last.
-    Drafted {
-        generation_id: Uuid,
-        draft: Box<Draft>,
-        variations: Vec<String>,
-    },
-    DraftFailed {
-        generation_id: Uuid,
-        reason: String,
-    },
-    Edit {
-        text: String,
-        version: Option<i32>,
-    },
-    /// `send_after` queues it for that time; None approves only.
-    Approve {
-        text: Option<String>,
-        version: Option<i32>,
-        send_after: Option<OffsetDateTime>,
-    },
-    Send {
-        send_after: OffsetDateTime,
-    },
-    Undo,
-    Reject {
-        reason: Option<String>,
-    },
-    Regenerate {
-        generation_id: Uuid,
-    },
-    Retry {
-        send_after: OffsetDateTime,
-    },
-    /// A worker takes it; nobody else touches it until the lease ends.
-    Claim {
-        lease_until: OffsetDateTime,
-    },
-    /// The worker that died or paused left it; another goes on.
-    Reclaim {
-        lease_until: OffsetDateTime,
-    },
-    Park {
-        until: OffsetDateTime,
-        reason: String,
-    },
-    /// The gate or a rule wants a person to look again.
-    Return {
-        reasons: Vec<String>,
-    },
-    Posted {
-        reply_id: String,
-        url: Option<String>,
-    },
-    Refused {
-        reason: String,
-    },
-    Uncertain {
-        reason: String,
-        look_again_at: OffsetDateTime,
-    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -444,91 +378,4 @@ fn refused(next: &mut State, reason: &str) -> Result<bool, Refusal> {
     next.send_after = None;
     next.lease_until = None;
     Ok(true)
-}
-
-impl Change {
-    /// The past tense shown to whoever lost a race.
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Self::Drafted { .. } => "drafted",
-            Self::DraftFailed { .. } => "failed to draft",
-            Self::Edit { .. } => "edited",
-            Self::Approve { .. } => "approved",
-            Self::Send { .. } => "queued",
-            Self::Undo => "taken back",
-            Self::Reject { .. } => "rejected",
-            Self::Regenerate { .. } => "asked for again",
-            Self::Retry { .. } => "retried",
-            Self::Claim { .. } | Self::Reclaim { .. } => "taken up for sending",
-            Self::Park { .. } => "parked",
-            Self::Return { .. } => "returned to a person",
-            Self::Posted { .. } => "posted",
-            Self::Refused { .. } => "refused by the platform",
-            Self::Uncertain { .. } => "left uncertain",
-        }
-    }
-
-    pub fn activity(&self) -> Kind {
-        match self {
-            Self::Drafted { .. } => Kind::SuggestionDrafted,
-            Self::DraftFailed { .. } => Kind::SuggestionDraftFailed,
-            Self::Edit { .. } => Kind::SuggestionEdited,
-            Self::Approve { .. } => Kind::SuggestionApproved,
-            Self::Send { .. } => Kind::SuggestionQueued,
-            Self::Undo => Kind::SuggestionUndone,
-            Self::Reject { .. } => Kind::SuggestionRejected,
-            Self::Regenerate { .. } => Kind::SuggestionRegenerated,
-            Self::Retry { .. } => Kind::SuggestionRetried,
-            Self::Claim { .. } | Self::Reclaim { .. } => Kind::SuggestionClaimed,
-            Self::Park { .. } => Kind::SuggestionParked,
-            Self::Return { .. } => Kind::SuggestionReturned,
-            Self::Posted { .. } => Kind::ReplyPosted,
-            Self::Refused { .. } => Kind::ReplyRefused,
-            Self::Uncertain { .. } => Kind::ReplyUncertain,
-        }
-    }
-
-    /// Before and after, for the log. Texts here are ours; strangers' texts never enter it.
-    pub fn payload(&self, before: &State, after: &State) -> Value {
-        let mut payload = json!({
-            "before": { "status": before.status, "stage": before.stage, "version": before.version },
-            "after": { "status": after.status, "stage": after.stage, "version": after.version },
-        });
-        // A draft may quote a stranger: only its hash is kept. What a person wrote is ours.
-        if before.text != after.text && !matches!(self, Self::Drafted { .. }) {
-            payload["before"]["text"] = json!(before.text);
-            payload["after"]["text"] = json!(after.text);
-        }
-        if let Some(text) = &after.text {
-            payload["text_sha256"] = json!(hex(&Sha256::digest(text.as_bytes())));
-        }
-        if let Some(reason) = &after.stage_reason {
-            payload["reason"] = json!(reason);
-        }
-        if let Self::Drafted { draft, variations, .. } = self {
-            payload["draft"] = json!({
-                "generated_by": draft.generated_by, "model": draft.model, "confidence": draft.confidence,
-                "intent_id": draft.intent_id, "tokens_prompt": draft.tokens_prompt, "tokens_output": draft.tokens_output,
-                "prompt_sha256": draft.prompt_hash, "variations": variations.len(),
-            });
-        }
-        if let Self::Posted { reply_id, url } = self {
-            payload["platform_reply_id"] = json!(reply_id);
-            payload["platform_reply_url"] = json!(url);
-        }
-        if after.send_after != before.send_after
-            && let Some(at) = after.send_after
-        {
-            payload["send_after"] = json!(at.unix_timestamp());
-        }
-        payload
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }

@@ -2,14 +2,16 @@
 //! change is possible, writes the row, its activity entry and the live event in the caller's transaction. Whoever loses a race
 //! is told who did what, when.
 
+pub mod change;
 mod db;
 pub mod machine;
 
+pub use change::Change;
 pub use db::{
     Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, latest_of_item, list, load, lock,
     open_for_target, replied_to,
 };
-pub use machine::{Change, Draft, Refusal, State};
+pub use machine::{Draft, Refusal, State};
 
 use crate::clock::Moment;
 use crate::error::{Problem, violated_constraint};
