@@ -25,7 +25,8 @@ impl AiError {
 }
 
 fn repeats(said: &str, request: &DraftRequest) -> bool {
-    let said = words(said);
+    // Line ends come back as JSON writes them.
+    let said = words(&said.replace("\\n", " ").replace("\\t", " "));
     let thread = request.parents.iter().chain([&request.post, &request.target]);
     let mut texts = thread.flat_map(|one| [one.author.as_deref(), one.title.as_deref(), Some(one.text.as_str())]);
     texts.any(|text| text.is_some_and(|text| quotes(&said, &words(text))))
