@@ -39,7 +39,7 @@ test("a decision in one page shows in the other", async (t) => {
   await here.page.getByRole("button", { name: "Approve and next" }).click();
   await there.page.getByText("On its way to Reddit.").waitFor();
   await there.page.getByRole("button", { name: "Undo" }).click();
-  await there.page.getByText("Ready for you.").waitFor();
+  await draftOf(there.page).waitFor();
   await here.page.goto(address);
   await here.page.getByRole("button", { name: "Reject" }).click();
   await draftOf(there.page).waitFor({ state: "hidden" });

@@ -46,6 +46,17 @@ async function draft(page) {
   await page.getByRole("textbox", { name: "Text of the reply" }).waitFor();
 }
 
+// The picture of the README: a thread with some talk in it and a draft that waits.
+async function shootReadme(page, server) {
+  await page.goto(`${server.origin}/dashboard/inbox`);
+  await rows(page).filter({ hasText: "Half the bag" }).click();
+  await page.waitForURL(/item=/);
+  await draft(page);
+  await page.locator(".row-link[aria-current]").filter({ hasText: "draft ready" }).waitFor();
+  await page.mouse.move(1430, 890);
+  await page.screenshot({ path: join(folder, "readme.png") });
+}
+
 async function shoot(browser, server) {
   const nobody = await browser.newContext();
   await shootAll(nobody, "signin", `${server.origin}/signin`);
@@ -68,13 +79,14 @@ async function shoot(browser, server) {
   await rows(page).nth(12).waitFor();
   await shootAll(context, "inbox", at("inbox"));
 
-  const ready = await openRow(page, server, 3);
+  await shootReadme(page, server);
+  const ready = await openRow(page, server, 1);
   await shootAll(context, "thread", ready);
   await shootAll(context, "ask", asStep(ready));
   await draft(page);
   await shootAll(context, "ready-thread", ready);
   await shootAll(context, "ready", asStep(ready));
-  await openRow(page, server, 1);
+  await openRow(page, server, 3);
   await draft(page);
   const queued = page.url();
   await page.getByRole("button", { name: "Approve and next" }).click();

@@ -18,7 +18,7 @@ const ANSWER_MS = 15_000;
 /** The state of a browser in which nobody is signed in. */
 export const NOBODY = { cookies: [], origins: [] };
 
-// Cargo does nothing where the program is up to date.
+// What is tested is what the last build made; a missing program is built.
 function program() {
   const built = join(resolve(root, process.env.CARGO_TARGET_DIR ?? "target"), "debug", "rejoinder");
   if (!existsSync(built)) execFileSync("cargo", ["build", "--locked"], { cwd: root, stdio: "inherit" });
@@ -51,7 +51,7 @@ function cleanEnvironment(more) {
   return { ...Object.fromEntries(entries), ...more };
 }
 
-async function isAlive(pid) {
+function isAlive(pid) {
   try { process.kill(pid, 0); return true; } catch { return false; }
 }
 
@@ -88,7 +88,7 @@ export async function startServer(command, links) {
     const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
     await ended;
     clearTimeout(late);
-    if (postgres && await isAlive(postgres)) process.kill(postgres, "SIGQUIT");
+    if (postgres && isAlive(postgres)) process.kill(postgres, "SIGQUIT");
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
@@ -230,10 +230,13 @@ export async function connect(world) {
   await context.close();
 }
 
-/** Opens the newest item; gives its address. */
+/** The newest item that nobody began to answer. */
+export const untouched = (page) => rows(page).filter({ hasText: "no draft yet" }).first();
+
+/** Opens the newest untouched item; gives its address. */
 export async function openFirst(page, server) {
   await page.goto(`${server.origin}/dashboard/inbox`);
-  await rows(page).first().click();
+  await untouched(page).click();
   await page.waitForURL(/item=/);
   return page.url();
 }
@@ -250,7 +253,7 @@ export async function assertNoSideways(page, where) {
       element.scrollWidth > element.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(element).overflowX));
     const out = [...document.querySelectorAll("body *")].filter((element) => {
       const box = element.getBoundingClientRect();
-      return box.width > 0 && box.right > width + 1 && !clipped(element);
+      return element.checkVisibility() && box.width > 0 && box.right > width + 1 && !clipped(element);
     });
     const named = (element) => `${element.tagName.toLowerCase()}.${element.className} ${(element.textContent ?? "").trim().slice(0, 40)}`;
     return { page: document.documentElement.scrollWidth - width, out: out.slice(0, 5).map(named), scrolls: scrolls.slice(0, 5).map(named) };

@@ -43,6 +43,8 @@ create table suggestions (
     text text,
     original_text text,
     edited boolean not null default false,
+    -- Drafted anew at a person's wish.
+    redrafted boolean not null default false,
     alternatives jsonb not null default '[]',
     tone text,
     language text,
@@ -92,6 +94,7 @@ create index suggestions_list_idx on suggestions (team_id, status, created_at de
 create index suggestions_drafting_idx on suggestions (updated_at) where stage = 'drafting';
 create index suggestions_item_idx on suggestions (item_id, created_at desc);
 create index suggestions_waiting_idx on suggestions (send_after) where status = 'approved' and stage in ('queued', 'parked');
+create index suggestions_unsent_idx on suggestions (approved_at) where status = 'approved' and stage = 'ready';
 create index suggestions_in_flight_idx on suggestions (lease_until) where stage in ('sending', 'uncertain');
 
 create table draft_edits (

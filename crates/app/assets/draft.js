@@ -47,15 +47,16 @@
     } catch {
       note("Kept in this browser only");
       say("The server does not take the text at the moment. It is kept in this browser; sign in again in another tab if your session ended.");
-      schedule(form);
+      schedule();
     }
   }
 
-  function schedule(form) {
+  function schedule() {
     if (timer) return;
     timer = setTimeout(() => {
       timer = null;
-      if (form.isConnected) save(form);
+      const area = field();
+      if (area?.dataset.typed) save(area.form);
     }, SAVE_EVERY_MS);
   }
 
@@ -76,7 +77,7 @@
       area.value = kept;
       area.dataset.typed = "yes";
       note("Your text from before is back");
-      schedule(area.form);
+      schedule();
     }
     if (kept === area.value && !area.dataset.typed) forget(area.form);
     count(area);
@@ -88,7 +89,7 @@
     area.dataset.typed = "yes";
     count(area);
     keep(area.form, area.value);
-    schedule(area.form);
+    schedule();
   });
 
   document.addEventListener("click", (event) => {

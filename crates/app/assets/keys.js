@@ -23,7 +23,9 @@
     }
   }
 
+  // Not while an item is on its way: the address still names the one before.
   function selectFromAddress() {
+    if (document.querySelector(".row-link.htmx-request")) return;
     const item = new URLSearchParams(location.search).get("item");
     const link = item && document.getElementById(`open-${item}`);
     if (link) select(link);
@@ -88,6 +90,11 @@
     if (editLink && edit()) event.preventDefault();
     const link = event.target.closest(".row-link");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) select(link);
+  });
+  // Somebody who walks on does not wait: an item that comes after they left it is not shown.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt } = event.detail.requestConfig;
+    if (elt.matches(".row-link:not([aria-current])")) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterSettle", selectFromAddress);
 })();

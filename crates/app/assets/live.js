@@ -134,6 +134,26 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "list-new") asked = [...fresh];
   });
+  // A part that looks again by itself and finds nothing new stays as it is: focus, selected words and scrolling too.
+  function plain(element) {
+    const copy = element.cloneNode(true);
+    copy.removeAttribute("class");
+    for (const moving of copy.querySelectorAll("time, .countdown")) moving.textContent = "";
+    for (const area of copy.querySelectorAll("textarea")) area.removeAttribute("data-ready");
+    return copy.outerHTML.replace(/\s+/g, " ");
+  }
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, target, xhr } = event.detail;
+    if (requestConfig.elt !== target || xhr.status !== 200) return;
+    const next = new DOMParser().parseFromString(xhr.response, "text/html").getElementById(target.id);
+    const same = next && plain(next) === plain(target);
+    // The person began to type while the answer was on its way.
+    const typing = target.id === "draft-pane" && editing();
+    if (!same && !typing) return;
+    event.detail.shouldSwap = false;
+    if (same) setTimeout(fireAgain);
+    else refreshDraft();
+  });
   // A pane that looks again by itself must not take a text away from under the person.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "draft-pane" && editing()) event.preventDefault();

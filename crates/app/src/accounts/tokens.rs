@@ -170,8 +170,8 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     drop(conn);
     match reader.refresh(&refresh_token).await {
         Ok(grant) => {
-            store(app, moment, integration, &grant).await?;
-            Ok(Some(grant.access_token))
+            let stored = store(app, moment, integration, &grant).await?;
+            Ok(stored.then_some(grant.access_token))
         }
         Err(AuthError::GrantDead(reason)) => {
             let mut conn = app.db.acquire().await?;
@@ -190,25 +190,30 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     }
 }
 
-async fn store(app: &App, moment: &Moment, integration: &Integration, grant: &Grant) -> Result<(), TokenError> {
+async fn store(app: &App, moment: &Moment, integration: &Integration, grant: &Grant) -> Result<bool, TokenError> {
     let mut tx = app.db.begin().await?;
     let (access, refresh) = seal(app, &mut tx, moment, (integration.id, integration.team_id), grant).await?;
-    sqlx::query!(
+    let stored = sqlx::query!(
         "update integrations
          set access_token = $3, refresh_token = coalesce($4, refresh_token), expires_at = $5, updated_at = $6
-         where id = $1 and team_id = $2 and state <> 'disconnected'",
+         where id = $1 and team_id = $2 and state <> 'disconnected' and refresh_token is not distinct from $7",
         integration.id,
         integration.team_id,
         access,
         refresh,
         expires_at(grant, moment.now),
         moment.now,
+        integration.refresh_token,
     )
     .execute(&mut *tx)
     .await?;
+    if stored.rows_affected() == 0 {
+        // Connected anew or disconnected meanwhile: what stands there counts.
+        return Ok(false);
+    }
     let payload = json!({ "expires_at": expires_at(grant, moment.now).map(OffsetDateTime::unix_timestamp) });
     let subject = Subject::Integration(integration.id);
     activity::record(&mut tx, moment, integration.team_id, None, Kind::TokenRefreshed, subject, payload).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Looking a job up by its key.
 
-use super::JobError;
+use super::{Failure, JobError};
 use sqlx::PgConnection;
 
 /// The job that waits or runs under a key, if there is one.
@@ -9,6 +9,17 @@ pub async fn job_id(conn: &mut PgConnection, key: &str) -> Result<Option<i64>, s
         .bind(key)
         .fetch_optional(conn)
         .await
+}
+
+/// Why the job of a key ended as failed, if it did and nothing has replaced it since.
+pub async fn dead_job(conn: &mut PgConnection, key: &str) -> Result<Option<Failure>, sqlx::Error> {
+    let last_error: Option<Option<String>> = sqlx::query_scalar(
+        "select last_error from graphile_worker._private_jobs where key = $1 and locked_at is null and attempts >= max_attempts",
+    )
+    .bind(key)
+    .fetch_optional(conn)
+    .await?;
+    Ok(last_error.map(|text| Failure::parse(&text.unwrap_or_default())))
 }
 
 impl From<sqlx::Error> for JobError {

@@ -50,6 +50,7 @@ fn state(status: Status, stage: Stage) -> State {
         text: (stage != Stage::Drafting).then(|| "text".to_owned()),
         original_text: None,
         edited: false,
+        redrafted: false,
         alternatives: Vec::new(),
         draft: draft(),
         send_after: matches!(stage, Stage::Queued | Stage::Parked).then_some(NOW),

@@ -13,6 +13,7 @@ mod inputs;
 mod journey;
 mod machine;
 mod pages;
+mod resolve;
 mod send;
 mod send_crash;
 mod send_gate;

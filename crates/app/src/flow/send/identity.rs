@@ -52,12 +52,8 @@ fn lock_key(worker_id: Uuid) -> i64 {
     i64::from_ne_bytes((high ^ low).to_ne_bytes())
 }
 
-/// Whether the worker of an attempt is certainly gone. `conn` must not be the connection that holds the lock.
+/// Whether the worker of an attempt is certainly gone. The lock is tried for the length of this statement only. `conn` must not
+/// be the connection that holds it.
 pub async fn is_gone(conn: &mut PgConnection, worker_id: Uuid) -> Result<bool, sqlx::Error> {
-    let key = lock_key(worker_id);
-    let free = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "free!""#, key).fetch_one(&mut *conn).await?;
-    if free {
-        sqlx::query_scalar!("select pg_advisory_unlock($1)", key).fetch_one(conn).await?;
-    }
-    Ok(free)
+    sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "free!""#, lock_key(worker_id)).fetch_one(conn).await
 }

@@ -110,6 +110,9 @@ impl Send<'_> {
         {
             return Err(JobError::RetryAt { at, reason: "not due yet".to_owned() });
         }
+        if let Some((at, reason)) = self.still_parked(suggestion, moment.now).await? {
+            return Err(JobError::RetryAt { at, reason });
+        }
         let lease_until = moment.now + LEASE;
         match self.change(&moment, suggestion, Change::Claim { lease_until }).await {
             Ok(claimed) => self.prepare(&claimed, lease_until).await,
@@ -120,6 +123,25 @@ impl Send<'_> {
             }
             Err(error) => Err(retry(error)),
         }
+    }
+
+    /// Parked before and kept by the same switch: nothing changed, so nothing is written.
+    async fn still_parked(
+        &self,
+        suggestion: &Suggestion,
+        now: OffsetDateTime,
+    ) -> Result<Option<(OffsetDateTime, String)>, sqlx::Error> {
+        if suggestion.state.stage != Stage::Parked {
+            return Ok(None);
+        }
+        let mut conn = self.state.app.db.acquire().await?;
+        let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
+        Ok(match gate::check(self.rules(), suggestion, integration.as_ref(), now) {
+            Answer::WaitFor { switch } if suggestion.state.stage_reason.as_ref() == Some(&switch) => {
+                Some((now + gate::LOOK_AGAIN, switch))
+            }
+            _ => None,
+        })
     }
 
     /// Claimed by a worker that is gone before it armed: nothing was written.

@@ -18,11 +18,13 @@ pub mod gate;
 mod identity;
 mod job;
 mod reconcile;
+mod resolve;
 mod sweep;
 
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
+pub use resolve::{Seen, resolve};
 pub use sweep::ReconcileSweep;
 
 use rejoinder_platforms::{Writer, Writers};

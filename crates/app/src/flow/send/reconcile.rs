@@ -10,7 +10,7 @@ use super::{ABSENT_READS, WRITE_TIMEOUT, identity};
 use crate::accounts::integrations;
 use crate::accounts::tokens;
 use crate::flow::activity::{self, Kind, Subject};
-use crate::flow::suggestion::{Change, Suggestion};
+use crate::flow::suggestion::{self, Change, Suggestion};
 use crate::model::Outcome;
 use crate::queue::JobError;
 use rejoinder_platforms::{FetchError, Probe, ReplyProbe};
@@ -35,13 +35,14 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         return give_to_person(
             send,
             suggestion,
+            &attempt,
             "the account is not connected any more, so the platform cannot be read back",
         )
         .await;
     };
     let reader = match app.readers.get(&integration.platform) {
         Ok(reader) => reader,
-        Err(error) => return give_to_person(send, suggestion, &error.to_string()).await,
+        Err(error) => return give_to_person(send, suggestion, &attempt, &error.to_string()).await,
     };
     let session = match tokens::session(app, &moment, &integration, None).await {
         Ok(session) => session,
@@ -86,7 +87,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
             send.finish(suggestion, attempt.id, &settled, Change::Return { reasons: vec![reason.to_owned()] }).await
         }
         Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
-        Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &reason).await,
+        Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &attempt, &reason).await,
         Err(error) => {
             again(moment.now + time::Duration::seconds(30), &format!("the platform could not be read back: {error}"))
         }
@@ -137,16 +138,29 @@ fn again(at: OffsetDateTime, reason: &str) -> Result<(), JobError> {
     Err(JobError::RetryAt { at, reason: reason.to_owned() })
 }
 
-/// Stays uncertain with the reason; no job follows.
-async fn give_to_person(send: &Send<'_>, suggestion: &Suggestion, reason: &str) -> Result<(), JobError> {
+/// Stays uncertain with the reason, unless somebody settled the attempt meanwhile; no job follows.
+async fn give_to_person(
+    send: &Send<'_>,
+    suggestion: &Suggestion,
+    attempt: &Attempt,
+    reason: &str,
+) -> Result<(), JobError> {
     let moment = send.moment();
+    let mut tx = send.state.app.db.begin().await?;
+    suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
+    if attempts::open(&mut tx, suggestion.id).await?.is_none_or(|open| open.id != attempt.id) {
+        return Ok(());
+    }
     let change = Change::Uncertain {
         reason: format!(
             "Nobody knows whether it stands there, and it cannot be read back: {reason}. Look on the platform and decide."
         ),
         look_again_at: moment.now + time::Duration::hours(1),
     };
-    send.change(&moment, suggestion, change).await.map_err(|error| JobError::Retry(error.to_string()))?;
+    suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change)
+        .await
+        .map_err(|error| JobError::Retry(error.to_string()))?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -1,11 +1,17 @@
-//! The job `reconcile.sweep`: finds approved replies that wait for a job that does not exist, whatever the cause, and adds it.
+//! The job `reconcile.sweep`: finds approved replies that wait for a job that does not exist, whatever the cause, and adds it. Gives back
+//! what cannot go out any more.
 
-use super::PostSend;
+use super::{PostSend, attempts};
+use crate::clock::Moment;
+use crate::flow::suggestion::machine::APPROVAL_LASTS;
+use crate::flow::suggestion::{self, Change, ChangeError};
 use crate::jobs::{self, State};
-use crate::queue::{Class, Job, JobContext, JobError};
+use crate::queue::{self, Class, Decision, Job, JobContext, JobError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 const SWEEP: i64 = 500;
 
@@ -24,23 +30,84 @@ impl Job<State> for ReconcileSweep {
     }
 
     async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
-        let mut tx = state.app.db.begin().await?;
-        let waiting = sqlx::query_as!(
-            PostSend,
-            "select id as suggestion_id, team_id, integration_id from suggestions
-             where (status = 'approved' and stage in ('queued', 'parked') and send_after <= $1)
-                or (stage in ('sending', 'uncertain') and (lease_until is null or lease_until <= $1) and coalesce(send_after, $1) <= $1)
-             order by send_after
-             limit $2",
-            ctx.now - time::Duration::seconds(10),
-            SWEEP,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
+        let app = &state.app;
+        let moment = Moment::at(ctx.now, &app.entropy);
+        let mut conn = app.db.acquire().await?;
+        let waiting = waiting(&mut conn, ctx.now).await?;
+        let expired = expired(&mut conn, ctx.now).await?;
+        drop(conn);
         for job in waiting {
-            jobs::enqueue_if_absent(&mut tx, &job, ctx.now).await?;
+            let mut tx = app.db.begin().await?;
+            take_up(&mut tx, &moment, &job).await?;
+            tx.commit().await?;
         }
-        tx.commit().await?;
+        for job in expired {
+            let reasons = vec!["the approval is older than 24 hours and the thread may have moved on".to_owned()];
+            let mut tx = app.db.begin().await?;
+            give_back(&mut tx, &moment, &job, reasons).await?;
+            tx.commit().await?;
+        }
         Ok(())
+    }
+}
+
+async fn waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
+    sqlx::query_as!(
+        PostSend,
+        "select id as suggestion_id, team_id, integration_id from suggestions
+         where (status = 'approved' and stage in ('queued', 'parked') and send_after <= $1)
+            or (stage in ('sending', 'uncertain') and (lease_until is null or lease_until <= $1) and coalesce(send_after, $1) <= $1)
+         order by send_after
+         limit $2",
+        now - time::Duration::seconds(10),
+        SWEEP,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Approved and never queued: nobody sends it any more.
+async fn expired(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
+    sqlx::query_as!(
+        PostSend,
+        "select id as suggestion_id, team_id, integration_id from suggestions
+         where status = 'approved' and stage = 'ready' and approved_at <= $1
+         order by approved_at
+         limit $2",
+        now - APPROVAL_LASTS,
+        SWEEP,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Adds the job where none waits. One that ended for good, such as one that keeps killing its process, is not begun again:
+/// a person gets the reply back, unless something of it may stand on the platform.
+async fn take_up(conn: &mut PgConnection, moment: &Moment, job: &PostSend) -> Result<(), JobError> {
+    let failure = queue::dead_job(conn, &PostSend::key_of(job.suggestion_id)).await?;
+    let for_good = failure.filter(|failure| failure.decision == Decision::Permanent);
+    match for_good {
+        Some(failure) if attempts::open(conn, job.suggestion_id).await?.is_none() => {
+            give_back(conn, moment, job, vec![format!("sending failed for good: {}", failure.reason)]).await
+        }
+        _ => {
+            jobs::enqueue_if_absent(conn, job, moment.now).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn give_back(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    job: &PostSend,
+    reasons: Vec<String>,
+) -> Result<(), JobError> {
+    let returned =
+        suggestion::change(conn, moment, job.team_id, job.suggestion_id, None, Change::Return { reasons }).await;
+    match returned {
+        // Decided meanwhile.
+        Ok(_) | Err(ChangeError::Refused(_) | ChangeError::NotFound) => Ok(()),
+        Err(ChangeError::Database(error)) => Err(error.into()),
     }
 }

@@ -4,7 +4,7 @@
 //! that cannot either, the suggestion fails with the reason and a person may write it or ask again.
 
 use super::context;
-use crate::clients::ai::{AiError, Draft, DraftRequest, GeneratedBy, Provider};
+use crate::clients::ai::{AiError, Draft, DraftRequest, GeneratedBy, Provider, Tone};
 use crate::clock::Moment;
 use crate::flow::suggestion::{self, Change, Suggestion};
 use crate::jobs::State;
@@ -54,13 +54,13 @@ async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) 
     }
     let capabilities = match state.capabilities(&mut conn, &suggestion).await {
         Ok(capabilities) => capabilities,
-        Err(JobError::Permanent(reason)) => return finish(state, ctx, &suggestion, Err(reason)).await,
+        Err(JobError::Permanent(reason)) => return finish(state, ctx, &suggestion, None, Err(reason)).await,
         Err(error) => return Err(error),
     };
     let request = context::load(&mut conn, &suggestion, capabilities).await?;
     drop(conn);
     let Some(request) = request else {
-        return finish(state, ctx, &suggestion, Err("the text to answer is gone".to_owned())).await;
+        return finish(state, ctx, &suggestion, None, Err("the text to answer is gone".to_owned())).await;
     };
     let result = match ask(app.ai.as_ref(), &request).await {
         Ok(draft) => Ok(draft),
@@ -75,7 +75,13 @@ async fn draft_one(state: &State, ctx: &JobContext, job: &AiGenerate, id: Uuid) 
         }
         Err(error) => fall_back(state, &request, &error).await,
     };
-    finish(state, ctx, &suggestion, result).await
+    let tone = result.as_ref().ok().map(|draft| tone_of(&request, draft.intent));
+    finish(state, ctx, &suggestion, tone, result).await
+}
+
+/// The tone of the intent that the draft follows, or of the team's first one.
+fn tone_of(request: &DraftRequest, intent: Option<Uuid>) -> Tone {
+    request.intents.iter().find(|spec| Some(spec.id) == intent).map_or(request.tone, |spec| spec.tone)
 }
 
 /// Whether a person who waits for the draft still gets one in time when the model is asked again as late as it wants.
@@ -104,6 +110,7 @@ async fn finish(
     state: &State,
     ctx: &JobContext,
     suggestion: &Suggestion,
+    tone: Option<Tone>,
     result: Result<Draft, String>,
 ) -> Result<(), JobError> {
     let moment = Moment::at(ctx.now, &state.app.entropy);
@@ -115,7 +122,9 @@ async fn finish(
         Err(_) => AiOutcome::Failed,
     });
     let change = match result {
-        Ok(draft) => Change::Drafted { generation_id, draft: Box::new(facts(&draft)), variations: draft.variations },
+        Ok(draft) => {
+            Change::Drafted { generation_id, draft: Box::new(facts(&draft, tone)), variations: draft.variations }
+        }
         Err(reason) => Change::DraftFailed { generation_id, reason },
     };
     let mut tx = state.app.db.begin().await?;
@@ -128,14 +137,14 @@ async fn finish(
     Ok(())
 }
 
-fn facts(draft: &Draft) -> suggestion::Draft {
+fn facts(draft: &Draft, tone: Option<Tone>) -> suggestion::Draft {
     suggestion::Draft {
         generated_by: match draft.generated_by {
             GeneratedBy::Ai => model::GeneratedBy::Ai,
             GeneratedBy::Template => model::GeneratedBy::Template,
         },
         intent_id: draft.intent,
-        tone: None,
+        tone: tone.map(|tone| tone.as_str().to_owned()),
         language: draft.language.clone(),
         confidence: Some(draft.confidence),
         should_reply: Some(draft.should_reply),

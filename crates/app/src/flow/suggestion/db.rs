@@ -63,6 +63,7 @@ struct Row {
     text: Option<String>,
     original_text: Option<String>,
     edited: bool,
+    redrafted: bool,
     alternatives: Value,
     tone: Option<String>,
     language: Option<String>,
@@ -121,6 +122,7 @@ impl From<Row> for Suggestion {
                 text: row.text,
                 original_text: row.original_text,
                 edited: row.edited,
+                redrafted: row.redrafted,
                 alternatives: texts(row.alternatives),
                 draft: Draft {
                     generated_by: GeneratedBy::from(row.generated_by),
@@ -156,7 +158,7 @@ pub async fn load(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Op
     let row = sqlx::query_as!(
         Row,
         r#"select s.id, s.team_id, s.integration_id, s.item_id, s.post_id, s.comment_id, s.target_kind, s.target_platform_id,
-                  s.post_platform_id, s.generated_by, s.mode, s.intent_id, s.wanted_intent_id, s.text, s.original_text, s.edited,
+                  s.post_platform_id, s.generated_by, s.mode, s.intent_id, s.wanted_intent_id, s.text, s.original_text, s.edited, s.redrafted,
                   s.alternatives, s.tone, s.language, s.confidence, s.should_reply, s.draft_reason, s.sensitive_topic, s.model,
                   s.prompt_hash, s.tokens_prompt, s.tokens_output, s.status, s.stage, s.stage_reason, s.held_reasons, s.version,
                   s.generation_id, s.send_after, s.lease_until, s.platform_reply_id, s.platform_reply_url, s.approved_by,
@@ -199,7 +201,7 @@ pub(super) async fn store(
              prompt_hash = $16, tokens_prompt = $17, tokens_output = $18, status = $19, stage = $20, stage_reason = $21,
              held_reasons = $22, version = $23, generation_id = $24, send_after = $25, lease_until = $26,
              platform_reply_id = $27, platform_reply_url = $28, approved_by = $29, approved_at = $30, changed_by = $31,
-             changed_how = $32, updated_at = $33
+             changed_how = $32, updated_at = $33, redrafted = $34
          where id = $1 and team_id = $2",
         current.id,
         current.team_id,
@@ -234,6 +236,7 @@ pub(super) async fn store(
         actor,
         changed_how,
         moment.now,
+        next.redrafted,
     )
     .execute(conn)
     .await?;

@@ -23,6 +23,8 @@ pub struct State {
     pub text: Option<String>,
     pub original_text: Option<String>,
     pub edited: bool,
+    /// Drafted anew at a person's wish: who saw the first draft has not seen this one.
+    pub redrafted: bool,
     pub alternatives: Vec<String>,
     pub draft: Draft,
     pub send_after: Option<OffsetDateTime>,
@@ -159,13 +161,17 @@ fn drafted(next: &mut State, generation_id: Uuid, draft: &Draft, variations: &[S
     if next.generation_id != generation_id || next.status != Status::Pending {
         return false;
     }
-    if next.edited {
+    match (next.stage, next.edited) {
         // A person wrote meanwhile: their text stands, ours is offered beside it.
-        next.alternatives = variations.to_vec();
-    } else {
-        next.text = variations.first().cloned();
-        next.original_text.clone_from(&next.text);
-        next.alternatives = variations.iter().skip(1).cloned().collect();
+        (_, true) => next.alternatives = variations.to_vec(),
+        (Stage::Drafting, false) => {
+            let before = next.text.take();
+            next.text = variations.first().cloned();
+            next.original_text.clone_from(&next.text);
+            next.alternatives = variations.iter().skip(1).cloned().chain(before).collect();
+        }
+        // The same draft once more, from a job that ran twice: what people have seen stays.
+        _ => return false,
     }
     next.draft = draft.clone();
     next.stage = Stage::Ready;
@@ -243,10 +249,10 @@ fn approve(
         _ => return refuse("closed", format!("It is {} and cannot be approved.", state.status)),
     }
     check_version(state, version)?;
-    if version.is_none() && state.edited {
+    if version.is_none() && (state.edited || state.redrafted) {
         return refuse(
             "version-needed",
-            "The draft was edited since it was written. Send the version that you saw, so that nobody approves unseen words.",
+            "The draft was changed since it was first written. Send the version that you saw, so that nobody approves unseen words.",
         );
     }
     if let Some(text) = text
@@ -342,8 +348,9 @@ fn regenerate(next: &mut State, generation_id: Uuid) -> Result<bool, Refusal> {
     next.stage = Stage::Drafting;
     next.stage_reason = None;
     next.generation_id = generation_id;
-    // Asking anew gives the text up for replacement; it stays visible until the new one is there.
+    // Asking anew gives the text up for replacement; it stays visible until the new one is there, and then among the alternatives.
     next.edited = false;
+    next.redrafted = true;
     Ok(true)
 }
 
@@ -385,6 +392,7 @@ fn reclaim(next: &mut State, lease_until: OffsetDateTime, now: OffsetDateTime) -
     if next.stage == Stage::Sending && next.lease_until.is_some_and(|until| until > now) {
         return refuse("leased", "Another worker holds it.");
     }
+    next.stage = Stage::Sending;
     next.lease_until = Some(lease_until);
     Ok(true)
 }
@@ -486,7 +494,8 @@ impl Change {
             "before": { "status": before.status, "stage": before.stage, "version": before.version },
             "after": { "status": after.status, "stage": after.stage, "version": after.version },
         });
-        if before.text != after.text {
+        // A draft may quote a stranger: only its hash is kept. What a person wrote is ours.
+        if before.text != after.text && !matches!(self, Self::Drafted { .. }) {
             payload["before"]["text"] = json!(before.text);
             payload["after"]["text"] = json!(after.text);
         }

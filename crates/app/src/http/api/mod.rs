@@ -67,6 +67,7 @@ routes! {
     post   "/api/suggestions/{id}/reject"                       suggestions::reject_suggestion;
     post   "/api/suggestions/{id}/send"                         suggestions::send_suggestion;
     post   "/api/suggestions/{id}/undo"                         suggestions::undo_suggestion;
+    post   "/api/suggestions/{id}/resolve"                      suggestions::resolve_suggestion;
     post   "/api/suggestions/{id}/retry"                        suggestions::retry_suggestion;
     post   "/api/suggestions/{id}/regenerate"                   suggestions::regenerate_suggestion;
     get    "/api/teams/{team_id}/intents"                       intents::list_intents;

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::approve::{self, Approve, Decision, TextError, checked_text};
 use crate::flow::ingest::{normalise, thread};
-use crate::flow::send;
+use crate::flow::send::{self, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Filter, Suggestion};
 use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef, TeamMember, Viewer};
@@ -19,6 +19,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use sqlx::PgConnection;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -83,6 +84,16 @@ pub struct RejectBody {
     reason: Option<String>,
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveBody {
+    /// Address of the reply on the platform.
+    #[schema(example = "https://www.reddit.com/r/espresso/comments/1abc/grinder/kx1/")]
+    found: Option<String>,
+    /// It does not stand there.
+    absent: Option<bool>,
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -104,6 +115,9 @@ impl From<RequestError> for Problem {
     }
 }
 
+/// Where the platform is not set up here any more: no platform needs longer.
+const LONGEST_SETTLE_WINDOW: Duration = Duration::from_secs(300);
+
 fn wrong_text(error: TextError) -> Problem {
     Problem::field("text", error.to_string())
 }
@@ -113,6 +127,14 @@ fn max_chars(app: &App, platform: &str) -> ApiResult<usize> {
     let reader = app.readers.get(platform);
     let reader = reader.map_err(|error| Problem::conflict("not-configured", format!("{error}.")))?;
     Ok(reader.capabilities().max_reply_chars)
+}
+
+/// How long the platform may take to show a reply.
+pub async fn settle_window(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<Duration> {
+    let suggestion = suggestion::load(conn, team_id, id).await?.ok_or(ChangeError::NotFound)?;
+    let integration = integrations::load(conn, team_id, suggestion.integration_id).await?;
+    let reader = integration.and_then(|integration| app.readers.get(&integration.platform).ok().cloned());
+    Ok(reader.map_or(LONGEST_SETTLE_WINDOW, |reader| reader.capabilities().settle_window))
 }
 
 async fn max_chars_of(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<usize> {
@@ -316,6 +338,35 @@ pub async fn retry_suggestion(
     let (suggestion, job) = approve::retry(&mut tx, &app.moment(), decision(&wanted)).await?;
     tx.commit().await?;
     Ok(Json(JobAnswer::new(&suggestion, job)))
+}
+
+/// Settle a reply whose outcome nobody could find out
+///
+/// A person looked on the platform: it stands there, or it does not. Possible once the platform cannot show it late any more.
+#[utoipa::path(post, path = "/api/suggestions/{id}/resolve", request_body = ResolveBody,
+    responses((status = 200, description = "Posted, or pending again.", body = SuggestionAnswer)))]
+pub async fn resolve_suggestion(
+    State(app): State<App>,
+    wanted: Wanted,
+    JsonBody(body): JsonBody<ResolveBody>,
+) -> ApiResult<Json<SuggestionAnswer>> {
+    let seen = match (body.found, body.absent) {
+        (Some(permalink), None | Some(false)) => {
+            Seen::found(&permalink).map_err(|reason| Problem::field("found", reason))?
+        }
+        (None, Some(true)) => Seen::Absent,
+        _ => {
+            return Err(Problem::field(
+                "found",
+                "say either where you found it, or that it is absent: {\"absent\": true}",
+            ));
+        }
+    };
+    let mut tx = app.db.begin().await?;
+    let settle_window = settle_window(&app, &mut tx, wanted.team_id, wanted.id).await?;
+    let resolved = send::resolve(&mut tx, &app.moment(), decision(&wanted), settle_window, seen).await?;
+    tx.commit().await?;
+    Ok(as_it_is_now(resolved))
 }
 
 /// Ask for the draft anew

@@ -11,8 +11,9 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::flow::approve::{self, Approve};
 use crate::flow::ingest::inbox;
+use crate::flow::send::{self, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
-use crate::flow::suggestion::{self, ChangeError, Suggestion};
+use crate::flow::suggestion::{self, ChangeError, Refusal, Suggestion};
 use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef};
 use crate::http::csrf::CsrfForm;
 use crate::model::{ItemState, Mode};
@@ -21,6 +22,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use sqlx::PgConnection;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The fields of the draft's form; each button sends all of them.
@@ -29,6 +31,9 @@ pub struct DraftForm {
     text: Option<String>,
     version: Option<i32>,
     intent_id: Option<String>,
+    /// What a person saw on the platform: "found" with its address, or "absent".
+    seen: Option<String>,
+    permalink: Option<String>,
 }
 
 /// One action of one person on one suggestion.
@@ -183,6 +188,7 @@ enum Action {
     Send,
     Retry,
     Regenerate,
+    Resolve,
 }
 
 impl Acting {
@@ -199,7 +205,7 @@ impl Acting {
         }
         match action {
             Action::Approve | Action::Reject => go_on(&self.person, &self.asked, self.suggestion.item_id).await,
-            Action::Undo | Action::Send | Action::Retry | Action::Regenerate => self.pane().await,
+            Action::Undo | Action::Send | Action::Retry | Action::Regenerate | Action::Resolve => self.pane().await,
         }
     }
 
@@ -215,11 +221,28 @@ impl Acting {
             Action::Undo => approve::undo(tx, &moment, decision).await.map(drop),
             Action::Send => approve::send(tx, &moment, decision).await.map(drop),
             Action::Retry => approve::retry(tx, &moment, decision).await.map(drop),
+            Action::Resolve => {
+                let seen = if self.form.seen.as_deref() == Some("absent") {
+                    Seen::Absent
+                } else {
+                    Seen::found(self.form.permalink.as_deref().unwrap_or_default()).map_err(|reason| {
+                        ChangeError::Refused(Refusal { code: "invalid-link", detail: format!("The address {reason}.") })
+                    })?
+                };
+                let window = self.settle_window(tx).await?;
+                send::resolve(tx, &moment, decision, window, seen).await.map(drop)
+            }
             Action::Regenerate => {
                 let (team_id, id) = (decision.team_id, decision.suggestion_id);
                 suggest::regenerate(tx, &moment, team_id, id, decision.by).await.map(drop)
             }
         }
+    }
+
+    async fn settle_window(&self, tx: &mut PgConnection) -> Result<Duration, sqlx::Error> {
+        let item = inbox::item(tx, self.person.team_id, self.suggestion.item_id).await?;
+        let reader = item.and_then(|item| self.person.app.readers.get(&item.platform).ok().cloned());
+        Ok(reader.map_or(Duration::from_secs(300), |reader| reader.capabilities().settle_window))
     }
 
     async fn approval(&self, tx: &mut PgConnection) -> Result<Approve, sqlx::Error> {
@@ -255,6 +278,7 @@ decisions! {
     send => Send,
     retry => Retry,
     regenerate => Regenerate,
+    resolve => Resolve,
 }
 
 /// What is typed is kept as it is typed; 204.

@@ -67,6 +67,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/regenerate", post(decide::regenerate))
         .route("/dashboard/suggestions/{id}/send", post(decide::send))
         .route("/dashboard/suggestions/{id}/retry", post(decide::retry))
+        .route("/dashboard/suggestions/{id}/resolve", post(decide::resolve))
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
         .route("/dashboard/accounts", get(accounts::show))
         .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))
