@@ -56,6 +56,12 @@ impl Provider for Gemini {
 
     async fn draft(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         request.wanted()?;
+        self.ask(request).await.map_err(|error| error.without_echo(request))
+    }
+}
+
+impl Gemini {
+    async fn ask(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         let prompt = render(request);
         let key = self.config.api_key.expose_secret();
         let call = (self.client.post(address(&self.config)?))

@@ -5,6 +5,7 @@
 //! only inside the data block of `prompt`. A blocked, cut or malformed answer is an error and never a draft.
 
 mod answer;
+mod echo;
 mod gemini;
 mod openai;
 mod openai_wire;

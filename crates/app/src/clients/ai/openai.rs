@@ -108,6 +108,7 @@ impl Provider for OpenAi {
         tokio::time::timeout(self.config.timeout, self.ask(request))
             .await
             .unwrap_or_else(|_| Err(CallError::Timeout.into()))
+            .map_err(|error| error.without_echo(request))
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) fn clean(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
     let mut out = String::with_capacity(text.len());
     let mut line_ends = 0;
-    for c in text.nfc().filter(|c| is_visible(*c)) {
+    for c in text.chars().filter(|c| is_visible(*c)).nfc() {
         line_ends = if c == '\n' { line_ends + 1 } else { 0 };
         if line_ends <= 2 {
             out.push(if c == '\t' { ' ' } else { c });
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn what_a_reader_cannot_see_is_removed() {
         assert_eq!(clean("a\u{200b}b\u{202e}c\u{e0041}\u{7}d\r\n\r\n\r\n\r\ne\t"), "abcd\n\ne");
-        assert_eq!(clean("👩\u{200d}🔧 e\u{301}"), "👩\u{200d}🔧 é");
+        assert_eq!(clean("👩\u{200d}🔧 e\u{301} e\u{200b}\u{301}"), "👩\u{200d}🔧 é é");
     }
 
     #[test]
