@@ -163,7 +163,7 @@ mod tests {
     fn only_an_object_is_taken_and_each_fault_names_its_field() {
         let taken: Named = parse(b" {\"name\": \"Thanks\"}").unwrap();
         assert_eq!((taken.name.as_deref(), taken.version), (Some("Thanks"), None));
-        for body in ["[\"Thanks\"]", "[]", "null", "\"Thanks\"", "7"] {
+        for body in ["[\"Thanks\", 1]", "[\"Thanks\"]", "[]", "null", "\"Thanks\"", "7"] {
             assert_eq!(refused::<Named>(body), (422, "body".to_owned()), "{body}");
         }
         for body in ["", "[", "{", "{}{}", "nul"] {

@@ -119,7 +119,8 @@ async fn a_list_is_no_body_and_a_request_that_takes_none_refuses_one() {
     let (_, suggestion) = harness.ready_reply("Two steps finer.").await;
     let client = Client::signed_in(&harness).await;
     let team = suggestion.team_id;
-    let (status, told) = client.post(&format!("/api/teams/{team}/intents"), &json!(["arr", "witty"])).await;
+    let (status, told) =
+        client.post(&format!("/api/teams/{team}/intents"), &json!(["arr", "witty", 0.5, "Calm."])).await;
     assert_eq!((status, &told["errors"][0]["field"]), (422, &json!("body")));
 
     let (item, id) = (suggestion.item_id, suggestion.id);
