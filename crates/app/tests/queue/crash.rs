@@ -13,7 +13,7 @@ use crate::world::{Act, ONE_EACH, Probe, World};
 
 fn child(world: &World) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["child_worker", "--exact", "--ignored"])
+        .args(["child_worker", "--exact"])
         .env("QUEUE_CHILD_DATABASE", cluster::url(&world.pool))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -14,9 +14,8 @@ mod world;
 
 use std::time::Duration;
 
-/// A worker in a process of its own: runs jobs until it is killed or kills itself.
+/// A worker in a process of its own, as other tests start it: runs jobs until it is killed or kills itself. Without them, nothing.
 #[test]
-#[ignore = "other tests start it as a process of its own"]
 fn child_worker() {
     let Ok(database) = std::env::var("QUEUE_CHILD_DATABASE") else {
         return;
