@@ -149,9 +149,9 @@ proptest! {
             if matches!(next.stage, Stage::Queued | Stage::Parked) {
                 prop_assert!(next.send_after.is_some(), "{}: what waits has a time", name);
             }
-            // Only the settling of an attempt leads out of an unknown outcome.
+            // Only a worker that takes it up, or the settling of an attempt, leads out of an unknown outcome: nobody's wish does.
             if current.stage == Stage::Uncertain && next.stage != Stage::Uncertain {
-                prop_assert!(["park", "return", "posted", "refused"].contains(&name) , "{name}");
+                prop_assert!(["reclaim", "park", "return", "posted", "refused"].contains(&name), "{name}");
             }
             current = next;
         }
