@@ -6,7 +6,7 @@
 pub mod error;
 pub mod http;
 mod list;
-pub mod reddit;
+mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};

@@ -21,6 +21,8 @@ mod reconcile;
 mod resolve;
 mod settle;
 mod sweep;
+#[cfg(doctest)]
+mod walls;
 
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
