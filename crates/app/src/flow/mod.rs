@@ -8,6 +8,7 @@
 //! | `approve`    | a person                | draft_edits; through `suggestion`                   | job `post.send`      |
 //! | `send`       | job `post.send`         | reply_slots, send_attempts; through `suggestion`    | the platform         |
 //! | `suggestion` | called by the three     | suggestions: every change of state in one function  |                      |
+//! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
 //! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events          |
 
@@ -15,6 +16,7 @@ pub mod activity;
 pub mod approve;
 pub mod ingest;
 pub mod intents;
+pub mod safety;
 pub mod send;
 pub mod suggest;
 pub mod suggestion;
