@@ -42,7 +42,9 @@ create table usage_counters (
 create table send_pacing (
     integration_id uuid not null constraint send_pacing_pkey primary key
         constraint send_pacing_integration_fkey references integrations (id),
-    next_at timestamptz not null
+    next_at timestamptz not null,
+    -- Why, where it is not our own pace: the platform asked for a pause.
+    reason text
 );
 
 alter table integrations

@@ -22,8 +22,8 @@ use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
 use rejoinder_platforms::{Readers, RedditConfig, Writers};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +103,16 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(60))
+        // A connection that was used a moment ago is not asked whether it lives: that costs as much as most statements.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.clone())
         .await?;
     Ok(Database { pool, options, cluster })
@@ -242,8 +252,8 @@ async fn start_queue(
     roles: Roles,
 ) -> Result<queue::Running, StartError> {
     let identity = Identity::new(database.options.clone(), app.entropy.clone());
-    let sender = Sender::new(writers, identity);
-    let engine = Engine { app: app.clone(), sender: roles.worker.then_some(sender), template: Template };
+    let sender = roles.worker.then(|| Sender::new(app, writers, identity));
+    let engine = Engine { app: app.clone(), sender, template: Template };
     let clock = app.clock.clone();
     let mut settings = queue::Settings::new(Arc::new(move || clock.now()));
     settings.scheduler = roles.scheduler;

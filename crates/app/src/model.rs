@@ -64,6 +64,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// What a parked reply waits for until somebody turns it: sending as a whole, of its team, or of its account.
+    Switch { Instance => "instance", Team => "team", Integration => "integration" }
+}
+
+text_enum! {
+    /// How far a failure reaches: this reply, the account, or every account of the app.
+    Reach { Item => "item", Account => "account", App => "app" }
+}
+
+text_enum! {
     /// What a reply answers.
     TargetKind { Post => "post", Comment => "comment" }
 }

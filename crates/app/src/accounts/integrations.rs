@@ -4,6 +4,7 @@
 use crate::clock::Moment;
 use crate::flow::activity::{self, Actor, Kind, Subject};
 use crate::flow::ingest::Source;
+use crate::flow::send;
 use crate::model::IntegrationState;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -31,6 +32,8 @@ pub struct Integration {
     pub next_poll_at: OffsetDateTime,
     pub token_lease_until: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
+    pub pause_cause: Option<String>,
+    pub paused_by: Option<Uuid>,
 }
 
 impl std::fmt::Debug for Integration {
@@ -58,7 +61,8 @@ macro_rules! select_integrations {
         sqlx::query_as!(
             Integration,
             "select id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes, expires_at, state,
-                    state_reason, state_since, poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, created_at
+                    state_reason, state_since, poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, created_at,
+                    pause_cause, paused_by
              from integrations " + $rest,
             $($args),*
         )
@@ -196,13 +200,81 @@ async fn set_state(
         .await
 }
 
+/// Who or what paused an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseCause {
+    Person,
+    Failures,
+    App,
+}
+
+impl PauseCause {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Failures => "failures",
+            Self::App => "app",
+        }
+    }
+}
+
+/// Nothing of a connected account goes out any more until somebody resumes it. False when it was not connected.
 pub async fn pause(
     conn: &mut PgConnection,
     moment: &Moment,
     integration: &Integration,
+    actor: Actor,
+    cause: PauseCause,
+    reason: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    let paused = sqlx::query!(
+        "update integrations set state = 'paused', state_reason = $3, state_since = $4, updated_at = $4, pause_cause = $5, paused_by = $6
+         where id = $1 and team_id = $2 and state = 'connected'",
+        integration.id,
+        integration.team_id,
+        reason,
+        moment.now,
+        cause.as_str(),
+        actor,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if paused.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let payload = json!({
+        "before": { "state": IntegrationState::Connected }, "after": { "state": IntegrationState::Paused }, "reason": reason,
+        "cause": cause.as_str(),
+    });
+    let subject = Subject::Integration(integration.id);
+    activity::record(conn, moment, integration.team_id, actor, Kind::IntegrationPaused, subject, payload).await?;
+    Ok(true)
+}
+
+/// Trouble of the whole app: all its connected accounts are paused, whatever their teams.
+pub async fn pause_platform(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    platform: &str,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
-    set_state(conn, moment, integration, None, IntegrationState::Paused, Some(reason), Kind::IntegrationPaused).await
+    let connected =
+        select_integrations!("where platform = $1 and state = 'connected' order by id for update", platform)
+            .fetch_all(&mut *conn)
+            .await?;
+    for integration in connected {
+        pause(conn, moment, &integration, None, PauseCause::App, Some(reason)).await?;
+    }
+    Ok(())
+}
+
+/// Loads the row and keeps everybody else from holding it until the transaction ends.
+pub async fn hold_to_change(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    id: Uuid,
+) -> Result<Option<Integration>, sqlx::Error> {
+    select_integrations!("where id = $1 and team_id = $2 for no key update", id, team_id).fetch_optional(conn).await
 }
 
 pub async fn needs_reconnect(
@@ -306,7 +378,9 @@ pub async fn connect(
         Subject::Integration(connected.id),
         payload,
     )
-    .await
+    .await?;
+    // Replies may wait for it.
+    send::wake(conn, moment).await
 }
 
 async fn release_elsewhere(

@@ -26,6 +26,9 @@ pub async fn create(conn: &mut PgConnection, team: NewTeam<'_>, now: OffsetDateT
         "with team as (
             insert into teams (id, owner_user_id, name, created_at) values ($1, $2, $3, $4)
             returning id, owner_user_id
+        ),
+        settings as (
+            insert into team_settings (team_id, updated_at) select id, $4 from team
         )
         insert into team_members (id, team_id, user_id, role, accepted_at)
         select $5, team.id, team.owner_user_id, 'admin', $4

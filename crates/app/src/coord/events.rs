@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-const CHANNEL: &str = "rejoinder_events";
+pub const CHANNEL: &str = "rejoinder_events";
 /// Events that a slow subscriber may be behind, and that a returning one can be given again.
 const KEPT: usize = 1024;
 /// A returning subscriber is given this much more than it missed: processes stamp the same event at slightly different times.
@@ -71,10 +71,14 @@ struct Payload {
 
 /// Sends a hint with the caller's transaction: it leaves at commit, once per distinct (team, kind, id).
 pub async fn notify(conn: &mut PgConnection, team_id: Uuid, kind: Kind, object_id: Uuid) -> sqlx::Result<()> {
-    let payload = serde_json::to_string(&Payload { team: team_id, kind, id: object_id })
-        .expect("ids and a unit variant are always valid JSON");
-    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(conn).await?;
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, hint(team_id, kind, object_id)).execute(conn).await?;
     Ok(())
+}
+
+/// A hint as `pg_notify` takes it on `CHANNEL`, for who sends many at once.
+pub fn hint(team_id: Uuid, kind: Kind, object_id: Uuid) -> String {
+    serde_json::to_string(&Payload { team: team_id, kind, id: object_id })
+        .expect("ids and a unit variant are always valid JSON")
 }
 
 /// Clones share one listening connection, which ends with the last of them.

@@ -4,7 +4,7 @@
 //! is tried again at the next round, so a poll never piles up retries.
 
 use super::{Source, store};
-use crate::accounts::integrations::{self, Integration};
+use crate::accounts::integrations::{self, Integration, PauseCause};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::engine::Engine;
@@ -135,7 +135,11 @@ async fn put_off(
             let wait = time::Duration::try_from(after).unwrap_or(INTERVAL).max(INTERVAL);
             integrations::poll_put_off(&mut tx, integration, moment.now + wait, &reason).await?;
         }
-        Problem::Account(reason) => integrations::pause(&mut tx, moment, integration, &reason).await?,
+        Problem::Account(reason) => {
+            integrations::pause(&mut tx, moment, integration, None, PauseCause::Failures, Some(&reason)).await?;
+            // Paused accounts are read all the same: whether it was mended shows here.
+            integrations::poll_put_off(&mut tx, integration, moment.now + time::Duration::HOUR, &reason).await?;
+        }
         Problem::TokenDead(reason) => integrations::needs_reconnect(&mut tx, moment, integration, &reason).await?,
     }
     tx.commit().await?;

@@ -5,10 +5,13 @@
 
 mod insults;
 mod links;
+mod load;
 mod similar;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use load::{Account, LATELY, holds_for};
 
 /// What the text is held against.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +53,14 @@ pub fn check(text: &str, context: &Context<'_>) -> Verdict {
     reasons.extend(links::check(text, context.link_domains));
     reasons.extend(similar::check(text, words, context.recent));
     if reasons.is_empty() { Verdict::Allow } else { Verdict::Hold(reasons) }
+}
+
+/// The sentences of the verdict; none where it allows.
+pub fn holds(text: &str, context: &Context<'_>) -> Vec<String> {
+    match check(text, context) {
+        Verdict::Allow => Vec::new(),
+        Verdict::Hold(reasons) => reasons.into_iter().map(|reason| reason.text).collect(),
+    }
 }
 
 fn too_long(text: &str, max_chars: usize) -> Option<Reason> {

@@ -14,7 +14,9 @@ pub(super) fn check(text: &str, mut words: Vec<u64>, recent: &[String]) -> Optio
     words.dedup();
     let mut common = Vec::with_capacity(words.len());
     let same = recent.iter().take(LOOKED_AT).filter(|posted| is_like(text, &words, posted, &mut common)).count();
-    let text = format!("the same text went out {same} times in the last 24 hours; platforms ban accounts for that");
+    let text = format!(
+        "the same text went out {MAY_REPEAT} times or more in the last 24 hours; platforms ban accounts for that"
+    );
     (same >= MAY_REPEAT).then(|| Reason::new("repeated", text))
 }
 

@@ -42,22 +42,25 @@ struct SenderLendsNothing;
 
 /// There is one set, and it moves.
 /// ```
+/// use rejoinder_app::app::App;
 /// use rejoinder_app::flow::send::{Identity, Sender};
-/// fn start(writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
-///     let sender = Sender::new(writers, identity);
+/// fn start(app: &App, writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
+///     let sender = Sender::new(app, writers, identity);
 /// }
 /// ```
 /// ```compile_fail,E0382
+/// use rejoinder_app::app::App;
 /// use rejoinder_app::flow::send::{Identity, Sender};
-/// fn start(writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
-///     let sender = Sender::new(writers, identity);
-///     let another = Sender::new(writers, other);
+/// fn start(app: &App, writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
+///     let sender = Sender::new(app, writers, identity);
+///     let another = Sender::new(app, writers, other);
 /// }
 /// ```
 /// ```compile_fail,E0599
+/// use rejoinder_app::app::App;
 /// use rejoinder_app::flow::send::{Identity, Sender};
-/// fn start(writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
-///     let sender = Sender::new(writers.clone(), identity);
+/// fn start(app: &App, writers: rejoinder_platforms::Writers, identity: Identity, other: Identity) {
+///     let sender = Sender::new(app, writers.clone(), identity);
 /// }
 /// ```
 struct WritersMove;

@@ -1,0 +1,69 @@
+//! Measures the server and tries to break its promises: real processes, a real Postgres, a simulated platform. Exit code 0 only when
+//! everything that the sub-command promises was seen.
+
+#![allow(dead_code, reason = "parts of it are for the sub-commands to come")]
+
+mod api;
+mod home;
+mod process;
+mod rng;
+mod throughput;
+mod truth;
+mod words;
+mod world;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use process::Program;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Parser)]
+#[command(name = "rejoinder-bench", version, max_term_width = 100)]
+struct Cli {
+    /// The server to drive; the one beside this program unless named.
+    #[arg(long, global = true)]
+    rejoinder: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Approve many suggestions and time them until all are posted.
+    Throughput(throughput::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = tokio::select! {
+        ended = run(cli) => ended,
+        stopped = stopped() => stopped,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rejoinder-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let program = Program::find(cli.rejoinder)?;
+    match cli.command {
+        Command::Throughput(args) => throughput::run(args, program).await,
+    }
+}
+
+/// Dropping the run ends its processes and its Postgres.
+async fn stopped() -> Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    bail!("stopped")
+}
