@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod client;
 mod cluster;
 mod explain;
 mod harness;

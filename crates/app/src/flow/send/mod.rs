@@ -37,7 +37,7 @@ mod walls;
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
-pub use resolve::{Seen, resolve};
+pub use resolve::{ResolveError, Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 
 use crate::app::App;
