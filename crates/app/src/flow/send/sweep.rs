@@ -77,7 +77,8 @@ async fn wake_some(app: &App, moment: &Moment) -> Result<i64, JobError> {
     .await?;
     let asleep = suggestion::lock_all(&mut tx, &ids, false).await?;
     let found = i64::try_from(asleep.len()).unwrap_or(i64::MAX);
-    let steps = asleep.into_iter().map(|current| Step { current, change: Change::Resume, request_id: None });
+    let steps =
+        asleep.into_iter().map(|current| Step { current, change: Change::Resume, actor: None, request_id: None });
     let woken = suggestion::change_all(&mut tx, moment, steps.collect()).await?;
     let jobs: Vec<PostSend> = woken.iter().flatten().map(PostSend::of).collect();
     jobs::enqueue_many(&mut tx, &jobs, moment.now).await?;
