@@ -137,6 +137,7 @@ pub async fn start(config: Config, roles: Roles) -> Result<Server, StartError> {
         .map_err(|error| StartError::Setting(error.to_string()))?;
     let database = open_database(&config).await?;
     database::migrate(&database.pool).await.map_err(|error| StartError::Schema(error.to_string()))?;
+    #[allow(clippy::disallowed_methods, reason = "the one start of a server")]
     let (app, writers) = assemble(config, &database, clock, entropy).await?;
     let moment = app.moment();
     let mut conn = app.db.acquire().await?;
@@ -233,6 +234,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         settle_window: reddit.settle_window,
     });
     let clock = clock.clone();
+    #[allow(clippy::disallowed_methods, reason = "the one place that makes writers")]
     rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit }, Arc::new(move || clock.now()))
         .map_err(|error| StartError::Setting(error.to_string()))
 }

@@ -447,6 +447,7 @@ pub fn config(base_url: &Url, settings: &[(&str, &str)]) -> Config {
     Config::load(&|name| env.get(name).cloned()).unwrap()
 }
 
+#[allow(clippy::disallowed_methods, reason = "the start of a server, as tests do it")]
 async fn assemble_app(database: &TestDatabase, clock: &TestClock, config: Config, seed: u64) -> (App, Writers) {
     let database = Database { pool: database.pool.clone(), options: database.options.clone(), cluster: None };
     assemble(config, &database, clock.clock(), Entropy::seeded(seed)).await.unwrap()

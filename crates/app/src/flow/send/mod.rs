@@ -30,6 +30,8 @@ mod settle;
 mod situation;
 mod sweep;
 mod trouble;
+#[cfg(doctest)]
+mod walls;
 
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
