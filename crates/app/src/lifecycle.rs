@@ -28,7 +28,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 /// How long running work may take to finish after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(25);
 const MAX_CONNECTIONS: u32 = 24;
+/// How long a command waits for a server that is starting or stopping.
+const BETWEEN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Which parts of the server this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,14 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
             (cluster.connect_options(), Some(cluster))
         }
     };
+    connect(options, MAX_CONNECTIONS, cluster).await
+}
+
+async fn connect(
+    options: PgConnectOptions,
+    max_connections: u32,
+    cluster: Option<Cluster>,
+) -> Result<Database, StartError> {
     let options = options.application_name("rejoinder").options([
         // A process that is stopped inside a transaction must not hold its locks for ever.
         ("idle_in_transaction_session_timeout", "30s"),
@@ -106,9 +116,39 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
         ("enable_seqscan", "off"),
         ("jit", "off"),
     ]);
-    let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(Duration::from_secs(5));
+    let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(5));
     let pool = alive(pool).connect_with(options.clone()).await?;
     Ok(Database { pool, options, cluster })
+}
+
+/// For one command on an installation, whether its server runs or not: beside a running one its database is shared, else the
+/// private cluster is started for the command. Makes no new cluster.
+pub async fn reach_database(config: &Config) -> Result<Database, StartError> {
+    if config.database_url.is_some() {
+        return open_database(config).await;
+    }
+    let began = Instant::now();
+    loop {
+        let patient = began.elapsed() < BETWEEN_PATIENCE;
+        if let Some(options) = cluster::running(&config.data_dir) {
+            match connect(options, 2, None).await {
+                // It is coming up, or on its way out.
+                Err(_) if patient => {}
+                connected => return connected,
+            }
+        } else if !cluster::exists(&config.data_dir) {
+            return Err(StartError::Setting(format!(
+                "there is no database in {}; set DATA_DIR to the folder of the installation, or DATABASE_URL",
+                config.data_dir.display()
+            )));
+        } else {
+            match open_database(config).await {
+                Err(StartError::Cluster(ClusterError::InUse { .. })) if patient => {}
+                opened => return opened,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A server that runs. Stop it with `stop`; dropped, it ends at once and jobs run again elsewhere.

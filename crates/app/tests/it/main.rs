@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod client;
 mod cluster;
 mod explain;
 mod harness;
@@ -12,9 +13,12 @@ mod ingest;
 mod inputs;
 mod journey;
 mod machine;
+mod notices;
 mod pages;
+mod pause;
 mod resolve;
 mod send;
 mod send_crash;
 mod send_gate;
+mod settings;
 mod suggest;

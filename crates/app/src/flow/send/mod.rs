@@ -23,6 +23,7 @@ mod finish;
 pub mod gate;
 mod identity;
 mod job;
+mod pause;
 mod reconcile;
 mod reserve;
 mod resolve;
@@ -36,6 +37,7 @@ mod walls;
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
+pub use pause::{Paused, REASON_CHARS, Standing, SwitchError, SwitchScope, Switches, standing};
 pub use resolve::{Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 

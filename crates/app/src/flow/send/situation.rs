@@ -223,6 +223,7 @@ impl Row {
                 created_at: self.created_at,
                 pause_cause: self.pause_cause,
                 paused_by: self.paused_by,
+                paused_by_name: None,
             },
             instance_paused_at: self.instance_paused_at,
             instance_reason: self.instance_reason,
