@@ -12,6 +12,7 @@ mod harness;
 mod ingest;
 mod inputs;
 mod journey;
+mod limits;
 mod machine;
 mod notices;
 mod pages;

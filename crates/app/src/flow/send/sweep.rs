@@ -45,6 +45,7 @@ impl Job<State> for ReconcileSweep {
         for job in expired {
             let mut tx = app.db.begin().await?;
             give_back(&mut tx, &moment, &job, vec![gate::TOO_OLD.to_owned()]).await?;
+            queue::remove(&mut tx, &PostSend::key_of(job.suggestion_id)).await?;
             tx.commit().await?;
         }
         while wake_some(app, &moment).await? == SWEEP {}
@@ -101,12 +102,12 @@ async fn waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Pos
     .await
 }
 
-/// Approved and never queued: nobody sends it any more.
+/// Approved and still here a day later, whatever it waits for: nobody sends it any more.
 async fn expired(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
     sqlx::query_as!(
         PostSend,
         "select id as suggestion_id, team_id, integration_id from suggestions
-         where status = 'approved' and (stage = 'ready' or waits_for is not null) and approved_at <= $1
+         where status = 'approved' and stage in ('ready', 'parked') and approved_at <= $1
          order by approved_at
          limit $2",
         now - APPROVAL_LASTS,
