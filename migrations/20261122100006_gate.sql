@@ -42,7 +42,9 @@ create table usage_counters (
 create table send_pacing (
     integration_id uuid not null constraint send_pacing_pkey primary key
         constraint send_pacing_integration_fkey references integrations (id),
-    next_at timestamptz not null
+    next_at timestamptz not null,
+    -- Why, where it is not our own pace: the platform asked for a pause.
+    reason text
 );
 
 alter table integrations
@@ -64,6 +66,8 @@ alter table suggestions
 update suggestions set posted_at = updated_at where status = 'posted';
 create index suggestions_waits_for_idx on suggestions (waits_for, team_id, integration_id) where waits_for is not null;
 create index suggestions_posted_idx on suggestions (integration_id, posted_at desc) where posted_at is not null;
+drop index suggestions_unsent_idx;
+create index suggestions_unsent_idx on suggestions (approved_at) where status = 'approved' and stage in ('ready', 'parked');
 create index suggestions_uncertain_idx on suggestions (team_id, created_at desc, id desc) where stage = 'uncertain';
 
 alter table send_attempts

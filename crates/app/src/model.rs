@@ -64,6 +64,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// What a parked reply waits for until somebody turns it: sending as a whole, of its team, or of its account.
+    Switch { Instance => "instance", Team => "team", Integration => "integration" }
+}
+
+text_enum! {
+    /// How far a failure reaches: this reply, the account, or every account of the app.
+    Reach { Item => "item", Account => "account", App => "app" }
+}
+
+text_enum! {
     /// What a reply answers.
     TargetKind { Post => "post", Comment => "comment" }
 }
@@ -87,6 +97,19 @@ text_enum! {
 text_enum! {
     IntegrationState {
         Connected => "connected", Paused => "paused", NeedsReconnect => "needs_reconnect", Disconnected => "disconnected",
+    }
+}
+
+text_enum! {
+    /// Why an account is paused: a person stopped it, its own failures did, or trouble of the whole app.
+    PauseCause { Person => "person", Failures => "failures", App => "app" }
+}
+
+text_enum! {
+    /// What a team is told without having asked.
+    NoticeKind {
+        IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
+        TeamPaused => "team_paused", InstancePaused => "instance_paused",
     }
 }
 

@@ -6,7 +6,7 @@
 pub mod error;
 pub mod http;
 mod list;
-pub mod reddit;
+mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
@@ -41,6 +41,9 @@ pub trait Reader: Send + Sync {
 
     /// Looks once for the reply of an attempt whose outcome is unknown.
     async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError>;
+
+    /// What stands at an address that a person copied: a reply of this account to the target, or not.
+    async fn reply_at(&self, session: &Session, address: &Url, target_id: &str) -> Result<ReplyAt, FetchError>;
 }
 
 #[async_trait]

@@ -171,6 +171,17 @@ pub enum Probe {
     CannotTell(String),
 }
 
+/// What stands at an address. The texts follow "The address".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplyAt {
+    /// A reply of the account under the target.
+    Ours(FoundReply),
+    /// Something else: of another author, or elsewhere.
+    NotOurs(String),
+    /// Not the address of a reply, or nothing stands there.
+    NoReply(String),
+}
+
 /// A reply that the platform gave an id to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostedReply {

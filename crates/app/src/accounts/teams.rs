@@ -1,5 +1,6 @@
 //! Teams and who belongs to them. A membership counts from `accepted_at` on.
 
+use super::team_settings;
 use crate::model::Role;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ pub struct NewTeam<'a> {
     pub name: &'a str,
 }
 
-/// Makes a team with its owner as the first admin.
+/// Makes a team with its owner as the first admin, and its settings.
 pub async fn create(conn: &mut PgConnection, team: NewTeam<'_>, now: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "with team as (
@@ -36,9 +37,9 @@ pub async fn create(conn: &mut PgConnection, team: NewTeam<'_>, now: OffsetDateT
         now,
         team.member_id
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    team_settings::create(conn, team.id, now).await
 }
 
 /// The teams of a person, oldest team first.

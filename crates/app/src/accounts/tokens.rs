@@ -75,7 +75,8 @@ pub fn expires_at(grant: &Grant, now: OffsetDateTime) -> Option<OffsetDateTime> 
     grant.expires_in.map(|lifetime| now + lifetime)
 }
 
-/// A session that is valid now. `dead` is a token that the platform has just refused: it is not handed out again.
+/// A session that is valid now, for a row that was read a moment ago. `dead` is a token that the platform has just refused: the row is
+/// read again, and that one is not handed out.
 pub async fn session(
     app: &App,
     moment: &Moment,
@@ -83,9 +84,12 @@ pub async fn session(
     dead: Option<&SecretString>,
 ) -> Result<Session, TokenError> {
     let mut conn = app.db.acquire().await?;
-    let current = integrations::load(&mut conn, integration.team_id, integration.id)
-        .await?
-        .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?;
+    let current = match dead {
+        None => integration.clone(),
+        Some(_) => integrations::load(&mut conn, integration.team_id, integration.id)
+            .await?
+            .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?,
+    };
     let token = open(app, &mut conn, &current).await?;
     let refused = dead.is_some_and(|dead| dead.expose_secret() == token.expose_secret());
     let ends_soon = current.expires_at.is_some_and(|at| at <= moment.now + REFRESH_BEFORE);

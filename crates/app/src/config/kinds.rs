@@ -42,6 +42,13 @@ pub(super) fn count(text: &str) -> Parsed<u32> {
     text.parse().map_err(|_| format!("is \"{text}\", which is not a whole number from 0 on"))
 }
 
+pub(super) fn positive(text: &str) -> Parsed<u32> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("is \"{text}\", which is not a whole number from 1 on")),
+    }
+}
+
 pub(super) fn ip_address(text: &str) -> Parsed<IpAddr> {
     text.parse().map_err(|_| format!("is \"{text}\", which is not an IP address"))
 }

@@ -40,6 +40,14 @@ pub struct Config {
     pub postgres_bin_dir: Option<PathBuf>,
     pub metrics_bind: Option<SocketAddr>,
     pub dry_run: bool,
+    /// Replies of a team in a day, people's too; None: rules alone are limited.
+    pub team_cap: Option<u32>,
+    /// Replies of the installation in a day.
+    pub instance_cap: Option<u32>,
+    /// Between two replies of one account.
+    pub send_gap: time::Duration,
+    /// Failures of an account within an hour that pause it.
+    pub pause_after_failures: u32,
     pub log_format: LogFormat,
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
@@ -145,6 +153,10 @@ impl Config {
             postgres_bin_dir: read.optional("POSTGRES_BIN_DIR", kinds::path),
             metrics_bind: read.optional("METRICS_BIND", kinds::socket_address),
             dry_run: read.value("DRY_RUN", kinds::yes_or_no),
+            team_cap: read.optional("RATE_LIMIT_DEFAULT", kinds::count),
+            instance_cap: read.optional("RATE_LIMIT_GLOBAL", kinds::count),
+            send_gap: time::Duration::seconds(read.value("SEND_GAP_SECS", kinds::count).into()),
+            pause_after_failures: read.value("PAUSE_AFTER_FAILURES", kinds::positive),
             log_format: read.value("LOG_FORMAT", kinds::log_format),
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-const CHANNEL: &str = "rejoinder_events";
+pub const CHANNEL: &str = "rejoinder_events";
 /// Events that a slow subscriber may be behind, and that a returning one can be given again.
 const KEPT: usize = 1024;
 /// A returning subscriber is given this much more than it missed: processes stamp the same event at slightly different times.
@@ -32,6 +32,7 @@ pub enum Kind {
     Suggestion,
     Integration,
     Activity,
+    Notice,
 }
 
 impl Kind {
@@ -41,6 +42,7 @@ impl Kind {
             Self::Suggestion => "suggestion",
             Self::Integration => "integration",
             Self::Activity => "activity",
+            Self::Notice => "notice",
         }
     }
 }
@@ -71,10 +73,21 @@ struct Payload {
 
 /// Sends a hint with the caller's transaction: it leaves at commit, once per distinct (team, kind, id).
 pub async fn notify(conn: &mut PgConnection, team_id: Uuid, kind: Kind, object_id: Uuid) -> sqlx::Result<()> {
-    let payload = serde_json::to_string(&Payload { team: team_id, kind, id: object_id })
-        .expect("ids and a unit variant are always valid JSON");
-    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(conn).await?;
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, hint(team_id, kind, object_id)).execute(conn).await?;
     Ok(())
+}
+
+/// The same for the things of many teams, in one statement.
+pub async fn notify_many(conn: &mut PgConnection, kind: Kind, things: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
+    let hints: Vec<String> = things.iter().map(|(team, id)| hint(*team, kind, *id)).collect();
+    sqlx::query!("select pg_notify($1, hint) from unnest($2::text[]) hint", CHANNEL, &hints).fetch_all(conn).await?;
+    Ok(())
+}
+
+/// A hint as `pg_notify` takes it on `CHANNEL`, for who sends many at once.
+pub fn hint(team_id: Uuid, kind: Kind, object_id: Uuid) -> String {
+    serde_json::to_string(&Payload { team: team_id, kind, id: object_id })
+        .expect("ids and a unit variant are always valid JSON")
 }
 
 /// Clones share one listening connection, which ends with the last of them.

@@ -436,6 +436,8 @@ pub fn config(base_url: &Url, settings: &[(&str, &str)]) -> Config {
         ("REDDIT_CLIENT_SECRET", "sandbox-secret".to_owned()),
         ("REDDIT_AUTH_BASE", format!("{base}/reddit")),
         ("REDDIT_API_BASE", format!("{base}/reddit")),
+        // Tests of the pace set their own.
+        ("SEND_GAP_SECS", "0".to_owned()),
         ("AI_PROVIDER", "gemini".to_owned()),
         ("GEMINI_API_KEY", "sandbox-gemini-key".to_owned()),
         ("GEMINI_API_BASE", format!("{base}/gemini")),
@@ -445,6 +447,7 @@ pub fn config(base_url: &Url, settings: &[(&str, &str)]) -> Config {
     Config::load(&|name| env.get(name).cloned()).unwrap()
 }
 
+#[allow(clippy::disallowed_methods, reason = "the start of a server, as tests do it")]
 async fn assemble_app(database: &TestDatabase, clock: &TestClock, config: Config, seed: u64) -> (App, Writers) {
     let database = Database { pool: database.pool.clone(), options: database.options.clone(), cluster: None };
     assemble(config, &database, clock.clock(), Entropy::seeded(seed)).await.unwrap()
@@ -453,7 +456,7 @@ async fn assemble_app(database: &TestDatabase, clock: &TestClock, config: Config
 fn engine(app: &App, writers: Writers, database: &TestDatabase, seed: u64) -> jobs::State {
     // Its own source: an identity is drawn when the first write comes, which may not shift the ids of the rows.
     let identity = Identity::new(database.options.clone(), Entropy::seeded(seed + 1_000));
-    Arc::new(Engine { app: app.clone(), sender: Some(Sender::new(writers, identity)), template: Template })
+    Arc::new(Engine { app: app.clone(), sender: Some(Sender::new(app, writers, identity)), template: Template })
 }
 
 async fn seed_team(app: &App) -> (Uuid, Uuid) {

@@ -1,54 +1,12 @@
 //! What clients may send, and what they are told when it makes no sense: never that the server broke.
 
+use crate::client::Client;
 use crate::harness::Harness;
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
-use rejoinder_app::accounts::sessions;
+use axum::body::Body;
+use axum::http::Method;
 use rejoinder_app::http::limits::{self, ClientAddress};
-use rejoinder_app::http::router;
-use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-/// A program that was given the cookie of a session.
-struct Client {
-    router: Router,
-    cookie: String,
-}
-
-impl Client {
-    async fn signed_in(harness: &Harness) -> Self {
-        let (app, mut conn) = (&harness.app, harness.conn().await);
-        let session = sessions::create(&mut conn, harness.user_id, app.clock.now(), &app.entropy).await.unwrap();
-        let cookie = format!("rejoinder_session={}", session.token.expose_secret());
-        Self { router: router(app.clone(), CancellationToken::new()), cookie }
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: impl Into<Body>) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::COOKIE, &self.cookie)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body.into())
-            .unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        self.ask(Method::GET, path, Body::empty()).await
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.ask(Method::POST, path, body.to_string()).await
-    }
-}
 
 #[tokio::test]
 async fn signs_that_the_database_cannot_keep_are_dropped_from_every_text() {

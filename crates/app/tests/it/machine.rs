@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rejoinder_app::flow::suggestion::change::Change;
 use rejoinder_app::flow::suggestion::machine::{Draft, State, step};
-use rejoinder_app::model::{GeneratedBy, Stage, Status};
+use rejoinder_app::model::{GeneratedBy, Stage, Status, Switch};
 use std::fmt::Write;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -60,7 +60,10 @@ fn state(status: Status, stage: Stage) -> State {
         approved_at: decided.then_some(NOW),
         platform_reply_id: (status == Status::Posted).then(|| "t1_x".to_owned()),
         platform_reply_url: None,
+        posted_at: (status == Status::Posted).then_some(NOW),
         held_reasons: Vec::new(),
+        accepted_reasons: Vec::new(),
+        waits_for: None,
     }
 }
 
@@ -73,21 +76,27 @@ fn changes() -> Vec<(&'static str, Change)> {
                 generation_id: GENERATION,
                 draft: Box::new(draft()),
                 variations: vec!["a".to_owned(), "b".to_owned()],
+                holds: Vec::new(),
             },
         ),
         (
             "drafted-old",
-            Change::Drafted { generation_id: BEN, draft: Box::new(draft()), variations: vec!["old".to_owned()] },
+            Change::Drafted {
+                generation_id: BEN,
+                draft: Box::new(draft()),
+                variations: vec!["old".to_owned()],
+                holds: Vec::new(),
+            },
         ),
         ("draft-failed", Change::DraftFailed { generation_id: GENERATION, reason: "no".to_owned() }),
-        ("edit", Change::Edit { text: "other".to_owned(), version: None }),
-        ("edit-stale", Change::Edit { text: "other".to_owned(), version: Some(99) }),
-        ("approve", Change::Approve { text: None, version: None, send_after: None }),
-        ("approve-and-send", Change::Approve { text: None, version: None, send_after: Some(NOW) }),
-        ("approve-stale", Change::Approve { text: None, version: Some(99), send_after: None }),
+        ("edit", Change::Edit { text: "other".to_owned(), version: None, holds: Vec::new() }),
+        ("edit-stale", Change::Edit { text: "other".to_owned(), version: Some(99), holds: Vec::new() }),
+        ("approve", Change::Approve { text: None, version: None, send_after: None, holds: Vec::new() }),
+        ("approve-and-send", Change::Approve { text: None, version: None, send_after: Some(NOW), holds: Vec::new() }),
+        ("approve-stale", Change::Approve { text: None, version: Some(99), send_after: None, holds: Vec::new() }),
         (
             "approve-other-text",
-            Change::Approve { text: Some("other".to_owned()), version: None, send_after: Some(NOW) },
+            Change::Approve { text: Some("other".to_owned()), version: None, send_after: Some(NOW), holds: Vec::new() },
         ),
         ("send", Change::Send { send_after: NOW }),
         ("undo", Change::Undo),
@@ -96,7 +105,13 @@ fn changes() -> Vec<(&'static str, Change)> {
         ("retry", Change::Retry { send_after: NOW }),
         ("claim", Change::Claim { lease_until: later }),
         ("reclaim", Change::Reclaim { lease_until: later }),
-        ("park", Change::Park { until: later, reason: "wait".to_owned() }),
+        (
+            "approve-held",
+            Change::Approve { text: None, version: None, send_after: Some(NOW), holds: vec!["a link".to_owned()] },
+        ),
+        ("park", Change::Park { until: later, reason: "wait".to_owned(), waits_for: None }),
+        ("park-for-switch", Change::Park { until: later, reason: "off".to_owned(), waits_for: Some(Switch::Team) }),
+        ("resume", Change::Resume),
         ("return", Change::Return { reasons: vec!["look".to_owned()] }),
         ("posted", Change::Posted { reply_id: "t1_y".to_owned(), url: None }),
         ("refused", Change::Refused { reason: "no".to_owned() }),
@@ -128,7 +143,7 @@ fn each_change_of_each_state_is_decided() {
 
 proptest! {
     #[test]
-    fn no_sequence_of_changes_leads_out_of_the_machine(picks in prop::collection::vec((0usize..21, any::<bool>(), 0i64..90), 1..60)) {
+    fn no_sequence_of_changes_leads_out_of_the_machine(picks in prop::collection::vec((0usize..24, any::<bool>(), 0i64..90), 1..60)) {
         let mut current = state(Status::Pending, Stage::Drafting);
         let mut now = NOW;
         for (pick, ana, minutes) in picks {

@@ -5,16 +5,21 @@
 
 mod accounts;
 mod approve;
+mod client;
 mod cluster;
 mod explain;
 mod harness;
 mod ingest;
 mod inputs;
 mod journey;
+mod limits;
 mod machine;
+mod notices;
 mod pages;
+mod pause;
 mod resolve;
 mod send;
 mod send_crash;
 mod send_gate;
+mod settings;
 mod suggest;

@@ -1,7 +1,7 @@
 //! What keeps an approved reply from going out, and that it is told to a person.
 
 use crate::harness::{BRAND, Harness, approve_now};
-use rejoinder_app::accounts::integrations;
+use rejoinder_app::accounts::integrations::{self, Integration, PauseCause};
 use rejoinder_app::flow::approve;
 use rejoinder_app::flow::suggestion::Suggestion;
 use rejoinder_app::model::{Stage, Status};
@@ -81,18 +81,25 @@ async fn dry_run_sends_no_write_request_and_gives_the_reply_back() {
     h.finish().await;
 }
 
+async fn pause(h: &Harness, integration: &Integration) {
+    let (mut conn, moment) = (h.conn().await, h.app.moment());
+    let cause = PauseCause::Failures;
+    let paused = integrations::pause(&mut conn, &moment, integration, None, cause, Some("holidays")).await;
+    assert!(paused.unwrap());
+}
+
 #[tokio::test]
 async fn a_paused_account_parks_the_reply_and_it_goes_on_afterwards() {
     let mut h = Harness::start().await;
     let (comment, sent) = h.queued_reply(TEXT).await;
     let integration = h.integration().await;
-    integrations::pause(&mut *h.conn().await, &h.app.moment(), &integration, "holidays").await.unwrap();
+    pause(&h, &integration).await;
     h.run_for(Duration::minutes(5)).await;
     assert_eq!(h.stands(&sent).await, (Status::Approved, Stage::Parked));
     assert!(h.reason(&sent).await.contains("holidays"), "{}", h.reason(&sent).await);
     assert_eq!(h.write_requests(), 0);
     h.connect().await;
-    h.run_for(Duration::minutes(2)).await;
+    h.sweep().await;
     assert_eq!(h.our_texts(&comment), [TEXT]);
     h.finish().await;
 }
@@ -112,7 +119,7 @@ async fn an_approval_that_waits_for_a_switch_ends_after_a_day() {
     let h = Harness::start().await;
     let (_, sent) = h.queued_reply(TEXT).await;
     let integration = h.integration().await;
-    integrations::pause(&mut *h.conn().await, &h.app.moment(), &integration, "holidays").await.unwrap();
+    pause(&h, &integration).await;
     h.run_for(Duration::hours(25)).await;
     // Whether its own job or the sweep finds it.
     h.sweep().await;

@@ -133,7 +133,8 @@ async fn a_late_result_of_an_older_generation_is_ignored_and_a_persons_words_sta
 
 async fn deliver(h: &Harness, id: Uuid, generation_id: Uuid, text: &str) {
     let draft = Draft { generated_by: GeneratedBy::Ai, ..h.suggestion(id).await.state.draft };
-    let change = Change::Drafted { generation_id, draft: Box::new(draft), variations: vec![text.to_owned()] };
+    let change =
+        Change::Drafted { generation_id, draft: Box::new(draft), variations: vec![text.to_owned()], holds: Vec::new() };
     let mut tx = h.pool().begin().await.unwrap();
     suggestion::change(&mut tx, &h.app.moment(), h.team_id, id, None, change).await.unwrap();
     tx.commit().await.unwrap();

@@ -7,6 +7,7 @@ mod calls;
 #[cfg(test)]
 mod fixtures;
 mod oauth;
+mod permalink;
 mod poll;
 mod readback;
 mod tree;
@@ -135,5 +136,9 @@ impl Reader for RedditReader {
 
     async fn find_own_reply(&self, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError> {
         readback::find_own_reply(&self.api, session, probe).await
+    }
+
+    async fn reply_at(&self, session: &Session, address: &Url, target_id: &str) -> Result<ReplyAt, FetchError> {
+        permalink::reply_at(&self.api, session, address, target_id).await
     }
 }

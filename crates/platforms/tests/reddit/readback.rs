@@ -1,7 +1,7 @@
 //! Reading back tells posted, answered elsewhere, absent and unknown apart.
 
 use crate::site::{Asked, Canned, NOW, Site, at, json, session};
-use rejoinder_platforms::{FetchError, Probe, ReplyProbe, TargetState};
+use rejoinder_platforms::{FetchError, Probe, ReplyAt, ReplyProbe, TargetState};
 use serde_json::{Value, json as j};
 use std::time::Duration;
 
@@ -144,4 +144,50 @@ async fn a_target_is_seen_as_it_stands_now() {
     gone["data"]["author_fullname"] = Value::Null;
     assert!(!state(vec![post(false), gone], vec![], "t1_aaa").await.exists);
     assert!(state(vec![post(false)], vec![], "t3_p").await.exists);
+}
+
+async fn at_address(info: Vec<Value>, address: &str) -> (Result<ReplyAt, FetchError>, Vec<Asked>) {
+    let site = Site::start(move |_| json(listing(info.clone()))).await;
+    let (readers, _) = site.connect();
+    let address = address.parse().unwrap();
+    let told = readers.get("reddit").unwrap().reply_at(&session(), &address, "t1_aaa").await;
+    (told, site.asked())
+}
+
+const ADDRESS: &str = "https://www.reddit.com/r/x/comments/p/t/ours/";
+
+#[tokio::test]
+async fn an_address_counts_when_our_reply_to_the_target_stands_there() {
+    let (told, asked) = at_address(vec![comment("ours", "t1_aaa", "me", "Any text", 5)], ADDRESS).await;
+    let ReplyAt::Ours(reply) = told.unwrap() else { panic!("not ours") };
+    assert_eq!((reply.id.as_str(), reply.created_at), ("t1_ours", Some(at(5))));
+    assert_eq!((asked[0].path.as_str(), asked[0].query["id"].as_str()), ("/api/info", "t1_ours"));
+}
+
+#[tokio::test]
+async fn an_address_of_anything_else_says_what_stands_there() {
+    let mut gone = comment("ours", "t1_aaa", "[deleted]", "[deleted]", 5);
+    gone["data"]["author_fullname"] = Value::Null;
+    for (info, not_ours, said) in [
+        (vec![comment("ours", "t1_aaa", "guest", "Any", 5)], true, "by u/guest, not by u/acme"),
+        (vec![comment("ours", "t1_bbb", "me", "Any", 5)], true, "answers something else"),
+        (vec![comment("ours", "t3_p", "me", "Any", 5)], true, "answers something else"),
+        (vec![comment("other", "t1_aaa", "me", "Any", 5)], false, "leads to no comment"),
+        (vec![], false, "leads to no comment"),
+        (vec![gone], false, "deleted"),
+    ] {
+        let (told, _) = at_address(info, ADDRESS).await;
+        match told.unwrap() {
+            ReplyAt::NotOurs(reason) => assert!(not_ours && reason.contains(said), "{reason}"),
+            ReplyAt::NoReply(reason) => assert!(!not_ours && reason.contains(said), "{reason}"),
+            ReplyAt::Ours(reply) => panic!("{reply:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_names_no_comment_asks_nobody() {
+    let (told, asked) = at_address(vec![], "https://www.reddit.com/r/x/comments/p/t/").await;
+    assert!(matches!(told, Ok(ReplyAt::NoReply(_))));
+    assert!(asked.is_empty());
 }

@@ -24,6 +24,8 @@ pub enum WriteFault {
     TooManyRequests { secs: u64 },
     /// Nothing happens; HTTP 403.
     Forbidden,
+    /// Nothing happens; HTTP 402: the app has not paid.
+    PaymentRequired,
     /// Nothing happens; HTTP 503 as an HTML page.
     ServerErrorBefore,
     /// It happens; HTTP 500 as JSON.

@@ -15,6 +15,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     TeamCreated,
+    TeamSettingsChanged,
+    TeamPaused,
+    TeamResumed,
     IntegrationConnected,
     IntegrationReconnectNeeded,
     IntegrationPaused,
@@ -33,6 +36,7 @@ pub enum Kind {
     SuggestionDraftFailed,
     SuggestionEdited,
     SuggestionApproved,
+    SuggestionHeld,
     SuggestionQueued,
     SuggestionClaimed,
     SuggestionUndone,
@@ -40,6 +44,7 @@ pub enum Kind {
     SuggestionRegenerated,
     SuggestionRetried,
     SuggestionParked,
+    SuggestionResumed,
     SuggestionReturned,
     ReplyArmed,
     ReplyPosted,
@@ -54,6 +59,9 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TeamCreated => "team.created",
+            Self::TeamSettingsChanged => "team.settings_changed",
+            Self::TeamPaused => "team.paused",
+            Self::TeamResumed => "team.resumed",
             Self::IntegrationConnected => "integration.connected",
             Self::IntegrationReconnectNeeded => "integration.reconnect_needed",
             Self::IntegrationPaused => "integration.paused",
@@ -72,6 +80,7 @@ impl Kind {
             Self::SuggestionDraftFailed => "suggestion.draft_failed",
             Self::SuggestionEdited => "suggestion.edited",
             Self::SuggestionApproved => "suggestion.approved",
+            Self::SuggestionHeld => "suggestion.held",
             Self::SuggestionQueued => "suggestion.queued",
             Self::SuggestionClaimed => "suggestion.claimed",
             Self::SuggestionUndone => "suggestion.undone",
@@ -79,6 +88,7 @@ impl Kind {
             Self::SuggestionRegenerated => "suggestion.regenerated",
             Self::SuggestionRetried => "suggestion.retried",
             Self::SuggestionParked => "suggestion.parked",
+            Self::SuggestionResumed => "suggestion.resumed",
             Self::SuggestionReturned => "suggestion.returned",
             Self::ReplyArmed => "reply.armed",
             Self::ReplyPosted => "reply.posted",
@@ -102,7 +112,8 @@ pub enum Subject {
 }
 
 impl Subject {
-    fn parts(self) -> (&'static str, Uuid) {
+    /// Kind and id, as rows name it.
+    pub fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::Team(id) => ("team", id),
             Self::Integration(id) => ("integration", id),
@@ -116,6 +127,18 @@ impl Subject {
 /// Who did it: a person, or the machine.
 pub type Actor = Option<Uuid>;
 
+/// A row to be written.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub team_id: Uuid,
+    pub actor: Actor,
+    pub kind: Kind,
+    pub subject: Subject,
+    pub payload: Value,
+    /// The request that led to it.
+    pub request_id: Option<String>,
+}
+
 /// Writes one row on the caller's transaction and announces it to open pages.
 pub async fn record(
     conn: &mut PgConnection,
@@ -126,34 +149,54 @@ pub async fn record(
     subject: Subject,
     payload: Value,
 ) -> Result<(), sqlx::Error> {
-    let id = moment.id();
-    let (subject_kind, subject_id) = subject.parts();
+    let request_id = request_id::current();
+    record_all(conn, moment, vec![Entry { team_id, actor, kind, subject, payload, request_id }]).await
+}
+
+/// Writes many rows, in their order, in one statement.
+pub async fn record_all(conn: &mut PgConnection, moment: &Moment, entries: Vec<Entry>) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = entries.iter().map(|_| moment.id()).collect();
+    let subjects: Vec<(&str, Uuid)> = entries.iter().map(|entry| entry.subject.parts()).collect();
+    let mut hints = Vec::new();
+    for (entry, id) in entries.iter().zip(&ids) {
+        hints.push(events::hint(entry.team_id, events::Kind::Activity, *id));
+        hints.extend(announced(entry.subject).map(|(kind, id)| events::hint(entry.team_id, kind, id)));
+    }
     sqlx::query!(
-        "insert into activity_logs (id, team_id, actor_user_id, type, subject_kind, subject_id, payload, request_id, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        id,
-        team_id,
-        actor,
-        kind.as_str(),
-        subject_kind,
-        subject_id,
-        payload,
-        request_id::current(),
+        r#"with written as (
+               insert into activity_logs (id, team_id, actor_user_id, type, subject_kind, subject_id, payload, request_id, created_at)
+               select id, team_id, actor, kind, subject_kind, subject_id, payload, request_id, $1
+               from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::jsonb[], $9::text[])
+                   as entry (id, team_id, actor, kind, subject_kind, subject_id, payload, request_id)
+           )
+           select pg_notify($10, hint) from unnest($11::text[]) hint"#,
         moment.now,
+        &ids,
+        &entries.iter().map(|entry| entry.team_id).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.actor).collect::<Vec<_>>() as &[Option<Uuid>],
+        &entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>() as &[&str],
+        &subjects.iter().map(|(kind, _)| *kind).collect::<Vec<_>>() as &[&str],
+        &subjects.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.payload.clone()).collect::<Vec<_>>(),
+        &entries.iter().map(|entry| entry.request_id.clone()).collect::<Vec<_>>() as &[Option<String>],
+        events::CHANNEL,
+        &hints,
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    events::notify(conn, team_id, events::Kind::Activity, id).await?;
-    let announced = match subject {
+    Ok(())
+}
+
+fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
+    match subject {
         Subject::Integration(id) => Some((events::Kind::Integration, id)),
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
         Subject::Team(_) | Subject::Intent(_) => None,
-    };
-    if let Some((kind, id)) = announced {
-        events::notify(conn, team_id, kind, id).await?;
     }
-    Ok(())
 }
 
 /// One row as the log page and the API show it.

@@ -1,8 +1,13 @@
 //! A person's decisions on a suggestion. Each is one transaction: the change of state, its activity entry and the job that
 //! follows. A lost race is answered with who did what when.
 
+mod round;
+
+pub use round::{Approvals, Approved, Ask};
+
 use crate::clock::Moment;
 use crate::flow::ingest::{inbox, normalise};
+use crate::flow::safety;
 use crate::flow::send::PostSend;
 use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Suggestion};
 use crate::jobs;
@@ -57,7 +62,8 @@ fn refused(code: &'static str, detail: String) -> ChangeError {
     ChangeError::Refused(Refusal { code, detail })
 }
 
-/// Approves; with `auto_post` the send job is enqueued too. Returns the id of the job, the same one when repeated.
+/// Approves; with `auto_post` the send job is enqueued too. Returns the id of the job, the same one when repeated. A suggestion that
+/// comes back pending was held: its reasons stand beside it now, and approving it again accepts them.
 pub async fn approve(
     conn: &mut PgConnection,
     moment: &Moment,
@@ -71,8 +77,11 @@ pub async fn approve(
         None => None,
     };
     let send_after = approve.auto_post.then(|| moment.now + approve.undo_window);
-    let change = Change::Approve { text, version: approve.version, send_after };
-    let suggestion = apply(conn, moment, decision, change).await?;
+    let current = held(conn, decision).await?;
+    let to_post = text.as_deref().or(current.state.text.as_deref()).unwrap_or_default().to_owned();
+    let holds = holds(conn, moment, &current, approve.max_chars, &to_post).await?;
+    let change = Change::Approve { text, version: approve.version, send_after, holds };
+    let suggestion = suggestion::change_held(conn, moment, current, Some(decision.by), change).await?;
     let still_open = suggestion.state.status == Status::Approved;
     let job = if approve.auto_post && still_open { queue_send(conn, &suggestion).await? } else { None };
     forget_edit(conn, decision).await?;
@@ -131,7 +140,10 @@ pub async fn edit(
     max_chars: usize,
 ) -> Result<Suggestion, ChangeError> {
     let text = checked_text(raw, max_chars).map_err(|error| refused("invalid-text", error.to_string()))?;
-    let suggestion = apply(conn, moment, decision, Change::Edit { text, version }).await?;
+    let current = held(conn, decision).await?;
+    let holds = holds(conn, moment, &current, max_chars, &text).await?;
+    let change = Change::Edit { text, version, holds };
+    let suggestion = suggestion::change_held(conn, moment, current, Some(decision.by), change).await?;
     forget_edit(conn, decision).await?;
     Ok(suggestion)
 }
@@ -143,6 +155,25 @@ async fn apply(
     change: Change,
 ) -> Result<Suggestion, ChangeError> {
     suggestion::change(conn, moment, decision.team_id, decision.suggestion_id, Some(decision.by), change).await
+}
+
+async fn held(conn: &mut PgConnection, decision: Decision) -> Result<Suggestion, ChangeError> {
+    suggestion::lock(conn, decision.team_id, decision.suggestion_id).await?.ok_or(ChangeError::NotFound)
+}
+
+/// What the safety checks say of a text that could be posted; not asked where it could not.
+async fn holds(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    suggestion: &Suggestion,
+    max_chars: usize,
+    text: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    if suggestion.state.status != Status::Pending {
+        return Ok(Vec::new());
+    }
+    let account = safety::Account { team_id: suggestion.team_id, integration_id: suggestion.integration_id, max_chars };
+    safety::holds_for(conn, account, text, moment.now).await
 }
 
 /// The job of a queued suggestion, added or left as it is. None where it is past queueing.

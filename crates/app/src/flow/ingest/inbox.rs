@@ -1,7 +1,7 @@
 //! The inbox: what a person works through, newest activity first.
 
 use crate::clock::Moment;
-use crate::flow::activity::{self, Actor, Subject};
+use crate::flow::activity::{self, Actor, Entry, Subject};
 use crate::model::ItemState;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -193,6 +193,32 @@ pub async fn set_state(
     activity::record(conn, moment, team_id, actor, activity::Kind::ItemStateChanged, Subject::Item(item_id), payload)
         .await?;
     Ok(Some(()))
+}
+
+/// Closes the items that a reply of ours now stands under, whatever their teams.
+pub async fn answered(conn: &mut PgConnection, moment: &Moment, item_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    if item_ids.is_empty() {
+        return Ok(());
+    }
+    let closed = sqlx::query!(
+        "update inbox_items i set state = 'done', updated_at = $2
+         from (select id, state from inbox_items where id = any($1) and state <> 'done' order by id for update) before
+         where i.id = before.id
+         returning i.id, i.team_id, before.state as before",
+        item_ids,
+        moment.now,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let entries = closed.into_iter().map(|row| Entry {
+        team_id: row.team_id,
+        actor: None,
+        kind: activity::Kind::ItemStateChanged,
+        subject: Subject::Item(row.id),
+        payload: json!({ "before": { "state": row.before }, "after": { "state": ItemState::Done } }),
+        request_id: None,
+    });
+    activity::record_all(conn, moment, entries.collect()).await
 }
 
 /// "Contains this text", whatever signs stand in it.

@@ -1,12 +1,15 @@
 //! Attempt rows and reply slots: what was tried, by whom, and who may write where.
 
+use super::reserve::Reserved;
+use crate::accounts::integrations::Integration;
 use crate::clock::Moment;
 use crate::flow::suggestion::Suggestion;
-use crate::model::Outcome;
+use crate::model::{Outcome, Reach};
 use rejoinder_platforms::Exchange;
 use serde_json::Value;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use std::collections::{HashMap, HashSet};
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 /// One attempt to post, as the story of a suggestion shows it.
@@ -26,124 +29,180 @@ pub struct Attempt {
     pub absent_reads: i32,
     pub last_read_at: Option<OffsetDateTime>,
     pub finished_at: Option<OffsetDateTime>,
+    /// When the call was over, whatever came of it.
+    pub call_ended_at: Option<OffsetDateTime>,
+}
+
+macro_rules! select_attempts {
+    ($rest:literal, $($args:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Attempt,
+            "select id, suggestion_id, number, worker_id, armed_at, outcome, reason, status, request, answer, platform_reply_id, absent_reads,
+                    last_read_at, finished_at, call_ended_at
+             from send_attempts " + $rest,
+            $($args),*
+        )
+    };
 }
 
 /// Oldest first.
 pub async fn list(conn: &mut PgConnection, team_id: Uuid, suggestion_id: Uuid) -> Result<Vec<Attempt>, sqlx::Error> {
-    sqlx::query_as!(
-        Attempt,
-        "select id, suggestion_id, number, worker_id, armed_at, outcome, reason, status, request, answer, platform_reply_id, absent_reads,
-                last_read_at, finished_at
-         from send_attempts where suggestion_id = $1 and team_id = $2 order by number",
-        suggestion_id,
-        team_id,
-    )
-    .fetch_all(conn)
-    .await
+    select_attempts!("where suggestion_id = $1 and team_id = $2 order by number", suggestion_id, team_id)
+        .fetch_all(conn)
+        .await
 }
 
 /// The attempt whose outcome nobody knows, if there is one.
 pub(super) async fn open(conn: &mut PgConnection, suggestion_id: Uuid) -> Result<Option<Attempt>, sqlx::Error> {
-    sqlx::query_as!(
-        Attempt,
-        "select id, suggestion_id, number, worker_id, armed_at, outcome, reason, status, request, answer, platform_reply_id, absent_reads,
-                last_read_at, finished_at
-         from send_attempts where suggestion_id = $1 and outcome = 'uncertain'",
-        suggestion_id,
-    )
-    .fetch_optional(conn)
-    .await
+    select_attempts!("where suggestion_id = $1 and outcome = 'uncertain'", suggestion_id).fetch_optional(conn).await
 }
 
-/// Takes the right to reply to the target with this account; false when another suggestion has it.
-pub(super) async fn take_slot(
+/// The same of many suggestions.
+pub(super) async fn open_of(conn: &mut PgConnection, suggestion_ids: &[Uuid]) -> Result<Vec<Attempt>, sqlx::Error> {
+    select_attempts!("where suggestion_id = any($1) and outcome = 'uncertain'", suggestion_ids).fetch_all(conn).await
+}
+
+/// Takes the right to reply to each target with its account, all targets being different. Gives those that have it; another
+/// suggestion may hold it.
+pub(super) async fn take_slots(
     conn: &mut PgConnection,
     moment: &Moment,
-    platform: &str,
-    account_id: &str,
-    suggestion: &Suggestion,
-) -> Result<bool, sqlx::Error> {
-    let taken = sqlx::query!(
-        "insert into reply_slots (platform, account_id, target_platform_id, suggestion_id, taken_at) values ($1, $2, $3, $4, $5)
+    wanted: &[(&Suggestion, &Integration)],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    if wanted.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // In one order for all workers, so that two never wait for each other.
+    let mut wanted: Vec<_> = wanted.to_vec();
+    wanted.sort_by_key(|(suggestion, account)| (&account.platform_account_id, &suggestion.target.platform_id));
+    let taken = sqlx::query_scalar!(
+        "insert into reply_slots (platform, account_id, target_platform_id, suggestion_id, taken_at)
+         select platform, account_id, target, suggestion_id, $5
+         from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as slot (platform, account_id, target, suggestion_id)
          on conflict on constraint reply_slots_pkey do update set taken_at = reply_slots.taken_at
-             where reply_slots.suggestion_id = excluded.suggestion_id",
-        platform,
-        account_id,
-        suggestion.target.platform_id,
-        suggestion.id,
+             where reply_slots.suggestion_id = excluded.suggestion_id
+         returning suggestion_id",
+        &wanted.iter().map(|(_, account)| account.platform.as_str()).collect::<Vec<_>>() as &[&str],
+        &wanted.iter().map(|(_, account)| account.platform_account_id.as_str()).collect::<Vec<_>>() as &[&str],
+        &wanted.iter().map(|(suggestion, _)| suggestion.target.platform_id.as_str()).collect::<Vec<_>>() as &[&str],
+        &wanted.iter().map(|(suggestion, _)| suggestion.id).collect::<Vec<_>>(),
         moment.now,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(taken.rows_affected() == 1)
+    Ok(taken.into_iter().collect())
 }
 
 /// Gives the right back: nothing of ours stands there.
 pub(super) async fn release_slot(conn: &mut PgConnection, suggestion_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from reply_slots where suggestion_id = $1", suggestion_id).execute(conn).await?;
+    release_slots(conn, &[suggestion_id]).await
+}
+
+pub(super) async fn release_slots(conn: &mut PgConnection, suggestion_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    if suggestion_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!("delete from reply_slots where suggestion_id = any($1)", suggestion_ids).execute(conn).await?;
     Ok(())
 }
 
-/// Writes the attempt before the call. From here on the outcome is unknown until it is settled.
-pub(super) async fn insert(
+/// An attempt that is about to be made.
+pub(super) struct NewAttempt<'a> {
+    pub id: Uuid,
+    pub suggestion: &'a Suggestion,
+    pub place: Reserved,
+}
+
+/// Writes attempts before their calls. From here on each outcome is unknown until it is settled. Gives their numbers.
+pub(super) async fn insert_all(
     conn: &mut PgConnection,
     moment: &Moment,
-    suggestion: &Suggestion,
     worker_id: Uuid,
-) -> Result<(Uuid, i32), sqlx::Error> {
-    let id = moment.id();
-    let number = sqlx::query_scalar!(
-        r#"insert into send_attempts (id, team_id, suggestion_id, number, worker_id, armed_at, outcome)
-           select $1, $2, $3, coalesce(max(number), 0) + 1, $4, $5, 'uncertain' from send_attempts where suggestion_id = $3
-           returning number"#,
-        id,
-        suggestion.team_id,
-        suggestion.id,
+    new: &[NewAttempt<'_>],
+) -> Result<HashMap<Uuid, i32>, sqlx::Error> {
+    if new.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        "insert into send_attempts (id, team_id, suggestion_id, integration_id, number, worker_id, armed_at, outcome, usage_day, instance_day)
+         select n.id, n.team_id, n.suggestion_id, n.integration_id,
+                (select coalesce(max(a.number), 0) + 1 from send_attempts a where a.suggestion_id = n.suggestion_id),
+                $1, $2, 'uncertain', n.usage_day, n.instance_day
+         from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::date[], $8::date[])
+              as n (id, team_id, suggestion_id, integration_id, usage_day, instance_day)
+         returning id, number",
         worker_id,
         moment.now,
+        &new.iter().map(|attempt| attempt.id).collect::<Vec<_>>(),
+        &new.iter().map(|attempt| attempt.suggestion.team_id).collect::<Vec<_>>(),
+        &new.iter().map(|attempt| attempt.suggestion.id).collect::<Vec<_>>(),
+        &new.iter().map(|attempt| attempt.suggestion.integration_id).collect::<Vec<_>>(),
+        &new.iter().map(|attempt| attempt.place.day).collect::<Vec<_>>(),
+        &new.iter().map(|attempt| attempt.place.instance_day).collect::<Vec<_>>() as &[Option<Date>],
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok((id, number))
+    Ok(rows.into_iter().map(|row| (row.id, row.number)).collect())
 }
 
 /// What became of an attempt.
-pub(super) struct Settled<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Settled {
     pub outcome: Outcome,
-    pub reason: Option<&'a str>,
-    pub exchange: Option<&'a Exchange>,
-    pub platform_reply_id: Option<&'a str>,
+    pub reason: Option<String>,
+    /// Of a failure: how far it reaches.
+    pub reach: Option<Reach>,
+    pub exchange: Option<Exchange>,
+    pub platform_reply_id: Option<String>,
 }
 
-/// Settles an open attempt; false when somebody settled it before.
-pub(super) async fn settle(
+impl Settled {
+    pub fn of(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: Some(reason.into()), reach: None, exchange: None, platform_reply_id: None }
+    }
+}
+
+/// An attempt that was settled now: what it had reserved.
+pub(super) struct Freed {
+    pub attempt_id: Uuid,
+    pub usage_day: Option<Date>,
+    pub instance_day: Option<Date>,
+}
+
+/// Settles open attempts; those that somebody settled before are left out of the answer.
+pub(super) async fn settle_all(
     conn: &mut PgConnection,
     moment: &Moment,
-    attempt_id: Uuid,
-    settled: &Settled<'_>,
-) -> Result<bool, sqlx::Error> {
-    let empty = Exchange::default();
-    let exchange = settled.exchange.unwrap_or(&empty);
-    let known = settled.exchange.is_some();
-    let done = sqlx::query!(
-        "update send_attempts
-         set outcome = $2, reason = $3, status = coalesce($4, status), request = case when $5 then $6 else request end,
-             answer = case when $5 then $7 else answer end, platform_reply_id = $8,
-             finished_at = case when $2 = 'uncertain' then finished_at else $9 end
-         where id = $1 and outcome = 'uncertain'",
-        attempt_id,
-        settled.outcome.as_str(),
-        settled.reason,
-        exchange.status.and_then(|status| i16::try_from(status).ok()),
-        known,
-        exchange.request,
-        exchange.answer,
-        settled.platform_reply_id,
+    settled: &[(Uuid, &Settled)],
+) -> Result<Vec<Freed>, sqlx::Error> {
+    let exchange = |settled: &Settled| settled.exchange.clone().unwrap_or_default();
+    sqlx::query_as!(
+        Freed,
+        "update send_attempts a
+         set outcome = n.outcome, reason = n.reason, scope = n.scope, status = coalesce(n.status, a.status),
+             request = case when n.known then n.request else a.request end, answer = case when n.known then n.answer else a.answer end,
+             platform_reply_id = n.reply_id, call_ended_at = coalesce(a.call_ended_at, $1),
+             finished_at = case when n.outcome = 'uncertain' then a.finished_at else $1 end
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[])
+              as n (id, outcome, reason, scope, status, known, request, answer, reply_id)
+         where a.id = n.id and a.outcome = 'uncertain'
+         returning a.id as attempt_id, a.usage_day, a.instance_day",
         moment.now,
+        &settled.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &settled.iter().map(|(_, settled)| settled.outcome.as_str()).collect::<Vec<_>>() as &[&str],
+        &settled.iter().map(|(_, settled)| settled.reason.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &settled.iter().map(|(_, settled)| settled.reach.map(Reach::as_str)).collect::<Vec<_>>() as &[Option<&str>],
+        &settled
+            .iter()
+            .map(|(_, settled)| exchange(settled).status.and_then(|status| i16::try_from(status).ok()))
+            .collect::<Vec<_>>() as &[Option<i16>],
+        &settled.iter().map(|(_, settled)| settled.exchange.is_some()).collect::<Vec<_>>(),
+        &settled.iter().map(|(_, settled)| exchange(settled).request).collect::<Vec<_>>(),
+        &settled.iter().map(|(_, settled)| exchange(settled).answer).collect::<Vec<_>>(),
+        &settled.iter().map(|(_, settled)| settled.platform_reply_id.clone()).collect::<Vec<_>>() as &[Option<String>],
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_all(conn)
+    .await
 }
 
 /// How many of the latest attempts ended with a refused token, without another outcome between them.
@@ -172,4 +231,12 @@ pub(super) async fn count_absent(
     )
     .fetch_one(conn)
     .await
+}
+
+/// Only a person can settle it: that counts against the account.
+pub(super) async fn reaches_account(conn: &mut PgConnection, attempt_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!("update send_attempts set scope = 'account' where id = $1 and outcome = 'uncertain'", attempt_id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

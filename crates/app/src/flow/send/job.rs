@@ -1,23 +1,23 @@
 //! The job `post.send`: one suggestion, as far as it can go now.
 
-use super::attempts;
-use super::gate::{self, Answer};
-use super::{LEASE, Sender, WRITE_WITHIN, reconcile};
+use super::arm::{self, Arm, Armed};
+use super::claim::{self, Claimed};
+use super::gate::Answer;
+use super::situation::Situation;
+use super::{Sender, WRITE_WITHIN, parking, reconcile};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
-use crate::flow::activity::{self, Kind, Subject};
-use crate::flow::suggestion::{self, Change, ChangeError, Suggestion};
+use crate::flow::suggestion::{self, ChangeError, Suggestion};
 use crate::jobs::State;
-use crate::model::{Stage, Status};
+use crate::model::{Stage, Switch};
 use crate::queue::{Class, Job, JobContext, JobError};
+use crate::request_id;
 use crate::telemetry::{self, SendFailure};
 use async_trait::async_trait;
 use rejoinder_platforms::{FetchError, OutboundReply, PostedReply, SendError, Session, TargetState};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::time::{Duration, Instant};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,20 +57,11 @@ impl Job<State> for PostSend {
         let sender =
             state.sender.as_ref().ok_or_else(|| JobError::Permanent("this process holds no writer".to_owned()))?;
         let send = Send { state, sender };
-        let mut conn = state.app.db.acquire().await?;
-        let Some(suggestion) = suggestion::load(&mut conn, self.team_id, self.suggestion_id).await? else {
-            return Ok(());
-        };
-        let open = attempts::open(&mut conn, suggestion.id).await?;
-        drop(conn);
-        if suggestion.state.status != Status::Approved {
-            return Ok(());
-        }
-        match (suggestion.state.stage, open) {
-            (Stage::Queued | Stage::Parked, _) => send.claim_and_go(&suggestion).await,
-            (Stage::Sending | Stage::Uncertain, Some(attempt)) => reconcile::run(&send, &suggestion, attempt).await,
-            (Stage::Sending | Stage::Uncertain, None) => send.take_over(&suggestion).await,
-            _ => Ok(()),
+        match sender.claims.ask(claim::Ask { job: self, request_id: request_id::current() }).await? {
+            Claimed::Go { suggestion, situation } => send.prepare(&suggestion, *situation).await,
+            Claimed::ReadBack { suggestion, attempt } => reconcile::run(&send, &suggestion, *attempt).await,
+            Claimed::Later { at, reason } => Err(JobError::RetryAt { at, reason }),
+            Claimed::Over => Ok(()),
         }
     }
 }
@@ -91,7 +82,6 @@ enum Unread {
 pub(super) struct Ready {
     pub integration: Integration,
     pub session: Session,
-    pub lease_until: OffsetDateTime,
 }
 
 impl Send<'_> {
@@ -99,102 +89,27 @@ impl Send<'_> {
         self.state.app.moment()
     }
 
-    async fn claim_and_go(&self, suggestion: &Suggestion) -> Result<(), JobError> {
-        let moment = self.moment();
-        if let Some(at) = suggestion.state.send_after
-            && at > moment.now
-        {
-            return Err(JobError::RetryAt { at, reason: "not due yet".to_owned() });
-        }
-        if let Some((at, reason)) = self.still_parked(suggestion, moment.now).await? {
-            return Err(JobError::RetryAt { at, reason });
-        }
-        let lease_until = moment.now + LEASE;
-        match self.change(&moment, suggestion, Change::Claim { lease_until }).await {
-            Ok(claimed) => self.prepare(&claimed, lease_until).await,
-            // Undone or taken by someone else between reading and claiming.
-            Err(ChangeError::Refused(refusal)) => {
-                tracing::info!(code = refusal.code, "not claimed");
-                Ok(())
-            }
-            Err(error) => Err(retry(error)),
-        }
-    }
-
-    /// Parked before and kept by the same switch: nothing changed, so nothing is written.
-    async fn still_parked(
-        &self,
-        suggestion: &Suggestion,
-        now: OffsetDateTime,
-    ) -> Result<Option<(OffsetDateTime, String)>, sqlx::Error> {
-        if suggestion.state.stage != Stage::Parked {
-            return Ok(None);
-        }
-        let mut conn = self.state.app.db.acquire().await?;
-        let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
-        Ok(match gate::check(self.rules(), suggestion, integration.as_ref(), now) {
-            Answer::WaitFor { switch } if suggestion.state.stage_reason.as_ref() == Some(&switch) => {
-                Some((now + gate::LOOK_AGAIN, switch))
-            }
-            _ => None,
-        })
-    }
-
-    /// Claimed by a worker that is gone before it armed: nothing was written.
-    async fn take_over(&self, suggestion: &Suggestion) -> Result<(), JobError> {
-        let moment = self.moment();
-        let lease_until = moment.now + LEASE;
-        match self.change(&moment, suggestion, Change::Reclaim { lease_until }).await {
-            Ok(claimed) => self.prepare(&claimed, lease_until).await,
-            Err(ChangeError::Refused(_)) => {
-                let at = suggestion.state.lease_until.unwrap_or(moment.now) + time::Duration::SECOND;
-                Err(JobError::RetryAt { at, reason: "another worker holds it".to_owned() })
-            }
-            Err(error) => Err(retry(error)),
-        }
-    }
-
-    pub async fn change(
-        &self,
-        moment: &Moment,
-        suggestion: &Suggestion,
-        change: Change,
-    ) -> Result<Suggestion, ChangeError> {
-        let mut tx = self.state.app.db.begin().await?;
-        let changed = suggestion::change(&mut tx, moment, suggestion.team_id, suggestion.id, None, change).await?;
-        tx.commit().await?;
-        Ok(changed)
-    }
-
     /// Token and staleness: network, no transaction.
-    async fn prepare(&self, suggestion: &Suggestion, lease_until: OffsetDateTime) -> Result<(), JobError> {
-        let app = &self.state.app;
+    async fn prepare(&self, suggestion: &Suggestion, situation: Situation) -> Result<(), JobError> {
+        let (app, integration) = (&self.state.app, situation.integration);
         let moment = self.moment();
-        let mut conn = app.db.acquire().await?;
-        let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
-        drop(conn);
-        let answer = gate::check(self.rules(), suggestion, integration.as_ref(), moment.now);
-        let (Answer::Allow, Some(integration)) = (&answer, integration) else {
-            return self.not_now(suggestion, answer).await;
-        };
         let session = match tokens::session(app, &moment, &integration, None).await {
             Ok(session) => session,
             Err(error) => return self.no_token(suggestion, &integration, error).await,
         };
         match self.target_problem(suggestion, &integration, session).await {
-            Ok((session, None)) => self.arm_and_write(suggestion, Ready { integration, session, lease_until }).await,
+            Ok((session, None)) => self.arm_and_write(suggestion, Ready { integration, session }).await,
             Ok((_, Some(reason))) => self.not_now(suggestion, Answer::ReturnToPerson { reasons: vec![reason] }).await,
             Err(Unread::NoToken(error)) => self.no_token(suggestion, &integration, error).await,
             Err(Unread::Platform(error)) => {
-                let at = moment.now + time::Duration::seconds(30);
+                let after = match &error {
+                    FetchError::RateLimited { retry_after } => *retry_after,
+                    _ => Duration::from_secs(30),
+                };
                 let reason = format!("the thread could not be read: {error}");
-                self.not_now(suggestion, Answer::WaitUntil { at, reason }).await
+                self.not_now(suggestion, Answer::WaitUntil { at: moment.now + after, reason }).await
             }
         }
-    }
-
-    fn rules(&self) -> gate::Rules {
-        gate::Rules { dry_run: self.state.app.config.dry_run }
     }
 
     /// Why the reply does not fit the thread any more, and the session that was good for reading it: an ended token is
@@ -221,46 +136,23 @@ impl Send<'_> {
         Ok((session, stale(&now_there, suggestion)))
     }
 
-    /// One transaction: the gate again with the rows held, the slot, the attempt. Then the write.
     async fn arm_and_write(&self, suggestion: &Suggestion, ready: Ready) -> Result<(), JobError> {
-        let worker_id = self.sender.identity.confirm().await?;
-        let moment = self.moment();
-        let mut tx = self.state.app.db.begin().await?;
-        let integration = integrations::hold(&mut tx, suggestion.team_id, suggestion.integration_id).await?;
-        let Some(current) = suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await? else { return Ok(()) };
-        if current.state.stage != Stage::Sending || current.state.lease_until != Some(ready.lease_until) {
-            tracing::warn!("the lease went to another worker before arming");
-            return Ok(());
+        let ask = arm::Ask {
+            suggestion_id: suggestion.id,
+            lease_until: suggestion.state.lease_until,
+            request_id: request_id::current(),
+        };
+        match self.sender.arming.ask(ask).await? {
+            Armed::Go(arm) => {
+                let result = self.write(suggestion, &ready, &arm).await;
+                self.settle(suggestion, &ready, arm.attempt_id, result).await
+            }
+            Armed::Later { at, reason } => Err(JobError::RetryAt { at, reason }),
+            Armed::Over => Ok(()),
         }
-        let answer = gate::check(self.rules(), &current, integration.as_ref(), moment.now);
-        if answer != Answer::Allow {
-            drop(tx);
-            return self.not_now(suggestion, answer).await;
-        }
-        let account_id = &ready.integration.platform_account_id;
-        if !attempts::take_slot(&mut tx, &moment, &ready.integration.platform, account_id, suggestion).await? {
-            drop(tx);
-            let reasons =
-                vec!["another reply of this account to the same text is on its way or stands there".to_owned()];
-            return self.not_now(suggestion, Answer::ReturnToPerson { reasons }).await;
-        }
-        let (attempt_id, number) = attempts::insert(&mut tx, &moment, suggestion, worker_id).await?;
-        let payload = json!({ "attempt_id": attempt_id, "number": number, "worker_id": worker_id });
-        let subject = Subject::Suggestion(suggestion.id);
-        activity::record(&mut tx, &moment, suggestion.team_id, None, Kind::ReplyArmed, subject, payload).await?;
-        // Marked before the commit, so that no moment exists in which the row stands and this process does not know of it.
-        let _writing = self.sender.writing(attempt_id);
-        tx.commit().await?;
-        let result = self.write(suggestion, &ready, moment.now).await;
-        self.settle(suggestion, &ready, attempt_id, result).await
     }
 
-    async fn write(
-        &self,
-        suggestion: &Suggestion,
-        ready: &Ready,
-        armed_at: OffsetDateTime,
-    ) -> Result<PostedReply, SendError> {
+    async fn write(&self, suggestion: &Suggestion, ready: &Ready, arm: &Arm) -> Result<PostedReply, SendError> {
         let platform = &ready.integration.platform;
         let writer = self
             .sender
@@ -271,10 +163,12 @@ impl Send<'_> {
             post_id: suggestion.target.post_platform_id.clone(),
             text: suggestion.state.text.clone().unwrap_or_default(),
         };
-        if self.state.app.clock.now() >= armed_at + WRITE_WITHIN {
+        // Two clocks: one that may be set back, and one that stands still while the machine sleeps.
+        if self.state.app.clock.now() >= arm.armed_at + WRITE_WITHIN || arm.began.elapsed() >= WRITE_WITHIN {
             return Err(SendError::NotSent("the worker was held up after arming".to_owned()));
         }
         let started = Instant::now();
+        #[allow(clippy::disallowed_methods, reason = "the one place that posts")]
         let result = writer.reply(&ready.session, &reply).await;
         match &result {
             Ok(_) => telemetry::reply_posted(platform, started.elapsed()),
@@ -283,35 +177,24 @@ impl Send<'_> {
         result
     }
 
-    /// The gate or the thread says no, before anything was armed.
+    /// The thread says no, or there is no token: nothing was armed.
     async fn not_now(&self, suggestion: &Suggestion, answer: Answer) -> Result<(), JobError> {
+        let Some(change) = parking(suggestion, &answer) else { return Ok(()) };
         let moment = self.moment();
-        let (change, go_on) = match answer {
-            Answer::Allow => return Ok(()),
-            Answer::WaitUntil { at, reason } => {
-                (Change::Park { until: at, reason: reason.clone() }, Some((at, reason)))
-            }
-            Answer::WaitFor { switch } => {
-                let at = moment.now + gate::LOOK_AGAIN;
-                (Change::Park { until: at, reason: switch.clone() }, Some((at, switch)))
-            }
-            Answer::ReturnToPerson { reasons } => (Change::Return { reasons }, None),
-            Answer::Refuse { reason } => (Change::Refused { reason }, None),
-        };
         let mut tx = self.state.app.db.begin().await?;
         let current = suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
         // A worker that was held up so long that another took over has nothing to say any more: that one may be writing.
-        if current.is_none_or(|current| {
-            current.state.stage != Stage::Sending || current.state.lease_until != suggestion.state.lease_until
-        }) {
+        let Some(current) = current.filter(|current| {
+            current.state.stage == Stage::Sending && current.state.lease_until == suggestion.state.lease_until
+        }) else {
             tracing::warn!("the lease went to another worker before the answer");
             return Ok(());
-        }
-        suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await.map_err(retry)?;
+        };
+        suggestion::change_held(&mut tx, &moment, current, None, change).await.map_err(retry)?;
         tx.commit().await?;
-        match go_on {
-            Some((at, reason)) => Err(JobError::RetryAt { at, reason }),
-            None => Ok(()),
+        match answer {
+            Answer::WaitUntil { at, reason } => Err(JobError::RetryAt { at, reason }),
+            _ => Ok(()),
         }
     }
 
@@ -324,15 +207,14 @@ impl Send<'_> {
         let moment = self.moment();
         match error {
             TokenError::Wait { after, reason } => {
-                let at = moment.now + time::Duration::try_from(after).unwrap_or(time::Duration::MINUTE);
-                self.not_now(suggestion, Answer::WaitUntil { at, reason }).await
+                self.not_now(suggestion, Answer::WaitUntil { at: moment.now + after, reason }).await
             }
             TokenError::Reconnect(reason) => {
                 let mut tx = self.state.app.db.begin().await?;
                 integrations::needs_reconnect(&mut tx, &moment, integration, &reason).await?;
                 tx.commit().await?;
-                let switch = format!("the account must be connected again: {reason}");
-                self.not_now(suggestion, Answer::WaitFor { switch }).await
+                let reason = format!("the account must be connected again: {reason}");
+                self.not_now(suggestion, Answer::WaitFor { switch: Switch::Integration, reason }).await
             }
         }
     }

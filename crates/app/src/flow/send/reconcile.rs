@@ -6,7 +6,7 @@
 
 use super::attempts::{self, Attempt, Settled};
 use super::job::Send;
-use super::{ABSENT_READS, WRITE_TIMEOUT, identity};
+use super::{ABSENT_READS, CALL_OVER, identity, trouble};
 use crate::accounts::integrations;
 use crate::accounts::tokens;
 use crate::flow::activity::{self, Kind, Subject};
@@ -57,7 +57,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         armed_at: attempt.armed_at,
         skew: CLOCK_SKEW,
     };
-    let settles_at = attempt.armed_at + WRITE_TIMEOUT + reader.capabilities().settle_window;
+    let settles_at = attempt.armed_at + CALL_OVER + reader.capabilities().settle_window;
     let mut read = reader.find_own_reply(&session, &probe).await;
     if read == Err(FetchError::AuthExpired) {
         read = match tokens::session(app, &moment, &integration, Some(&session.access_token)).await {
@@ -72,19 +72,15 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
     }
     match read {
         Ok(Probe::Found(reply)) => {
-            let settled = Settled {
-                outcome: Outcome::Posted,
-                reason: Some("no answer came, but the reply stands on the platform"),
-                exchange: None,
-                platform_reply_id: Some(&reply.id),
-            };
-            send.posted(suggestion, attempt.id, &settled, reply.permalink.as_ref().map(ToString::to_string)).await
+            let reason = "no answer came, but the reply stands on the platform";
+            let settled = Settled { platform_reply_id: Some(reply.id), ..Settled::of(Outcome::Posted, reason) };
+            send.posted(suggestion, attempt.id, settled, reply.permalink.as_ref().map(ToString::to_string)).await
         }
         Ok(Probe::OtherOwnReply(_)) if moment.now >= settles_at => {
             let reason = "another reply of this account stands there: answered elsewhere";
-            let settled =
-                Settled { outcome: Outcome::NotSent, reason: Some(reason), exchange: None, platform_reply_id: None };
-            send.finish(suggestion, attempt.id, &settled, Change::Return { reasons: vec![reason.to_owned()] }).await
+            let settled = Settled::of(Outcome::NotSent, reason);
+            send.finish(suggestion, attempt.id, settled, Change::Return { reasons: vec![reason.to_owned()] }).await?;
+            Ok(())
         }
         Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
         Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &attempt, &reason).await,
@@ -95,7 +91,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
 }
 
 async fn writer_lives(send: &Send<'_>, attempt: &Attempt) -> Result<bool, JobError> {
-    if send.sender.in_flight().contains(&attempt.id) {
+    if send.sender.in_flight.contains(attempt.id) {
         return Ok(true);
     }
     if send.sender.identity.confirm().await? == attempt.worker_id {
@@ -147,20 +143,25 @@ async fn give_to_person(
 ) -> Result<(), JobError> {
     let moment = send.moment();
     let mut tx = send.state.app.db.begin().await?;
-    suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
+    let Some(current) = suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await? else { return Ok(()) };
     if attempts::open(&mut tx, suggestion.id).await?.is_none_or(|open| open.id != attempt.id) {
         return Ok(());
     }
+    attempts::reaches_account(&mut tx, attempt.id).await?;
     let change = Change::Uncertain {
         reason: format!(
             "Nobody knows whether it stands there, and it cannot be read back: {reason}. Look on the platform and decide."
         ),
         look_again_at: moment.now + time::Duration::hours(1),
     };
-    suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change)
+    suggestion::change_held(&mut tx, &moment, current, None, change)
         .await
         .map_err(|error| JobError::Retry(error.to_string()))?;
+    let integration = integrations::load(&mut tx, suggestion.team_id, suggestion.integration_id).await?;
     tx.commit().await?;
+    if let Some(integration) = integration {
+        trouble::count_failures(&send.state.app, &integration, reason).await?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Only when the write can no longer be under way or land, so that "not there" stays true.
 
 use super::attempts::{self, Settled};
-use super::{WRITE_TIMEOUT, identity};
+use super::{CALL_OVER, identity, reserve};
 use crate::clock::Moment;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
@@ -47,7 +47,7 @@ pub async fn resolve(
     let Some(attempt) = open.filter(|_| suggestion.state.stage == Stage::Uncertain) else {
         return refuse("not-uncertain", format!("Its outcome is not in doubt. {}", suggestion.last_change()));
     };
-    let settles_at = attempt.armed_at + WRITE_TIMEOUT + settle_window;
+    let settles_at = attempt.armed_at + CALL_OVER + settle_window;
     let call_ended = attempt.reason.is_some() || identity::is_gone(conn, attempt.worker_id).await?;
     if !call_ended || moment.now < settles_at {
         return refuse(
@@ -58,26 +58,21 @@ pub async fn resolve(
     let (settled, change) = match &seen {
         Seen::Found { permalink } => (
             Settled {
-                outcome: Outcome::Posted,
-                reason: Some("a person found it on the platform"),
-                exchange: None,
-                platform_reply_id: Some(permalink),
+                platform_reply_id: Some(permalink.clone()),
+                ..Settled::of(Outcome::Posted, "a person found it on the platform")
             },
             Change::Posted { reply_id: permalink.clone(), url: Some(permalink.clone()) },
         ),
         Seen::Absent => (
-            Settled {
-                outcome: Outcome::NotSent,
-                reason: Some("a person looked and it is not there"),
-                exchange: None,
-                platform_reply_id: None,
-            },
+            Settled::of(Outcome::NotSent, "a person looked and it is not there"),
             Change::Return { reasons: vec!["a person looked on the platform: the reply is not there".to_owned()] },
         ),
     };
-    attempts::settle(conn, moment, attempt.id, &settled).await?;
+    let freed = attempts::settle_all(conn, moment, &[(attempt.id, &settled)]).await?;
     if seen == Seen::Absent {
         attempts::release_slot(conn, suggestion_id).await?;
+        let places = freed.iter().map(|attempt| (team_id, attempt.usage_day, attempt.instance_day));
+        reserve::give_back(conn, &reserve::places(places)).await?;
     }
     let resolved = suggestion::change(conn, moment, team_id, suggestion_id, Some(by), change).await?;
     if seen != Seen::Absent {

@@ -1,18 +1,16 @@
-//! What became of a write: the attempt, the suggestion, the slot, the item and the log, together in one transaction each.
+//! What the platform's answer to a write means: which outcome, which change of the suggestion, and what it says of the account.
 
 use super::attempts::{self, Settled};
-use super::job::{Ready, Send, retry};
+use super::finish;
+use super::job::{Ready, Send};
+use super::trouble;
 use crate::accounts::integrations;
 use crate::accounts::tokens::{self, TokenError};
-use crate::clock::Moment;
-use crate::flow::activity::{self, Kind, Subject};
-use crate::flow::ingest::inbox;
-use crate::flow::suggestion::{self, Change, Suggestion};
-use crate::model::{ItemState, Outcome};
+use crate::flow::suggestion::{Change, Suggestion};
+use crate::model::{Outcome, Reach};
 use crate::queue::JobError;
-use rejoinder_platforms::{PostedReply, SendError};
-use serde_json::json;
-use sqlx::PgConnection;
+use crate::request_id;
+use rejoinder_platforms::{Exchange, PostedReply, Scope, SendError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -20,7 +18,6 @@ use uuid::Uuid;
 const MAX_REFUSED_TOKENS: i64 = 2;
 
 impl Send<'_> {
-    /// One transaction: what became of it.
     pub async fn settle(
         &self,
         suggestion: &Suggestion,
@@ -33,38 +30,37 @@ impl Send<'_> {
                 let url = posted.permalink.as_ref().map(ToString::to_string);
                 let settled = Settled {
                     outcome: Outcome::Posted,
-                    reason: (!posted.visible).then_some("taken by the platform, not shown in the thread"),
-                    exchange: Some(&posted.exchange),
-                    platform_reply_id: Some(&posted.id),
+                    reason: (!posted.visible).then(|| "taken by the platform, not shown in the thread".to_owned()),
+                    reach: None,
+                    exchange: Some(posted.exchange),
+                    platform_reply_id: Some(posted.id),
                 };
-                self.posted(suggestion, attempt_id, &settled, url).await
+                self.posted(suggestion, attempt_id, settled, url).await
             }
-            Err(SendError::Refused { code, reason, exchange, .. }) => {
+            Err(SendError::Refused { code, reason, scope, exchange }) => {
                 let reason = format!("{} says: {reason} ({code})", self.platform_name(ready));
-                let settled = Settled {
-                    outcome: Outcome::Refused,
-                    reason: Some(&reason),
-                    exchange: Some(&exchange),
-                    platform_reply_id: None,
-                };
-                self.finish(suggestion, attempt_id, &settled, Change::Refused { reason: reason.clone() }).await?;
+                let settled =
+                    Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
+                self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
+                trouble::refused(&self.state.app, &ready.integration, scope, &reason).await?;
                 Ok(())
             }
-            Err(SendError::RateLimited { retry_after, exchange, .. }) => {
-                let until = self.moment().now + time::Duration::try_from(retry_after).unwrap_or(time::Duration::HOUR);
-                let reason =
-                    format!("{} says: try again in {} s. We will.", self.platform_name(ready), retry_after.as_secs());
-                self.not_sent(suggestion, attempt_id, Some(&exchange), until, reason).await
+            Err(SendError::RateLimited { retry_after, scope, exchange }) => {
+                let until = self.moment().now + retry_after;
+                let name = self.platform_name(ready);
+                let reason = format!("{name} says: try again in {} s. We will.", retry_after.as_secs());
+                trouble::slow_down(&self.state.app, &ready.integration, scope, until, &reason).await?;
+                self.not_sent(suggestion, attempt_id, Some(exchange), until, reason).await
             }
             Err(SendError::AuthExpired { exchange }) => {
-                self.token_refused(suggestion, ready, attempt_id, &exchange).await
+                self.token_refused(suggestion, ready, attempt_id, exchange).await
             }
             Err(SendError::NotSent(reason)) => {
                 let until = self.moment().now + time::Duration::seconds(15);
                 self.not_sent(suggestion, attempt_id, None, until, reason).await
             }
             Err(SendError::Uncertain { reason, exchange }) => {
-                self.uncertain(suggestion, attempt_id, &reason, &exchange).await
+                self.uncertain(suggestion, attempt_id, &reason, exchange).await
             }
         }
     }
@@ -75,7 +71,7 @@ impl Send<'_> {
         suggestion: &Suggestion,
         ready: &Ready,
         attempt_id: Uuid,
-        exchange: &rejoinder_platforms::Exchange,
+        exchange: Exchange,
     ) -> Result<(), JobError> {
         let app = &self.state.app;
         let moment = self.moment();
@@ -105,40 +101,25 @@ impl Send<'_> {
         &self,
         suggestion: &Suggestion,
         attempt_id: Uuid,
-        settled: &Settled<'_>,
+        settled: Settled,
         url: Option<String>,
     ) -> Result<(), JobError> {
-        let reply_id = settled.platform_reply_id.unwrap_or_default().to_owned();
+        let reply_id = settled.platform_reply_id.clone().unwrap_or_default();
         self.finish(suggestion, attempt_id, settled, Change::Posted { reply_id, url }).await?;
         Ok(())
     }
 
-    /// Settles the attempt and changes the suggestion together. Does nothing when somebody settled it before.
+    /// Settles the attempt and changes the suggestion together; false when somebody settled it before.
     pub async fn finish(
         &self,
         suggestion: &Suggestion,
         attempt_id: Uuid,
-        settled: &Settled<'_>,
+        settled: Settled,
         change: Change,
-    ) -> Result<(), JobError> {
-        let moment = self.moment();
-        let mut tx = self.state.app.db.begin().await?;
-        // The suggestion first: the same order as arming, so that two workers never wait for each other.
-        suggestion::lock(&mut tx, suggestion.team_id, suggestion.id).await?;
-        if !attempts::settle(&mut tx, &moment, attempt_id, settled).await? {
-            return Ok(());
-        }
-        if matches!(settled.outcome, Outcome::Refused | Outcome::NotSent) {
-            attempts::release_slot(&mut tx, suggestion.id).await?;
-        }
-        let posted = matches!(change, Change::Posted { .. });
-        suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await.map_err(retry)?;
-        if posted {
-            inbox::set_state(&mut tx, &moment, suggestion.team_id, suggestion.item_id, None, ItemState::Done).await?;
-        }
-        record_exchange(&mut tx, &moment, suggestion, attempt_id, settled).await?;
-        tx.commit().await?;
-        Ok(())
+    ) -> Result<bool, JobError> {
+        let request_id = request_id::current();
+        let ask = finish::Ask { suggestion_id: suggestion.id, attempt_id, settled, change, request_id };
+        Ok(self.sender.finishing.ask(ask).await?)
     }
 
     /// Nothing was posted; it goes on at `until`.
@@ -146,13 +127,16 @@ impl Send<'_> {
         &self,
         suggestion: &Suggestion,
         attempt_id: Uuid,
-        exchange: Option<&rejoinder_platforms::Exchange>,
+        exchange: Option<Exchange>,
         until: OffsetDateTime,
         reason: String,
     ) -> Result<(), JobError> {
-        let settled = Settled { outcome: Outcome::NotSent, reason: Some(&reason), exchange, platform_reply_id: None };
-        self.finish(suggestion, attempt_id, &settled, Change::Park { until, reason: reason.clone() }).await?;
-        Err(JobError::RetryAt { at: until, reason })
+        let settled = failed(Outcome::NotSent, &reason, exchange);
+        let change = Change::Park { until, reason: reason.clone(), waits_for: None };
+        if self.finish(suggestion, attempt_id, settled, change).await? {
+            return Err(JobError::RetryAt { at: until, reason });
+        }
+        Ok(())
     }
 
     async fn uncertain(
@@ -160,35 +144,25 @@ impl Send<'_> {
         suggestion: &Suggestion,
         attempt_id: Uuid,
         reason: &str,
-        exchange: &rejoinder_platforms::Exchange,
+        exchange: Exchange,
     ) -> Result<(), JobError> {
         let look_again_at = self.moment().now + time::Duration::seconds(2);
-        let settled = Settled {
-            outcome: Outcome::Uncertain,
-            reason: Some(reason),
-            exchange: Some(exchange),
-            platform_reply_id: None,
-        };
+        let settled = failed(Outcome::Uncertain, reason, Some(exchange));
         let change =
             Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
-        self.finish(suggestion, attempt_id, &settled, change).await?;
+        self.finish(suggestion, attempt_id, settled, change).await?;
         Err(JobError::RetryAt { at: look_again_at, reason: reason.to_owned() })
     }
 }
 
-/// The raw exchange, redacted by the adapter, beside the change that it led to.
-async fn record_exchange(
-    conn: &mut PgConnection,
-    moment: &Moment,
-    suggestion: &Suggestion,
-    attempt_id: Uuid,
-    settled: &Settled<'_>,
-) -> Result<(), sqlx::Error> {
-    let Some(exchange) = settled.exchange else { return Ok(()) };
-    let payload = json!({
-        "attempt_id": attempt_id, "outcome": settled.outcome, "reason": settled.reason, "request": exchange.request,
-        "status": exchange.status, "answer": exchange.answer,
-    });
-    let subject = Subject::Suggestion(suggestion.id);
-    activity::record(conn, moment, suggestion.team_id, None, Kind::ReplyExchange, subject, payload).await
+fn failed(outcome: Outcome, reason: &str, exchange: Option<Exchange>) -> Settled {
+    Settled { exchange, ..Settled::of(outcome, reason) }
+}
+
+fn reach(scope: Scope) -> Reach {
+    match scope {
+        Scope::Item => Reach::Item,
+        Scope::Account => Reach::Account,
+        Scope::App => Reach::App,
+    }
 }

@@ -1,10 +1,11 @@
-//! The job `reconcile.sweep`: finds approved replies that wait for a job that does not exist, whatever the cause, and adds it. Gives back
-//! what cannot go out any more.
+//! The job `reconcile.sweep`: finds approved replies that wait for a job that does not exist, whatever the cause, and adds it. Wakes those
+//! whose switch was turned back. Gives back what cannot go out any more.
 
-use super::{PostSend, attempts};
+use super::{PostSend, attempts, gate};
+use crate::app::App;
 use crate::clock::Moment;
 use crate::flow::suggestion::machine::APPROVAL_LASTS;
-use crate::flow::suggestion::{self, Change, ChangeError};
+use crate::flow::suggestion::{self, Change, ChangeError, Step};
 use crate::jobs::{self, State};
 use crate::queue::{self, Class, Decision, Job, JobContext, JobError};
 use async_trait::async_trait;
@@ -42,20 +43,55 @@ impl Job<State> for ReconcileSweep {
             tx.commit().await?;
         }
         for job in expired {
-            let reasons = vec!["the approval is older than 24 hours and the thread may have moved on".to_owned()];
             let mut tx = app.db.begin().await?;
-            give_back(&mut tx, &moment, &job, reasons).await?;
+            give_back(&mut tx, &moment, &job, vec![gate::TOO_OLD.to_owned()]).await?;
+            queue::remove(&mut tx, &PostSend::key_of(job.suggestion_id)).await?;
             tx.commit().await?;
         }
+        while wake_some(app, &moment).await? == SWEEP {}
         Ok(())
     }
+}
+
+/// Someone turned a switch back: what waited for it goes on at once, not at the next sweep.
+pub async fn wake(conn: &mut PgConnection, moment: &Moment) -> Result<(), sqlx::Error> {
+    jobs::enqueue(conn, &ReconcileSweep {}, moment.now).await?;
+    Ok(())
+}
+
+/// Replies whose switch does not stand any more are queued, oldest approval first. Gives how many were looked at.
+async fn wake_some(app: &App, moment: &Moment) -> Result<i64, JobError> {
+    let mut tx = app.db.begin().await?;
+    let ids = sqlx::query_scalar!(
+        "select s.id from suggestions s
+         join integrations i on i.id = s.integration_id
+         left join team_settings t on t.team_id = s.team_id
+         join instance_switches w on w.name = 'sending'
+         where s.waits_for is not null
+           and case s.waits_for when 'instance' then w.paused_at is null when 'team' then t.paused_at is null
+                                else i.state not in ('paused', 'needs_reconnect') end
+         order by s.approved_at
+         limit $1",
+        SWEEP,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let asleep = suggestion::lock_all(&mut tx, &ids, false).await?;
+    let found = i64::try_from(asleep.len()).unwrap_or(i64::MAX);
+    let steps =
+        asleep.into_iter().map(|current| Step { current, change: Change::Resume, actor: None, request_id: None });
+    let woken = suggestion::change_all(&mut tx, moment, steps.collect()).await?;
+    let jobs: Vec<PostSend> = woken.iter().flatten().map(PostSend::of).collect();
+    jobs::enqueue_many(&mut tx, &jobs, moment.now).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 async fn waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
     sqlx::query_as!(
         PostSend,
         "select id as suggestion_id, team_id, integration_id from suggestions
-         where (status = 'approved' and stage in ('queued', 'parked') and send_after <= $1)
+         where (status = 'approved' and stage in ('queued', 'parked') and send_after <= $1 and waits_for is null)
             or (stage in ('sending', 'uncertain') and (lease_until is null or lease_until <= $1) and coalesce(send_after, $1) <= $1)
          order by send_after
          limit $2",
@@ -66,12 +102,12 @@ async fn waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Pos
     .await
 }
 
-/// Approved and never queued: nobody sends it any more.
+/// Approved and still here a day later, whatever it waits for: nobody sends it any more.
 async fn expired(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
     sqlx::query_as!(
         PostSend,
         "select id as suggestion_id, team_id, integration_id from suggestions
-         where status = 'approved' and stage = 'ready' and approved_at <= $1
+         where status = 'approved' and stage in ('ready', 'parked') and approved_at <= $1
          order by approved_at
          limit $2",
         now - APPROVAL_LASTS,

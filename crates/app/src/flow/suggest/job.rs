@@ -6,6 +6,7 @@
 use super::context;
 use crate::clients::ai::{AiError, Draft, DraftRequest, GeneratedBy, Provider, Tone};
 use crate::clock::Moment;
+use crate::flow::safety;
 use crate::flow::suggestion::{self, Change, Suggestion};
 use crate::jobs::State;
 use crate::model;
@@ -121,13 +122,19 @@ async fn finish(
         Ok(_) => AiOutcome::Drafted,
         Err(_) => AiOutcome::Failed,
     });
+    let mut tx = state.app.db.begin().await?;
     let change = match result {
         Ok(draft) => {
-            Change::Drafted { generation_id, draft: Box::new(facts(&draft, tone)), variations: draft.variations }
+            let (team_id, integration_id) = (suggestion.team_id, suggestion.integration_id);
+            let max_chars = state.capabilities(&mut tx, suggestion).await.map_or(usize::MAX, |can| can.max_reply_chars);
+            let account = safety::Account { team_id, integration_id, max_chars };
+            let first = draft.variations.first().map_or("", String::as_str);
+            let holds = safety::holds_for(&mut tx, account, first, moment.now).await?;
+            let facts = Box::new(facts(&draft, tone));
+            Change::Drafted { generation_id, draft: facts, variations: draft.variations, holds }
         }
         Err(reason) => Change::DraftFailed { generation_id, reason },
     };
-    let mut tx = state.app.db.begin().await?;
     match suggestion::change(&mut tx, &moment, suggestion.team_id, suggestion.id, None, change).await {
         Ok(_) => tx.commit().await?,
         Err(suggestion::ChangeError::Database(error)) => return Err(error.into()),

@@ -2,6 +2,7 @@
 
 use super::machine::{Draft, State};
 use crate::flow::activity::Kind;
+use crate::model::{Status, Switch};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -10,10 +11,12 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A draft came back. Ignored unless it is the generation that was asked for last.
+    /// `holds`: what the safety checks say of the first variation.
     Drafted {
         generation_id: Uuid,
         draft: Box<Draft>,
         variations: Vec<String>,
+        holds: Vec<String>,
     },
     DraftFailed {
         generation_id: Uuid,
@@ -22,12 +25,15 @@ pub enum Change {
     Edit {
         text: String,
         version: Option<i32>,
+        holds: Vec<String>,
     },
-    /// `send_after` queues it for that time; None approves only.
+    /// `send_after` queues it for that time; None approves only. `holds`: what the safety checks say of the text. Those that stood
+    /// beside it before are accepted with it; a new one keeps it pending.
     Approve {
         text: Option<String>,
         version: Option<i32>,
         send_after: Option<OffsetDateTime>,
+        holds: Vec<String>,
     },
     Send {
         send_after: OffsetDateTime,
@@ -50,10 +56,14 @@ pub enum Change {
     Reclaim {
         lease_until: OffsetDateTime,
     },
+    /// Until then, or until the switch is turned back, whichever comes first.
     Park {
         until: OffsetDateTime,
         reason: String,
+        waits_for: Option<Switch>,
     },
+    /// The switch that it waited for was turned back.
+    Resume,
     /// The gate or a rule wants a person to look again.
     Return {
         reasons: Vec<String>,
@@ -86,6 +96,7 @@ impl Change {
             Self::Retry { .. } => "retried",
             Self::Claim { .. } | Self::Reclaim { .. } => "taken up for sending",
             Self::Park { .. } => "parked",
+            Self::Resume => "resumed",
             Self::Return { .. } => "returned to a person",
             Self::Posted { .. } => "posted",
             Self::Refused { .. } => "refused by the platform",
@@ -93,8 +104,9 @@ impl Change {
         }
     }
 
-    pub fn activity(&self) -> Kind {
+    pub fn activity(&self, after: &State) -> Kind {
         match self {
+            Self::Approve { .. } if after.status == Status::Pending => Kind::SuggestionHeld,
             Self::Drafted { .. } => Kind::SuggestionDrafted,
             Self::DraftFailed { .. } => Kind::SuggestionDraftFailed,
             Self::Edit { .. } => Kind::SuggestionEdited,
@@ -106,6 +118,7 @@ impl Change {
             Self::Retry { .. } => Kind::SuggestionRetried,
             Self::Claim { .. } | Self::Reclaim { .. } => Kind::SuggestionClaimed,
             Self::Park { .. } => Kind::SuggestionParked,
+            Self::Resume => Kind::SuggestionResumed,
             Self::Return { .. } => Kind::SuggestionReturned,
             Self::Posted { .. } => Kind::ReplyPosted,
             Self::Refused { .. } => Kind::ReplyRefused,
@@ -127,6 +140,12 @@ impl Change {
         if let Some(text) = &after.text {
             payload["text_sha256"] = json!(hex(&Sha256::digest(text.as_bytes())));
         }
+        if !after.held_reasons.is_empty() && after.held_reasons != before.held_reasons {
+            payload["held_reasons"] = json!(after.held_reasons);
+        }
+        if let Some(switch) = after.waits_for {
+            payload["waits_for"] = json!(switch);
+        }
         if let Some(reason) = &after.stage_reason {
             payload["reason"] = json!(reason);
         }
@@ -147,6 +166,24 @@ impl Change {
             payload["send_after"] = json!(at.unix_timestamp());
         }
         payload
+    }
+}
+
+impl Change {
+    /// Whether it leaves the draft and its alternatives alone.
+    pub(super) fn keeps_draft(&self) -> bool {
+        matches!(
+            self,
+            Self::Approve { .. }
+                | Self::Claim { .. }
+                | Self::Reclaim { .. }
+                | Self::Park { .. }
+                | Self::Resume
+                | Self::Return { .. }
+                | Self::Posted { .. }
+                | Self::Refused { .. }
+                | Self::Uncertain { .. }
+        )
     }
 }
 

@@ -85,6 +85,9 @@ struct Row {
     lease_until: Option<OffsetDateTime>,
     platform_reply_id: Option<String>,
     platform_reply_url: Option<String>,
+    posted_at: Option<OffsetDateTime>,
+    accepted_reasons: Value,
+    waits_for: Option<String>,
     approved_by: Option<Uuid>,
     approved_at: Option<OffsetDateTime>,
     changed_by_name: Option<String>,
@@ -144,7 +147,10 @@ impl From<Row> for Suggestion {
                 approved_at: row.approved_at,
                 platform_reply_id: row.platform_reply_id,
                 platform_reply_url: row.platform_reply_url,
+                posted_at: row.posted_at,
                 held_reasons: texts(row.held_reasons),
+                accepted_reasons: texts(row.accepted_reasons),
+                waits_for: row.waits_for.map(Into::into),
             },
         }
     }
@@ -154,23 +160,26 @@ fn texts(value: Value) -> Vec<String> {
     serde_json::from_value(value).unwrap_or_default()
 }
 
+macro_rules! select_suggestions {
+    ($rest:literal, $($args:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"select s.id, s.team_id, s.integration_id, s.item_id, s.post_id, s.comment_id, s.target_kind, s.target_platform_id,
+                      s.post_platform_id, s.generated_by, s.mode, s.intent_id, s.wanted_intent_id, s.text, s.original_text, s.edited,
+                      s.redrafted, s.alternatives, s.tone, s.language, s.confidence, s.should_reply, s.draft_reason, s.sensitive_topic,
+                      s.model, s.prompt_hash, s.tokens_prompt, s.tokens_output, s.status, s.stage, s.stage_reason, s.held_reasons,
+                      s.version, s.generation_id, s.send_after, s.lease_until, s.platform_reply_id, s.platform_reply_url, s.posted_at,
+                      s.accepted_reasons, s.waits_for, s.approved_by, s.approved_at, u.name as "changed_by_name?", s.changed_how,
+                      s.created_at, s.updated_at
+               from suggestions s
+               left join users u on u.id = s.changed_by "# + $rest,
+            $($args),*
+        )
+    };
+}
+
 pub async fn load(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<Suggestion>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"select s.id, s.team_id, s.integration_id, s.item_id, s.post_id, s.comment_id, s.target_kind, s.target_platform_id,
-                  s.post_platform_id, s.generated_by, s.mode, s.intent_id, s.wanted_intent_id, s.text, s.original_text, s.edited, s.redrafted,
-                  s.alternatives, s.tone, s.language, s.confidence, s.should_reply, s.draft_reason, s.sensitive_topic, s.model,
-                  s.prompt_hash, s.tokens_prompt, s.tokens_output, s.status, s.stage, s.stage_reason, s.held_reasons, s.version,
-                  s.generation_id, s.send_after, s.lease_until, s.platform_reply_id, s.platform_reply_url, s.approved_by,
-                  s.approved_at, u.name as "changed_by_name?", s.changed_how, s.created_at, s.updated_at
-           from suggestions s
-           left join users u on u.id = s.changed_by
-           where s.id = $1 and s.team_id = $2"#,
-        id,
-        team_id,
-    )
-    .fetch_optional(conn)
-    .await?;
+    let row = select_suggestions!("where s.id = $1 and s.team_id = $2", id, team_id).fetch_optional(conn).await?;
     Ok(row.map(Suggestion::from))
 }
 
@@ -183,6 +192,65 @@ pub async fn lock(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Op
         Some(_) => load(conn, team_id, id).await,
         None => Ok(None),
     }
+}
+
+/// For workers: loads many, whatever their teams, and holds their rows. Rows that somebody else holds are left out when `wait` is
+/// false: a person who decides right now is not waited for.
+pub async fn lock_all(conn: &mut PgConnection, ids: &[Uuid], wait: bool) -> Result<Vec<Suggestion>, sqlx::Error> {
+    let rows = if wait {
+        select_suggestions!("where s.id = any($1) order by s.id for update of s", ids).fetch_all(conn).await?
+    } else {
+        select_suggestions!("where s.id = any($1) order by s.id for update of s skip locked", ids)
+            .fetch_all(conn)
+            .await?
+    };
+    Ok(rows.into_iter().map(Suggestion::from).collect())
+}
+
+/// Stores what changes from the approval on, for many at once. Drafts are not touched.
+pub(super) async fn store_all(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    changed: &[(&Suggestion, &State, Actor, &str)],
+) -> Result<(), sqlx::Error> {
+    let states = || changed.iter().map(|(_, state, _, _)| *state);
+    sqlx::query!(
+        "update suggestions s
+         set status = n.status, stage = n.stage, stage_reason = n.stage_reason, version = n.version, send_after = n.send_after,
+             lease_until = n.lease_until, platform_reply_id = n.reply_id, platform_reply_url = n.reply_url, posted_at = n.posted_at,
+             approved_by = n.approved_by, approved_at = n.approved_at, held_reasons = n.held_reasons, waits_for = n.waits_for,
+             changed_by = n.changed_by, changed_how = n.changed_how, updated_at = $1, text = n.text, edited = n.edited,
+             accepted_reasons = n.accepted_reasons
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::timestamptz[], $9::text[],
+                     $10::text[], $11::timestamptz[], $12::uuid[], $13::timestamptz[], $14::jsonb[], $15::text[], $16::uuid[], $17::text[],
+                     $18::text[], $19::bool[], $20::jsonb[])
+              as n (id, status, stage, stage_reason, version, send_after, lease_until, reply_id, reply_url, posted_at, approved_by,
+                    approved_at, held_reasons, waits_for, changed_by, changed_how, text, edited, accepted_reasons)
+         where s.id = n.id",
+        moment.now,
+        &changed.iter().map(|(current, ..)| current.id).collect::<Vec<_>>(),
+        &states().map(|next| next.status.as_str()).collect::<Vec<_>>() as &[&str],
+        &states().map(|next| next.stage.as_str()).collect::<Vec<_>>() as &[&str],
+        &states().map(|next| next.stage_reason.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &states().map(|next| next.version).collect::<Vec<_>>(),
+        &states().map(|next| next.send_after).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &states().map(|next| next.lease_until).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &states().map(|next| next.platform_reply_id.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &states().map(|next| next.platform_reply_url.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &states().map(|next| next.posted_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &states().map(|next| next.approved_by).collect::<Vec<_>>() as &[Option<Uuid>],
+        &states().map(|next| next.approved_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &states().map(|next| serde_json::json!(next.held_reasons)).collect::<Vec<_>>(),
+        &states().map(|next| next.waits_for.map(|switch| switch.as_str())).collect::<Vec<_>>() as &[Option<&str>],
+        &changed.iter().map(|(_, _, actor, _)| *actor).collect::<Vec<_>>() as &[Option<Uuid>],
+        &changed.iter().map(|(.., how)| *how).collect::<Vec<_>>() as &[&str],
+        &states().map(|next| next.text.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &states().map(|next| next.edited).collect::<Vec<_>>(),
+        &states().map(|next| serde_json::json!(next.accepted_reasons)).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn store(
@@ -201,7 +269,7 @@ pub(super) async fn store(
              prompt_hash = $16, tokens_prompt = $17, tokens_output = $18, status = $19, stage = $20, stage_reason = $21,
              held_reasons = $22, version = $23, generation_id = $24, send_after = $25, lease_until = $26,
              platform_reply_id = $27, platform_reply_url = $28, approved_by = $29, approved_at = $30, changed_by = $31,
-             changed_how = $32, updated_at = $33, redrafted = $34
+             changed_how = $32, updated_at = $33, redrafted = $34, accepted_reasons = $35, waits_for = $36, posted_at = $37
          where id = $1 and team_id = $2",
         current.id,
         current.team_id,
@@ -237,6 +305,9 @@ pub(super) async fn store(
         changed_how,
         moment.now,
         next.redrafted,
+        serde_json::json!(next.accepted_reasons),
+        next.waits_for.map(|switch| switch.as_str()),
+        next.posted_at,
     )
     .execute(conn)
     .await?;
@@ -350,6 +421,29 @@ pub async fn replied_to(
     )
     .fetch_one(conn)
     .await
+}
+
+/// What these accounts posted lately, newest first, at most 50 texts each.
+pub async fn posted_texts(
+    conn: &mut PgConnection,
+    integration_ids: &[Uuid],
+    since: OffsetDateTime,
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select i.id as "integration_id!", s.text as "text!"
+           from unnest($1::uuid[]) as i (id)
+           cross join lateral (
+               select text, posted_at from suggestions
+               where integration_id = i.id and posted_at > $2 and text is not null
+               order by posted_at desc limit 50
+           ) s
+           order by s.posted_at desc"#,
+        integration_ids,
+        since,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.integration_id, row.text)).collect())
 }
 
 /// The newest suggestion of an inbox item.

@@ -3,7 +3,7 @@
 
 use super::change::Change;
 use crate::flow::activity::Actor;
-use crate::model::{GeneratedBy, Stage, Status};
+use crate::model::{GeneratedBy, Stage, Status, Switch};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -32,7 +32,13 @@ pub struct State {
     pub approved_at: Option<OffsetDateTime>,
     pub platform_reply_id: Option<String>,
     pub platform_reply_url: Option<String>,
+    pub posted_at: Option<OffsetDateTime>,
+    /// Why a person must look before it goes out.
     pub held_reasons: Vec<String>,
+    /// Those that stood there when a person approved it all the same.
+    pub accepted_reasons: Vec<String>,
+    /// Parked until this is turned back.
+    pub waits_for: Option<Switch>,
 }
 
 /// What the model or the template said besides the text.
@@ -67,11 +73,14 @@ pub fn step(state: &State, change: &Change, actor: Actor, now: OffsetDateTime) -
     let mut next = state.clone();
     next.version += 1;
     let changed = match change {
-        Change::Drafted { generation_id, draft, variations } => drafted(&mut next, *generation_id, draft, variations),
+        Change::Drafted { generation_id, draft, variations, holds } => {
+            drafted(&mut next, *generation_id, draft, variations, holds)
+        }
         Change::DraftFailed { generation_id, reason } => draft_failed(&mut next, *generation_id, reason),
-        Change::Edit { text, version } => edit(&mut next, state, text, *version)?,
-        Change::Approve { text, version, send_after } => {
-            approve(&mut next, state, text.as_deref(), *version, *send_after, actor, now)?
+        Change::Edit { text, version, holds } => edit(&mut next, state, text, *version, holds)?,
+        Change::Approve { text, version, send_after, holds } => {
+            let approval = Approval { text: text.as_deref(), version: *version, send_after: *send_after, holds };
+            approve(&mut next, state, &approval, actor, now)?
         }
         Change::Send { send_after } => send(&mut next, *send_after)?,
         Change::Undo => undo(&mut next)?,
@@ -80,18 +89,17 @@ pub fn step(state: &State, change: &Change, actor: Actor, now: OffsetDateTime) -
         Change::Retry { send_after } => retry(&mut next, *send_after, actor, now)?,
         Change::Claim { lease_until } => claim(&mut next, *lease_until, now)?,
         Change::Reclaim { lease_until } => reclaim(&mut next, *lease_until, now)?,
-        Change::Park { until, reason } => in_flight(&mut next, Stage::Parked, reason, Some(*until))?,
-        Change::Uncertain { reason, look_again_at } => {
-            in_flight(&mut next, Stage::Uncertain, reason, Some(*look_again_at))?
-        }
+        Change::Park { until, reason, waits_for } => park(&mut next, reason, *until, *waits_for)?,
+        Change::Resume => resume(&mut next, now),
+        Change::Uncertain { reason, look_again_at } => uncertain(&mut next, reason, *look_again_at)?,
         Change::Return { reasons } => return_to_person(&mut next, reasons)?,
-        Change::Posted { reply_id, url } => posted(&mut next, reply_id, url.as_deref())?,
+        Change::Posted { reply_id, url } => posted(&mut next, reply_id, url.as_deref(), now)?,
         Change::Refused { reason } => refused(&mut next, reason)?,
     };
     Ok(changed.then_some(next))
 }
 
-fn drafted(next: &mut State, generation_id: Uuid, draft: &Draft, variations: &[String]) -> bool {
+fn drafted(next: &mut State, generation_id: Uuid, draft: &Draft, variations: &[String], holds: &[String]) -> bool {
     if next.generation_id != generation_id || next.status != Status::Pending {
         return false;
     }
@@ -110,7 +118,9 @@ fn drafted(next: &mut State, generation_id: Uuid, draft: &Draft, variations: &[S
     next.draft = draft.clone();
     next.stage = Stage::Ready;
     next.stage_reason = None;
-    next.held_reasons = draft.sensitive_topic.iter().map(|topic| format!("names a sensitive topic: {topic}")).collect();
+    let sensitive = draft.sensitive_topic.iter().map(|topic| format!("names a sensitive topic: {topic}"));
+    next.held_reasons =
+        if next.edited { next.held_reasons.clone() } else { holds.iter().cloned().chain(sensitive).collect() };
     true
 }
 
@@ -139,7 +149,7 @@ fn check_version(state: &State, version: Option<i32>) -> Result<(), Refusal> {
     }
 }
 
-fn edit(next: &mut State, state: &State, text: &str, version: Option<i32>) -> Result<bool, Refusal> {
+fn edit(next: &mut State, state: &State, text: &str, version: Option<i32>, holds: &[String]) -> Result<bool, Refusal> {
     match (state.status, state.stage) {
         (Status::Pending, Stage::Ready) => {}
         (Status::Pending, _) => {
@@ -154,18 +164,25 @@ fn edit(next: &mut State, state: &State, text: &str, version: Option<i32>) -> Re
     }
     next.text = Some(text.to_owned());
     next.edited = true;
+    next.held_reasons = holds.to_vec();
     Ok(true)
+}
+
+struct Approval<'a> {
+    text: Option<&'a str>,
+    version: Option<i32>,
+    send_after: Option<OffsetDateTime>,
+    holds: &'a [String],
 }
 
 fn approve(
     next: &mut State,
     state: &State,
-    text: Option<&str>,
-    version: Option<i32>,
-    send_after: Option<OffsetDateTime>,
+    approval: &Approval<'_>,
     actor: Actor,
     now: OffsetDateTime,
 ) -> Result<bool, Refusal> {
+    let &Approval { text, version, send_after, holds } = approval;
     match (state.status, state.stage) {
         (Status::Pending, Stage::Ready) => {}
         (Status::Pending, _) => {
@@ -195,12 +212,19 @@ fn approve(
         next.text = Some(text.to_owned());
         next.edited = true;
     }
+    let unseen = holds.iter().any(|reason| !state.held_reasons.contains(reason));
+    if unseen || (actor.is_none() && !holds.is_empty()) {
+        // Nobody has seen these beside the text yet. Approving it again, with them in view, accepts them.
+        next.held_reasons = holds.to_vec();
+        next.stage_reason = Some(format!("Held: {}", holds.join("; ")));
+        return Ok(true);
+    }
     next.status = Status::Approved;
     next.stage = Stage::Ready;
     next.stage_reason = None;
     next.approved_by = actor;
     next.approved_at = Some(now);
-    next.held_reasons.clear();
+    next.accepted_reasons = std::mem::take(&mut next.held_reasons);
     if send_after.is_some() {
         queue(next, send_after);
     }
@@ -215,6 +239,7 @@ fn queue(next: &mut State, send_after: Option<OffsetDateTime>) {
     next.stage = Stage::Queued;
     next.stage_reason = None;
     next.send_after = send_after;
+    next.waits_for = None;
 }
 
 fn send(next: &mut State, send_after: OffsetDateTime) -> Result<bool, Refusal> {
@@ -251,6 +276,7 @@ fn back_to_pending(next: &mut State, reason: Option<String>) {
     next.approved_at = None;
     next.send_after = None;
     next.lease_until = None;
+    next.waits_for = None;
 }
 
 fn reject(next: &mut State, reason: Option<&str>) -> Result<bool, Refusal> {
@@ -315,6 +341,7 @@ fn claim(next: &mut State, lease_until: OffsetDateTime, now: OffsetDateTime) -> 
     }
     next.stage = Stage::Sending;
     next.stage_reason = None;
+    next.waits_for = None;
     next.lease_until = Some(lease_until);
     Ok(true)
 }
@@ -331,13 +358,33 @@ fn reclaim(next: &mut State, lease_until: OffsetDateTime, now: OffsetDateTime) -
     Ok(true)
 }
 
-fn in_flight(next: &mut State, stage: Stage, reason: &str, at: Option<OffsetDateTime>) -> Result<bool, Refusal> {
+fn park(next: &mut State, reason: &str, until: OffsetDateTime, waits_for: Option<Switch>) -> Result<bool, Refusal> {
+    if next.status != Status::Approved || next.stage == Stage::Ready {
+        return refuse("not-queued", "It is not on its way.");
+    }
+    next.stage = Stage::Parked;
+    next.stage_reason = Some(reason.to_owned());
+    next.send_after = Some(until);
+    next.waits_for = waits_for;
+    next.lease_until = None;
+    Ok(true)
+}
+
+fn resume(next: &mut State, now: OffsetDateTime) -> bool {
+    if next.status != Status::Approved || next.stage != Stage::Parked || next.waits_for.is_none() {
+        return false;
+    }
+    queue(next, Some(now));
+    true
+}
+
+fn uncertain(next: &mut State, reason: &str, look_again_at: OffsetDateTime) -> Result<bool, Refusal> {
     if next.status != Status::Approved || !matches!(next.stage, Stage::Sending | Stage::Uncertain) {
         return refuse("not-in-flight", "It is not in flight.");
     }
-    next.stage = stage;
+    next.stage = Stage::Uncertain;
     next.stage_reason = Some(reason.to_owned());
-    next.send_after = at;
+    next.send_after = Some(look_again_at);
     next.lease_until = None;
     Ok(true)
 }
@@ -351,7 +398,7 @@ fn return_to_person(next: &mut State, reasons: &[String]) -> Result<bool, Refusa
     Ok(true)
 }
 
-fn posted(next: &mut State, reply_id: &str, url: Option<&str>) -> Result<bool, Refusal> {
+fn posted(next: &mut State, reply_id: &str, url: Option<&str>, now: OffsetDateTime) -> Result<bool, Refusal> {
     if next.status == Status::Posted {
         return Ok(false);
     }
@@ -363,8 +410,11 @@ fn posted(next: &mut State, reply_id: &str, url: Option<&str>) -> Result<bool, R
     next.stage_reason = None;
     next.platform_reply_id = Some(reply_id.to_owned());
     next.platform_reply_url = url.map(str::to_owned);
+    next.posted_at = Some(now);
+    next.held_reasons.clear();
     next.send_after = None;
     next.lease_until = None;
+    next.waits_for = None;
     Ok(true)
 }
 
@@ -377,5 +427,6 @@ fn refused(next: &mut State, reason: &str) -> Result<bool, Refusal> {
     next.stage_reason = Some(reason.to_owned());
     next.send_after = None;
     next.lease_until = None;
+    next.waits_for = None;
     Ok(true)
 }

@@ -9,13 +9,13 @@ pub mod machine;
 pub use change::Change;
 pub use db::{
     Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, latest_of_item, list, load, lock,
-    open_for_target, replied_to,
+    lock_all, open_for_target, posted_texts, replied_to,
 };
 pub use machine::{Draft, Refusal, State};
 
 use crate::clock::Moment;
 use crate::error::{Problem, violated_constraint};
-use crate::flow::activity::{self, Actor, Subject};
+use crate::flow::activity::{self, Actor, Entry, Subject};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -51,11 +51,18 @@ pub async fn change(
     change: Change,
 ) -> Result<Suggestion, ChangeError> {
     let current = lock(conn, team_id, suggestion_id).await?.ok_or(ChangeError::NotFound)?;
-    let next = machine::step(&current.state, &change, actor, moment.now).map_err(|mut refusal| {
-        refusal.detail = format!("{} {}", refusal.detail, current.last_change());
-        ChangeError::Refused(refusal)
-    })?;
-    let Some(next) = next else {
+    change_held(conn, moment, current, actor, change).await
+}
+
+/// The same for a suggestion whose row the caller holds already (`lock`).
+pub async fn change_held(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    current: Suggestion,
+    actor: Actor,
+    change: Change,
+) -> Result<Suggestion, ChangeError> {
+    let Some(next) = next_state(&current, &change, actor, moment).map_err(ChangeError::Refused)? else {
         return Ok(current);
     };
     db::store(conn, moment, &current, &next, actor, change.verb()).await.map_err(|error| {
@@ -69,7 +76,66 @@ pub async fn change(
         }
     })?;
     let payload = change.payload(&current.state, &next);
-    activity::record(conn, moment, team_id, actor, change.activity(), Subject::Suggestion(suggestion_id), payload)
-        .await?;
+    let subject = Subject::Suggestion(current.id);
+    activity::record(conn, moment, current.team_id, actor, change.activity(&next), subject, payload).await?;
     Ok(Suggestion { state: next, ..current })
+}
+
+fn next_state(current: &Suggestion, change: &Change, actor: Actor, moment: &Moment) -> Result<Option<State>, Refusal> {
+    machine::step(&current.state, change, actor, moment.now).map_err(|mut refusal| {
+        refusal.detail = format!("{} {}", refusal.detail, current.last_change());
+        refusal
+    })
+}
+
+/// A change of a suggestion whose row the caller holds.
+#[derive(Debug)]
+pub struct Step {
+    pub current: Suggestion,
+    pub change: Change,
+    pub actor: Actor,
+    /// The request that led to it.
+    pub request_id: Option<String>,
+}
+
+/// Applies changes that leave the draft alone to many suggestions, all held by the caller (`lock_all`), in two statements. Each answer is
+/// the suggestion as it stands afterwards or why the change was refused, in the order of the steps.
+pub async fn change_all(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    steps: Vec<Step>,
+) -> Result<Vec<Result<Suggestion, Refusal>>, sqlx::Error> {
+    let nexts: Vec<Result<Option<State>, Refusal>> = steps
+        .iter()
+        .map(|step| {
+            assert!(step.change.keeps_draft(), "a change of the draft goes through `change`");
+            next_state(&step.current, &step.change, step.actor, moment)
+        })
+        .collect();
+    let (mut changed, mut entries) = (Vec::new(), Vec::new());
+    for (step, next) in steps.iter().zip(&nexts) {
+        let Ok(Some(next)) = next else { continue };
+        changed.push((&step.current, next, step.actor, step.change.verb()));
+        entries.push(Entry {
+            team_id: step.current.team_id,
+            actor: step.actor,
+            kind: step.change.activity(next),
+            subject: Subject::Suggestion(step.current.id),
+            payload: step.change.payload(&step.current.state, next),
+            request_id: step.request_id.clone(),
+        });
+    }
+    if !changed.is_empty() {
+        db::store_all(conn, moment, &changed).await?;
+        activity::record_all(conn, moment, entries).await?;
+    }
+    let pairs = steps.into_iter().zip(nexts);
+    Ok(pairs
+        .map(|(step, next)| {
+            next.map(|next| match next {
+                Some(state) => Suggestion { state, ..step.current },
+                None => step.current,
+            })
+        })
+        .collect())
 }

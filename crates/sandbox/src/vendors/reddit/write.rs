@@ -156,6 +156,7 @@ impl Write {
             WriteFault::RateLimited { secs } => self.refused("RATELIMIT", &wait_message(*secs), Some("ratelimit")),
             WriteFault::TooManyRequests { secs } => too_many_requests(*secs),
             WriteFault::Forbidden => forbidden(),
+            WriteFault::PaymentRequired => html_error(402),
             WriteFault::ServerErrorBefore => html_error(503),
             WriteFault::DroppedBefore => return Some(End::Cut),
             WriteFault::LandsAfter { millis } => {

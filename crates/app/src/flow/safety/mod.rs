@@ -1,0 +1,70 @@
+//! Checks of a reply's text: at approval, so that a person sees what stands against it, and again at the gate before it goes out.
+//!
+//! Pure: no database, no clock, no network; the same text in the same context gets the same verdict. What is held goes to a
+//! person, who may send it all the same. Every reason names what was found, in words of ours.
+
+mod insults;
+mod links;
+mod load;
+mod similar;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use load::{Account, LATELY, holds_for};
+
+/// What the text is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The platform's limit in characters.
+    pub max_chars: usize,
+    /// Hosts that a reply may link to, each with its subdomains.
+    pub link_domains: &'a [String],
+    /// What the account posted in the last 24 hours, newest first; at most 50 are looked at.
+    pub recent: &'a [String],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Allow,
+    /// A person must look. Never empty.
+    Hold(Vec<Reason>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For a person; stands after "Held: ".
+    pub text: String,
+}
+
+impl Reason {
+    fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+pub fn check(text: &str, context: &Context<'_>) -> Verdict {
+    let mut reasons = Vec::new();
+    reasons.extend(too_long(text, context.max_chars));
+    let words = words::all(text);
+    reasons.extend(insults::check(&words));
+    reasons.extend(links::check(text, context.link_domains));
+    reasons.extend(similar::check(text, words, context.recent));
+    if reasons.is_empty() { Verdict::Allow } else { Verdict::Hold(reasons) }
+}
+
+/// The sentences of the verdict; none where it allows.
+pub fn holds(text: &str, context: &Context<'_>) -> Vec<String> {
+    match check(text, context) {
+        Verdict::Allow => Vec::new(),
+        Verdict::Hold(reasons) => reasons.into_iter().map(|reason| reason.text).collect(),
+    }
+}
+
+fn too_long(text: &str, max_chars: usize) -> Option<Reason> {
+    let chars = text.chars().count();
+    let text = format!("is {chars} characters long; the platform takes {max_chars}");
+    (chars > max_chars).then(|| Reason::new("too_long", text))
+}
