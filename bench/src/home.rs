@@ -27,7 +27,8 @@ pub type Settings = BTreeMap<String, String>;
 
 pub struct Home {
     cluster: Option<Cluster>,
-    pub sandbox: Sandbox,
+    // Runs as long as this value lives.
+    _sandbox: Sandbox,
     pub control: Control,
     /// For looking at the rows, and for seeding.
     pub pool: PgPool,
@@ -50,7 +51,7 @@ impl Home {
         let mut settings = settings(folder.path(), port, &sandbox);
         settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(cluster.connect_options());
-        Ok(Self { cluster: Some(cluster), sandbox, control, pool, port, program, settings, folder })
+        Ok(Self { cluster: Some(cluster), _sandbox: sandbox, control, pool, port, program, settings, folder })
     }
 
     pub fn path(&self) -> &Path {

@@ -1,9 +1,8 @@
 //! Measures the server and tries to break its promises: real processes, a real Postgres, a simulated platform. Exit code 0 only when
 //! everything that the sub-command promises was seen.
 
-#![allow(dead_code, reason = "parts of it are for the sub-commands to come")]
-
 mod api;
+mod chaos;
 mod cpu;
 mod home;
 mod postgres;
@@ -35,6 +34,8 @@ struct Cli {
 enum Command {
     /// Approve many suggestions and time them until all are posted.
     Throughput(throughput::Args),
+    /// Kill, stop and crash everything while suggestions go out, then count the replies.
+    Chaos(chaos::Args),
     /// Run an empty Postgres with the settings of a measurement; prints its address.
     Postgres,
 }
@@ -60,6 +61,7 @@ async fn run(cli: Cli) -> Result<()> {
     let program = || Program::find(cli.rejoinder);
     match cli.command {
         Command::Throughput(args) => throughput::run(args, program()?).await,
+        Command::Chaos(args) => chaos::run(args, program()?).await,
         Command::Postgres => postgres::run(stopped()).await,
     }
 }
