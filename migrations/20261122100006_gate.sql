@@ -66,6 +66,8 @@ alter table suggestions
 update suggestions set posted_at = updated_at where status = 'posted';
 create index suggestions_waits_for_idx on suggestions (waits_for, team_id, integration_id) where waits_for is not null;
 create index suggestions_posted_idx on suggestions (integration_id, posted_at desc) where posted_at is not null;
+drop index suggestions_unsent_idx;
+create index suggestions_unsent_idx on suggestions (approved_at) where status = 'approved' and stage in ('ready', 'parked');
 create index suggestions_uncertain_idx on suggestions (team_id, created_at desc, id desc) where stage = 'uncertain';
 
 alter table send_attempts

@@ -26,9 +26,9 @@ const POSTGRES_PATIENCE: Duration = Duration::from_secs(30);
 pub type Settings = BTreeMap<String, String>;
 
 pub struct Home {
-    // Before the folder: what runs in it ends first.
     cluster: Option<Cluster>,
-    pub sandbox: Sandbox,
+    // Runs as long as this value lives.
+    _sandbox: Sandbox,
     pub control: Control,
     /// For looking at the rows, and for seeding.
     pub pool: PgPool,
@@ -51,7 +51,7 @@ impl Home {
         let mut settings = settings(folder.path(), port, &sandbox);
         settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(cluster.connect_options());
-        Ok(Self { cluster: Some(cluster), sandbox, control, pool, port, program, settings, folder })
+        Ok(Self { cluster: Some(cluster), _sandbox: sandbox, control, pool, port, program, settings, folder })
     }
 
     pub fn path(&self) -> &Path {
@@ -79,7 +79,7 @@ impl Home {
         let pid = self.postgres()?;
         kill(pid, Signal::SIGQUIT).context("Postgres could not be stopped")?;
         let deadline = Instant::now() + POSTGRES_PATIENCE;
-        while kill(pid, None).is_ok() && !is_zombie(pid) {
+        while lives(pid) {
             if Instant::now() > deadline {
                 bail!("Postgres (pid {pid}) does not stop");
             }
@@ -90,7 +90,7 @@ impl Home {
         Ok(())
     }
 
-    fn postgres(&self) -> Result<Pid> {
+    pub fn postgres(&self) -> Result<Pid> {
         let file = self.path().join("data/pg/data/postmaster.pid");
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
@@ -126,8 +126,23 @@ impl Home {
         if let Some(cluster) = self.cluster.take() {
             cluster.stop().await?;
         }
-        self.sandbox.stop().await;
         Ok(())
+    }
+}
+
+impl Drop for Home {
+    /// Where the run was given up: the folder goes only when nothing writes in it any more.
+    fn drop(&mut self) {
+        let Some(cluster) = self.cluster.take() else { return };
+        let pid = self.postgres();
+        drop(cluster);
+        let deadline = Instant::now() + POSTGRES_PATIENCE;
+        while let Ok(pid) = pid
+            && lives(pid)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -183,7 +198,8 @@ fn free_port(seed: u64) -> Result<u16> {
     bail!("no free port between 20100 and 32100")
 }
 
-fn is_zombie(pid: Pid) -> bool {
+fn lives(pid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+    let zombie = status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
+    kill(pid, None).is_ok() && !zombie
 }

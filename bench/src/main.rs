@@ -1,10 +1,11 @@
 //! Measures the server and tries to break its promises: real processes, a real Postgres, a simulated platform. Exit code 0 only when
 //! everything that the sub-command promises was seen.
 
-#![allow(dead_code, reason = "parts of it are for the sub-commands to come")]
-
 mod api;
+mod chaos;
+mod cpu;
 mod home;
+mod postgres;
 mod process;
 mod rng;
 mod throughput;
@@ -12,7 +13,7 @@ mod truth;
 mod words;
 mod world;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
 use process::Program;
 use std::path::PathBuf;
@@ -33,14 +34,19 @@ struct Cli {
 enum Command {
     /// Approve many suggestions and time them until all are posted.
     Throughput(throughput::Args),
+    /// Kill, stop and crash everything while suggestions go out, then count the replies.
+    Chaos(chaos::Args),
+    /// Run an empty Postgres with the settings of a measurement; prints its address.
+    Postgres,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    let own_end = matches!(cli.command, Command::Postgres);
     let ended = tokio::select! {
         ended = run(cli) => ended,
-        stopped = stopped() => stopped,
+        _ = stopped(), if !own_end => Err(anyhow!("stopped")),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,18 +58,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let program = Program::find(cli.rejoinder)?;
+    let program = || Program::find(cli.rejoinder);
     match cli.command {
-        Command::Throughput(args) => throughput::run(args, program).await,
+        Command::Throughput(args) => throughput::run(args, program()?).await,
+        Command::Chaos(args) => chaos::run(args, program()?).await,
+        Command::Postgres => postgres::run(stopped()).await,
     }
 }
 
-/// Dropping the run ends its processes and its Postgres.
+/// Ctrl-C or SIGTERM. Dropping a run ends its processes and its Postgres.
 async fn stopped() -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    bail!("stopped")
+    Ok(())
 }

@@ -28,11 +28,6 @@ impl Rng {
         usize::try_from(self.next() % limit).unwrap_or(0)
     }
 
-    pub fn chance(&mut self, share: f64) -> bool {
-        // 53 bits are what a double holds exactly.
-        ((self.next() >> 11) as f64) < share * (1u64 << 53) as f64
-    }
-
     pub fn pick<'a, T>(&mut self, things: &'a [T]) -> &'a T {
         &things[self.below(things.len())]
     }
@@ -62,12 +57,5 @@ mod tests {
         assert_eq!(draw(&mut root.fork("kills")), draw(&mut Rng::new(7).fork("kills")));
         assert_ne!(draw(&mut root.fork("kills")), draw(&mut root.fork("texts")));
         assert_ne!(draw(&mut root.fork("kills")), draw(&mut Rng::new(8).fork("kills")));
-    }
-
-    #[test]
-    fn a_chance_is_about_its_share() {
-        let mut rng = Rng::new(1);
-        let hits = (0..10_000).filter(|_| rng.chance(0.3)).count();
-        assert!((2_800..3_200).contains(&hits), "{hits}");
     }
 }

@@ -2,6 +2,7 @@
 //! server takes for it. The platform answers at once, so what is measured is the server, its database and nothing else.
 
 use crate::api::Api;
+use crate::cpu;
 use crate::home::Home;
 use crate::process::{Process, Program};
 use crate::world::{Size, World};
@@ -51,6 +52,34 @@ struct Measured {
     approved_seconds: f64,
     idle_kib: u64,
     peak_kib: u64,
+    cpu: CpuSeconds,
+}
+
+/// Processor time of the run.
+#[derive(Debug, Clone, Copy)]
+struct CpuSeconds {
+    server: f64,
+    postgres: f64,
+    /// This process: the platform and the approving clients.
+    around: f64,
+}
+
+impl CpuSeconds {
+    fn now(home: &Home, processes: &[Process]) -> Result<Self> {
+        Ok(Self {
+            server: processes.iter().map(|process| cpu::of(process.pid())).sum(),
+            postgres: cpu::with_children(home.postgres()?),
+            around: cpu::of(nix::unistd::getpid()),
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            server: self.server - before.server,
+            postgres: self.postgres - before.postgres,
+            around: self.around - before.around,
+        }
+    }
 }
 
 pub async fn run(args: Args, program: Program) -> Result<()> {
@@ -87,13 +116,13 @@ async fn start(home: &Home, args: &Args) -> Result<Vec<Process>> {
 
 async fn measure(home: &Home, world: &Arc<World>, processes: &[Process]) -> Result<Measured> {
     tokio::time::sleep(IDLE).await;
-    let idle_kib = resident_kib(processes);
+    let idle_kib = sum(processes, Process::resident_kib);
+    let cpu_before = CpuSeconds::now(home, processes)?;
     let began = Instant::now();
     let approving = tokio::spawn(approve_all(home.base(), world.clone()));
-    let (mut peak_kib, mut posted, mut last_news) = (idle_kib, 0, Instant::now());
+    let (mut posted, mut last_news) = (0, Instant::now());
     while posted < world.suggestions.len() {
         tokio::time::sleep(LOOK_EVERY).await;
-        peak_kib = peak_kib.max(resident_kib(processes));
         let now_posted = count_posted(&home.pool).await?;
         if now_posted > posted {
             (posted, last_news) = (now_posted, Instant::now());
@@ -103,11 +132,13 @@ async fn measure(home: &Home, world: &Arc<World>, processes: &[Process]) -> Resu
     }
     let seconds = began.elapsed().as_secs_f64();
     let approved_seconds = approving.await??;
-    Ok(Measured { seconds, approved_seconds, idle_kib, peak_kib })
+    let cpu = CpuSeconds::now(home, processes)?.since(cpu_before);
+    let peak_kib = sum(processes, Process::most_resident_kib);
+    Ok(Measured { seconds, approved_seconds, idle_kib, peak_kib, cpu })
 }
 
-fn resident_kib(processes: &[Process]) -> u64 {
-    processes.iter().filter_map(Process::resident_kib).sum()
+fn sum(processes: &[Process], of: impl Fn(&Process) -> Option<u64>) -> u64 {
+    processes.iter().filter_map(of).sum()
 }
 
 async fn count_posted(pool: &PgPool) -> Result<usize> {
@@ -148,6 +179,7 @@ fn print(args: &Args, measured: &Measured, written: usize) {
             "suggestions": args.suggestions, "integrations": args.integrations, "seconds": measured.seconds, "per_second": rate,
             "approved_seconds": measured.approved_seconds, "replies": written,
             "idle_mib": mib(measured.idle_kib), "peak_mib": mib(measured.peak_kib),
+            "cpu_seconds": { "server": measured.cpu.server, "postgres": measured.cpu.postgres, "around": measured.cpu.around },
         });
         println!("{line}");
         return;
@@ -159,5 +191,9 @@ fn print(args: &Args, measured: &Measured, written: usize) {
         "memory of the server {:>8.0} MiB idle, {:.0} MiB at most",
         mib(measured.idle_kib),
         mib(measured.peak_kib)
+    );
+    let CpuSeconds { server, postgres, around } = measured.cpu;
+    println!(
+        "processor time       {server:>8.2} s server, {postgres:.2} s Postgres, {around:.2} s platform and clients"
     );
 }

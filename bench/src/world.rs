@@ -112,19 +112,18 @@ impl World {
         &sessions[n % sessions.len()]
     }
 
-    /// One more suggestion for a target that has one, written straight into the table: what the API would not let happen.
-    pub async fn second_for(
-        &self,
-        pool: &PgPool,
-        entropy: &Entropy,
-        first: &Suggestion,
-        text: String,
-    ) -> Result<Suggestion> {
-        let moment = Moment::new(&Clock::System, entropy);
-        let second = Suggestion { id: moment.id(), text, ..first.clone() };
+    /// Writes a suggestion straight into the table. Doing it again does no harm.
+    pub async fn insert(&self, pool: &PgPool, suggestion: &Suggestion) -> Result<()> {
+        let moment = Moment::new(&Clock::System, &Entropy::System);
         let mut conn = pool.acquire().await?;
-        rows::suggestions(&mut conn, &moment, self, std::slice::from_ref(&second)).await?;
-        Ok(second)
+        rows::suggestions(&mut conn, &moment, self, std::slice::from_ref(suggestion)).await
+    }
+}
+
+impl Suggestion {
+    /// One more for the same target, by the same account: what the API would not let happen.
+    pub fn second(&self, entropy: &Entropy, text: String) -> Self {
+        Self { id: Moment::new(&Clock::System, entropy).id(), text, ..self.clone() }
     }
 }
 

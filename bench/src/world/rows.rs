@@ -75,7 +75,8 @@ pub(super) async fn suggestions(
          select id, team_id, integration_id, item_id, post_id, comment_id, 'comment', target, post, 'ai', 'draft', text, text, 0.9,
              'pending', 'ready', id, user_id, user_id, 'drafted', $11, $11
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[])
-             as given (id, team_id, user_id, integration_id, item_id, post_id, comment_id, target, post, text)",
+             as given (id, team_id, user_id, integration_id, item_id, post_id, comment_id, target, post, text)
+         on conflict (id) do nothing",
     )
     .bind(ids(given, |one| one.id))
     .bind(ids(given, |one| world.team_of(one).id))

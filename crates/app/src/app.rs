@@ -5,6 +5,8 @@ use crate::clients::ai;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
 use crate::coord::events::Bus;
+use crate::coord::rounds::Rounds;
+use crate::flow::approve::Approvals;
 use crate::secrets::Keyring;
 use rejoinder_platforms::Readers;
 use sqlx::PgPool;
@@ -17,6 +19,9 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     pub config: Config,
     pub db: PgPool,
+    /// For statements on many rows at once: few connections that keep their plans.
+    pub batch: PgPool,
+    pub approvals: Rounds<Approvals>,
     pub clock: Clock,
     pub entropy: Entropy,
     pub keyring: Keyring,

@@ -67,11 +67,11 @@ pub async fn enqueue_if_absent<J: Job<State>>(
     queue::enqueue_if_absent::<State, J>(conn, job, at, None).await
 }
 
-/// Adds many jobs of one kind in one round trip.
+/// Adds many jobs of one kind in one round trip; gives their keys and ids.
 pub async fn enqueue_many<J: Job<State>>(
     conn: &mut PgConnection,
     jobs: &[J],
     at: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<(Option<String>, i64)>, sqlx::Error> {
     queue::enqueue_many::<State, J>(conn, jobs, at, request_id::current().as_deref()).await
 }

@@ -12,9 +12,11 @@ use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
 use crate::coord::events::Bus;
+use crate::coord::rounds::Rounds;
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::flow::activity;
+use crate::flow::approve::Approvals;
 use crate::flow::send::{Identity, Sender, WRITE_TIMEOUT};
 use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
@@ -26,7 +28,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 /// How long running work may take to finish after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(25);
 const MAX_CONNECTIONS: u32 = 24;
+/// How long a command waits for a server that is starting or stopping.
+const BETWEEN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Which parts of the server this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +92,7 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
             let cluster = cluster::start(&cluster::Options {
                 data_dir: config.data_dir.clone(),
                 bin_dir: config.postgres_bin_dir.clone(),
-                max_connections: MAX_CONNECTIONS * 2 + 10,
+                max_connections: (MAX_CONNECTIONS + BATCH_CONNECTIONS) * 2 + 10,
             })
             .await?;
             if let Some(note) = cluster.location_note() {
@@ -97,25 +101,54 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
             (cluster.connect_options(), Some(cluster))
         }
     };
-    // A process that is stopped inside a transaction must not hold its locks for ever.
-    let options = options.application_name("rejoinder").options([("idle_in_transaction_session_timeout", "30s")]);
-    let pool = PgPoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
-        .acquire_timeout(Duration::from_secs(5))
-        .idle_timeout(Duration::from_secs(60))
-        // A connection that was used a moment ago is not asked whether it lives: that costs as much as most statements.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > Duration::from_secs(1) {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options.clone())
-        .await?;
+    connect(options, MAX_CONNECTIONS, cluster).await
+}
+
+async fn connect(
+    options: PgConnectOptions,
+    max_connections: u32,
+    cluster: Option<Cluster>,
+) -> Result<Database, StartError> {
+    let options = options.application_name("rejoinder").options([
+        // A process that is stopped inside a transaction must not hold its locks for ever.
+        ("idle_in_transaction_session_timeout", "30s"),
+        // Every query has its index. A plan that was made while a table was empty would read all of it when it is full.
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+    ]);
+    let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(5));
+    let pool = alive(pool).connect_with(options.clone()).await?;
     Ok(Database { pool, options, cluster })
+}
+
+/// For one command on an installation, whether its server runs or not: beside a running one its database is shared, else the
+/// private cluster is started for the command. Makes no new cluster.
+pub async fn reach_database(config: &Config) -> Result<Database, StartError> {
+    if config.database_url.is_some() {
+        return open_database(config).await;
+    }
+    let began = Instant::now();
+    loop {
+        let patient = began.elapsed() < BETWEEN_PATIENCE;
+        if let Some(options) = cluster::running(&config.data_dir) {
+            match connect(options, 2, None).await {
+                // It is coming up, or on its way out.
+                Err(_) if patient => {}
+                connected => return connected,
+            }
+        } else if !cluster::exists(&config.data_dir) {
+            return Err(StartError::Setting(format!(
+                "there is no database in {}; set DATA_DIR to the folder of the installation, or DATABASE_URL",
+                config.data_dir.display()
+            )));
+        } else {
+            match open_database(config).await {
+                Err(StartError::Cluster(ClusterError::InUse { .. })) if patient => {}
+                opened => return opened,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A server that runs. Stop it with `stop`; dropped, it ends at once and jobs run again elsewhere.
@@ -181,9 +214,38 @@ pub async fn assemble(
     let (readers, writers) = platforms(&config, &clock)?;
     let ai = provider(&config)?;
     let events = Bus::listen(&database.pool, clock.clone()).await?;
-    let db = database.pool.clone();
+    let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
+    let approvals = Rounds::start(Approvals {
+        batch: batch.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        readers: readers.clone(),
+    });
     let passwords = Passwords::default();
-    Ok((App::new(Shared { config, db, clock, entropy, keyring, readers, ai, events, passwords }), writers))
+    let shared = Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords };
+    Ok((App::new(shared), writers))
+}
+
+/// Rounds of approving, claiming, arming and finishing, one of each at a time.
+const BATCH_CONNECTIONS: u32 = 4;
+
+/// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
+fn batch_pool(options: &PgConnectOptions) -> PgPool {
+    let options = options.clone().options([("plan_cache_mode", "force_generic_plan")]);
+    let pool = PgPoolOptions::new().max_connections(BATCH_CONNECTIONS).acquire_timeout(Duration::from_secs(5));
+    alive(pool).connect_lazy_with(options)
+}
+
+/// A connection that was used a moment ago is not asked whether it lives: that costs as much as most statements.
+fn alive(pool: PgPoolOptions) -> PgPoolOptions {
+    pool.idle_timeout(Duration::from_secs(60)).test_before_acquire(false).before_acquire(|connection, meta| {
+        Box::pin(async move {
+            if meta.idle_for > Duration::from_secs(1) {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
 }
 
 async fn keyring(config: &Config, pool: &PgPool, clock: &Clock, entropy: &Entropy) -> Result<Keyring, StartError> {
@@ -300,6 +362,7 @@ impl Server {
                 task.abort();
             }
         }
+        self.app.batch.close().await;
         self.app.db.close().await;
         if let Some(cluster) = self.cluster {
             cluster.stop().await?;

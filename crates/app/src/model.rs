@@ -101,6 +101,19 @@ text_enum! {
 }
 
 text_enum! {
+    /// Why an account is paused: a person stopped it, its own failures did, or trouble of the whole app.
+    PauseCause { Person => "person", Failures => "failures", App => "app" }
+}
+
+text_enum! {
+    /// What a team is told without having asked.
+    NoticeKind {
+        IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
+        TeamPaused => "team_paused", InstancePaused => "instance_paused",
+    }
+}
+
+text_enum! {
     /// What became of one attempt to post.
     Outcome { Uncertain => "uncertain", Posted => "posted", Refused => "refused", NotSent => "not_sent" }
 }

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod migrate;
 mod openapi;
+mod pause;
 mod run;
 mod sandbox;
 mod serve;
@@ -33,6 +34,16 @@ enum Command {
     /// Bring the database up to date and end.
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://db/rejoinder rejoinder migrate")]
     Migrate,
+    /// Stop all sending: of this server, of a team or of an account. Ends when no call can start any more.
+    #[command(
+        after_help = "Approved replies wait; comments come in and drafts are written as before. Works beside a running server.\n\nExample:\n  rejoinder pause --reason \"wrong prices in the drafts\"\n  rejoinder pause --team 0195f3a0-0000-7000-8000-000000000001 --json"
+    )]
+    Pause(pause::PauseArgs),
+    /// Let the sending go on that `pause` stopped.
+    #[command(
+        after_help = "What waited goes out under the usual limits.\n\nExample:\n  rejoinder resume\n  rejoinder resume --integration 0195f3a0-0000-7000-8000-000000000002"
+    )]
+    Resume(pause::ResumeArgs),
     /// Show or check the settings.
     #[command(subcommand, after_help = "Example:\n  rejoinder config check\n  rejoinder config print")]
     Config(config::Command),
@@ -49,6 +60,8 @@ fn main() -> ExitCode {
         Command::Demo => run::blocking(demo::run()),
         Command::Serve(args) => run::blocking(serve::run(args)),
         Command::Migrate => run::blocking(migrate::run()),
+        Command::Pause(args) => run::blocking(pause::pause(args)),
+        Command::Resume(args) => run::blocking(pause::resume(args)),
         Command::Config(command) => config::run(&command),
         Command::Openapi => openapi::run(),
         Command::Sandbox(args) => run::blocking(sandbox::run(args)),

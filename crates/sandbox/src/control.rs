@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::world::faults::{AiFault, Hold, HoldPoint, ReadFault, Verdict, WriteFault};
 use crate::world::oauth::{Grant, IssuedToken};
-use crate::world::{Comment, CommentView, JournalEntry, Message, NewPost, Post, PostView, base36};
+use crate::world::{Arrival, Comment, CommentView, JournalEntry, Message, Mix, NewPost, Post, PostView, base36};
 use crate::{Shared, vendors};
 
 #[derive(Clone, Debug)]
@@ -136,12 +136,30 @@ impl Control {
         self.shared.world().faults.ai.extend(faults);
     }
 
-    /// Forgets all planned faults.
+    /// The next writes that answer (edit, delete) this thing go like this, whatever is planned for all or was planned for it before.
+    pub fn plan_write_under(&self, thing: &str, faults: Vec<WriteFault>) {
+        self.shared.world().faults.writes_under.insert(thing.to_owned(), faults.into());
+    }
+
+    /// From now on each write that nothing is planned for draws how it goes: each fault with its share, the rest well. The draw follows
+    /// from the seed, the thing that the write is about and how many came for that thing.
+    pub fn mix_writes(&self, seed: u64, shares: Vec<(f64, WriteFault)>) {
+        self.shared.world().faults.write_mix = Some(Mix::new(seed, shares));
+    }
+
+    /// The same for API reads (GET); the draw follows from the seed and the number of the read.
+    pub fn mix_reads(&self, seed: u64, shares: Vec<(f64, ReadFault)>) {
+        self.shared.world().faults.read_mix = Some(Mix::new(seed, shares));
+    }
+
+    /// Forgets all planned faults and shares.
     pub fn clear_faults(&self) {
-        let mut world = self.shared.world();
-        world.faults.writes.clear();
-        world.faults.reads.clear();
-        world.faults.ai.clear();
+        self.shared.world().faults.clear();
+    }
+
+    /// Every public write that came in since the start, oldest first, whatever became of it.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.shared.world().arrivals.clone()
     }
 
     /// From now on writes are received and wait before they take effect, until the guard lets them go.
@@ -155,7 +173,16 @@ impl Control {
     }
 
     pub fn hold_writes_at(&self, point: HoldPoint) -> HoldGuard {
-        let hold = self.shared.world().faults.start_hold(point);
+        self.hold(point, None)
+    }
+
+    /// The same for the writes of one process only, known by its `User-Agent`.
+    pub fn hold_writes_of(&self, agent: &str, point: HoldPoint) -> HoldGuard {
+        self.hold(point, Some(agent.to_owned()))
+    }
+
+    fn hold(&self, point: HoldPoint, agent: Option<String>) -> HoldGuard {
+        let hold = self.shared.world().faults.start_hold(point, agent);
         HoldGuard { shared: self.shared.clone(), hold }
     }
 

@@ -172,7 +172,7 @@ struct HoldBody {
 
 /// Unlike a guard in the same process this hold lasts until it is released by a call.
 async fn hold(world: World, Json(body): Json<HoldBody>) -> Json<Value> {
-    world.0.world().faults.start_hold(body.point);
+    world.0.world().faults.start_hold(body.point, None);
     Json(json!({}))
 }
 

@@ -75,7 +75,7 @@ pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
-pub use world::{CommentView, JournalEntry, PostView};
+pub use world::{Arrival, CommentView, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};
 use state_file::StateFile;

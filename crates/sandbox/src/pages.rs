@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::world::faults::{AiFault, ReadFault, WriteFault};
-use crate::world::{Comment, Post, Refusal, Shown, View, World};
+use crate::world::{Comment, Mix, Post, Refusal, Shown, View, World};
 use crate::{Control, Shared};
 
 type Shelf = State<Arc<Shared>>;
@@ -284,6 +284,12 @@ async fn sandbox_page(shared: Shelf) -> Response {
     let mut planned: Vec<String> = world.faults.writes.iter().map(|fault| format!("write: {fault:?}")).collect();
     planned.extend(world.faults.reads.iter().map(|fault| format!("read: {fault:?}")));
     planned.extend(world.faults.ai.iter().map(|fault| format!("model: {fault:?}")));
+    let mixes = [
+        ("write", world.faults.write_mix.as_ref().map(Mix::kinds)),
+        ("read", world.faults.read_mix.as_ref().map(Mix::kinds)),
+    ];
+    let drawn = mixes.iter().filter_map(|(what, kinds)| Some((what, (*kinds)?)));
+    planned.extend(drawn.map(|(what, kinds)| format!("each {what} draws from {kinds} kinds of faults")));
     if let Some(hold) = world.faults.hold() {
         planned.push(format!("writes are held ({:?}), {} so far", hold.point, hold.arrived_count()));
     }

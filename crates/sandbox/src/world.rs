@@ -6,6 +6,7 @@
 //! count what really happened. Panics on a parent or post that does not exist belong to the caller's test.
 
 pub(crate) mod faults;
+mod mix;
 pub(crate) mod oauth;
 mod things;
 pub(crate) mod truth;
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use faults::FaultPlan;
+pub(crate) use mix::Mix;
 pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
 pub use things::{CommentView, PostView};
 pub(crate) use truth::PreparedComment;
@@ -38,6 +40,19 @@ pub struct JournalEntry {
     pub effect: String,
     /// The fullname that was created or changed.
     pub thing: Option<String>,
+}
+
+/// One public write that came in, whatever became of it. A restart forgets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    pub at: OffsetDateTime,
+    /// The `User-Agent`: which process it came from.
+    pub agent: String,
+    pub account: String,
+    /// What it answers, edits or deletes.
+    pub thing: String,
+    /// How it went; None while it is held before its effect.
+    pub fault: Option<faults::WriteFault>,
 }
 
 /// Why the world refused a comment; the vendor turns it into its own code.
@@ -65,6 +80,7 @@ pub(crate) struct World {
     pub(crate) faults: FaultPlan,
     pub(crate) requests: BTreeMap<String, u64>,
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
+    pub(crate) arrivals: Vec<Arrival>,
     pub(crate) rate_limit: u32,
     rate_used: u32,
     rate_window: i64,
@@ -110,6 +126,7 @@ impl World {
             faults: FaultPlan::default(),
             requests: BTreeMap::new(),
             ai_requests: VecDeque::new(),
+            arrivals: Vec::new(),
             rate_limit: 1000,
             rate_used: 0,
             rate_window: 0,

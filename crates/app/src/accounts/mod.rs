@@ -2,7 +2,8 @@
 //!
 //! Passwords are hashed off the async threads and few at a time; tokens stand in the database as hashes only. Signing in
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
-//! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `sessions`, `setup_links`.
+//! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
+//! `sessions`, `setup_links`.
 
 pub mod access;
 pub mod connect;
@@ -10,6 +11,7 @@ pub mod integrations;
 pub mod passwords;
 pub mod sessions;
 pub mod setup;
+pub mod team_settings;
 pub mod teams;
 pub mod tokens;
 pub mod users;

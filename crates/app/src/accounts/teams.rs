@@ -1,5 +1,6 @@
 //! Teams and who belongs to them. A membership counts from `accepted_at` on.
 
+use super::team_settings;
 use crate::model::Role;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -20,15 +21,12 @@ pub struct NewTeam<'a> {
     pub name: &'a str,
 }
 
-/// Makes a team with its owner as the first admin.
+/// Makes a team with its owner as the first admin, and its settings.
 pub async fn create(conn: &mut PgConnection, team: NewTeam<'_>, now: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "with team as (
             insert into teams (id, owner_user_id, name, created_at) values ($1, $2, $3, $4)
             returning id, owner_user_id
-        ),
-        settings as (
-            insert into team_settings (team_id, updated_at) select id, $4 from team
         )
         insert into team_members (id, team_id, user_id, role, accepted_at)
         select $5, team.id, team.owner_user_id, 'admin', $4
@@ -39,9 +37,9 @@ pub async fn create(conn: &mut PgConnection, team: NewTeam<'_>, now: OffsetDateT
         now,
         team.member_id
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    team_settings::create(conn, team.id, now).await
 }
 
 /// The teams of a person, oldest team first.

@@ -83,6 +83,20 @@ pub async fn start(options: &Options) -> Result<Cluster, ClusterError> {
     Ok(Cluster { server, place, connect })
 }
 
+/// How to reach the server that runs on the cluster of this data folder, whoever started it; None where none runs. Takes no lock
+/// and starts nothing: for a command beside a running Rejoinder.
+pub fn running(data_dir: &Path) -> Option<PgConnectOptions> {
+    place::candidates(data_dir).into_iter().find_map(|data| {
+        pidfile::live(&data)?;
+        Some(connect_options(&pidfile::sockets(&data)?))
+    })
+}
+
+/// Whether there is a cluster for this data folder, running or not.
+pub fn exists(data_dir: &Path) -> bool {
+    place::candidates(data_dir).iter().any(|data| data.join("PG_VERSION").exists())
+}
+
 impl Cluster {
     /// Over the Unix socket, as the superuser of this cluster, to the database `rejoinder`.
     pub fn connect_options(&self) -> PgConnectOptions {

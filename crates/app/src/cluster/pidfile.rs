@@ -26,6 +26,12 @@ pub(super) fn live(data: &Path) -> Option<i32> {
     recorded(data).filter(|pid| serves(*pid, data))
 }
 
+/// The folder of the socket that the server listens on: the fifth line, written once it listens.
+pub(super) fn sockets(data: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path(data)).ok()?;
+    text.lines().nth(4).map(str::trim).filter(|folder| !folder.is_empty()).map(PathBuf::from)
+}
+
 /// Is this process a postgres that was started on this folder? Zombies are not.
 pub(super) fn serves(pid: i32, data: &Path) -> bool {
     if kill(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {

@@ -129,6 +129,12 @@ fn fallback(folder: &Path) -> PathBuf {
     Path::new(FALLBACK_ROOT).join(short_hash(folder))
 }
 
+/// Where the data of a cluster of this data folder can stand. Makes nothing.
+pub(super) fn candidates(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(folder) = data_dir.canonicalize() else { return Vec::new() };
+    [folder.join("pg"), fallback(&folder)].map(|base| base.join("data")).to_vec()
+}
+
 fn short_hash(path: &Path) -> String {
     Sha256::digest(path.as_os_str().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

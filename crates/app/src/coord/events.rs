@@ -32,6 +32,7 @@ pub enum Kind {
     Suggestion,
     Integration,
     Activity,
+    Notice,
 }
 
 impl Kind {
@@ -41,6 +42,7 @@ impl Kind {
             Self::Suggestion => "suggestion",
             Self::Integration => "integration",
             Self::Activity => "activity",
+            Self::Notice => "notice",
         }
     }
 }
@@ -72,6 +74,13 @@ struct Payload {
 /// Sends a hint with the caller's transaction: it leaves at commit, once per distinct (team, kind, id).
 pub async fn notify(conn: &mut PgConnection, team_id: Uuid, kind: Kind, object_id: Uuid) -> sqlx::Result<()> {
     sqlx::query!("select pg_notify($1, $2)", CHANNEL, hint(team_id, kind, object_id)).execute(conn).await?;
+    Ok(())
+}
+
+/// The same for the things of many teams, in one statement.
+pub async fn notify_many(conn: &mut PgConnection, kind: Kind, things: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
+    let hints: Vec<String> = things.iter().map(|(team, id)| hint(*team, kind, *id)).collect();
+    sqlx::query!("select pg_notify($1, hint) from unnest($2::text[]) hint", CHANNEL, &hints).fetch_all(conn).await?;
     Ok(())
 }
 

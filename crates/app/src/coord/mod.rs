@@ -1,5 +1,7 @@
-//! What processes agree on through Postgres: rate buckets, live events and requests sent twice.
+//! What processes agree on through Postgres: rate buckets, live events and requests sent twice; and what the tasks of one process do
+//! in shared transactions.
 
 pub mod buckets;
 pub mod events;
 pub mod idempotency;
+pub mod rounds;

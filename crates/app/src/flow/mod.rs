@@ -10,12 +10,14 @@
 //! | `suggestion` | called by the three     | suggestions: every change of state in one function  |                      |
 //! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
+//! | `notices`    | called by all           | notices: what a team must know without having asked | live events          |
 //! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events          |
 
 pub mod activity;
 pub mod approve;
 pub mod ingest;
 pub mod intents;
+pub mod notices;
 pub mod safety;
 pub mod send;
 pub mod suggest;

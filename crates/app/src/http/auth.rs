@@ -8,7 +8,7 @@
 mod loaded;
 mod page;
 
-pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, Owned, PostRef, SuggestionRef, VariationRef};
+pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 
 use super::cookies::{Credential, credential};

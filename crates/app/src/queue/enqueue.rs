@@ -82,13 +82,13 @@ where
     add_if_absent(conn, &Spec::of::<S, J>(job, request_id)?, at).await
 }
 
-/// Adds many jobs of one kind in one round trip; gives how many. Of jobs that share a key the last one counts.
+/// Adds many jobs of one kind in one round trip; gives their keys and ids. Of jobs that share a key the last one counts.
 pub async fn enqueue_many<S, J>(
     conn: &mut PgConnection,
     jobs: &[J],
     at: OffsetDateTime,
     request_id: Option<&str>,
-) -> Result<u64, sqlx::Error>
+) -> Result<Vec<(Option<String>, i64)>, sqlx::Error>
 where
     S: Clone + Send + Sync + 'static,
     J: Job<S>,
@@ -163,12 +163,16 @@ pub(super) async fn add_if_absent(
     add(conn, spec, at).await.map(Some)
 }
 
-async fn add_all(conn: &mut PgConnection, specs: &[Spec], at: OffsetDateTime) -> Result<u64, sqlx::Error> {
+async fn add_all(
+    conn: &mut PgConnection,
+    specs: &[Spec],
+    at: OffsetDateTime,
+) -> Result<Vec<(Option<String>, i64)>, sqlx::Error> {
     if specs.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let added = sqlx::query(
-        "select id from graphile_worker.add_jobs(array(
+    sqlx::query_as(
+        "select key, id from graphile_worker.add_jobs(array(
            select row(name, payload::json, queue, $6, max_attempts, key, priority, null)::graphile_worker.job_spec
            from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $7::int[])
              as job (name, payload, queue, max_attempts, key, priority)))",
@@ -181,6 +185,5 @@ async fn add_all(conn: &mut PgConnection, specs: &[Spec], at: OffsetDateTime) ->
     .bind(at)
     .bind(specs.iter().map(|spec| i32::from(spec.priority)).collect::<Vec<_>>())
     .fetch_all(conn)
-    .await?;
-    Ok(added.len() as u64)
+    .await
 }

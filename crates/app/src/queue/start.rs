@@ -40,7 +40,7 @@ impl Concurrency {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { ai: 8, send: 16, poll: 8, upkeep: 16 }
+        Self { ai: 8, send: 64, poll: 8, upkeep: 16 }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use graphile_worker::{
-    JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, RefetchDelayConfig, Worker, WorkerOptions,
+    JobFail, JobPermanentlyFail, JobRecovery, LocalQueueConfig, LocalQueueGetJobsComplete, RefetchDelayConfig, Worker,
+    WorkerOptions,
 };
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -21,6 +22,7 @@ use super::{Class, SCHEMA};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Ended jobs are taken off together.
+const BREATH: Duration = Duration::from_millis(4);
 const COMPLETION_DELAY: Duration = Duration::from_millis(5);
 /// Jobs of upkeep are short: many are fetched at once. Elsewhere a fetched job would wait for a slow one.
 const FAST_PREFETCH: usize = 200;
@@ -105,7 +107,17 @@ where
             .shutdown_grace_period(ENGINE_GRACE)
             .add_extension(Extension(Arc::clone(&self.shared)))
             .define_jobs(self.shared.registry.of_class(self.class).map(|entry| (entry.define)()));
-        self.with_hooks(options).init().await
+        self.with_breath(self.with_hooks(options)).init().await
+    }
+
+    /// A fetch costs the same for one job as for many. One that brought few is followed by a breath, in which more come together.
+    fn with_breath(&self, options: WorkerOptions) -> WorkerOptions {
+        let enough = self.concurrency / 4;
+        options.on(LocalQueueGetJobsComplete, move |ctx| async move {
+            if ctx.jobs_count < enough {
+                tokio::time::sleep(BREATH).await;
+            }
+        })
     }
 
     fn with_hooks(&self, options: WorkerOptions) -> WorkerOptions {

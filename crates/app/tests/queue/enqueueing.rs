@@ -78,8 +78,8 @@ async fn many_jobs_go_in_at_once_and_the_last_of_a_key_counts() {
     jobs.push(Probe::new("early", Act::Succeed).key("k"));
     jobs.push(Probe::new("other", Act::Succeed).key("l"));
     jobs.push(Probe::new("late", Act::Succeed).key("k"));
-    assert_eq!(enqueue_many(&mut conn, &jobs, NOON, Some("req-1")).await.unwrap(), 52);
-    assert_eq!(enqueue_many::<World, Probe>(&mut conn, &[], NOON, None).await.unwrap(), 0);
+    assert_eq!(enqueue_many(&mut conn, &jobs, NOON, Some("req-1")).await.unwrap().len(), 52);
+    assert_eq!(enqueue_many::<World, Probe>(&mut conn, &[], NOON, None).await.unwrap().len(), 0);
 
     let report = rejoinder_app::queue::drain(&World::registry(), &world, &world.pool, NOON, NOON).await.unwrap();
     assert_eq!(report.ran.len(), 52);

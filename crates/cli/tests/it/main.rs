@@ -10,6 +10,7 @@ mod home;
 mod kill;
 mod metrics;
 mod outage;
+mod pause;
 mod person;
 mod quickstart;
 mod secrets;

@@ -32,6 +32,8 @@ use crate::world::{Budget, View};
 struct Caller {
     account: String,
     token: String,
+    /// As it introduces itself.
+    agent: String,
     view: View,
     raw_json: bool,
 }
@@ -144,7 +146,8 @@ fn identify(shared: &Shared, headers: &HeaderMap, raw_json: bool, scope: &str) -
     }
     let account = grant.account.clone();
     let view = View { account: Some(account.clone()), now, as_of: None };
-    Ok(Caller { account, token: token.to_owned(), view, raw_json })
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    Ok(Caller { account, token: token.to_owned(), agent, view, raw_json })
 }
 
 fn bad_token() -> Response {

@@ -1,11 +1,13 @@
-//! What goes wrong and when: plans that requests use up in order, and holds that stop writes in the middle.
-//! A fault changes only how a vendor answers. What really happened stands in the world and is never hidden from the control handle.
+//! What goes wrong and when: plans that requests use up in order, shares that each request draws from, and holds that stop writes in the
+//! middle. A fault changes only how a vendor answers. What really happened stands in the world and is never hidden from the control handle.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use super::mix::Mix;
 
 /// How one public write (comment, edit, delete) goes. Seconds are of the sandbox clock where something happens later in
 /// the world, and of real time where an answer is slow.
@@ -22,12 +24,16 @@ pub enum WriteFault {
     TooManyRequests { secs: u64 },
     /// Nothing happens; HTTP 403.
     Forbidden,
+    /// Nothing happens; HTTP 402: the app has not paid.
+    PaymentRequired,
     /// Nothing happens; HTTP 503 as an HTML page.
     ServerErrorBefore,
     /// It happens; HTTP 500 as JSON.
     DoneThenServerError,
     /// It happens; the connection closes without an answer.
     DoneThenDropped,
+    /// It happens; the connection closes without an answer, and readers see it only this much later.
+    DroppedAndHidden { millis: u64 },
     /// It does not happen; the connection closes without an answer.
     DroppedBefore,
     /// It happens at once; the answer takes this long.
@@ -120,13 +126,15 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) point: HoldPoint,
+    /// Only writes of this `User-Agent`; None: all.
+    agent: Option<String>,
     verdict: watch::Sender<Verdict>,
     arrived: watch::Sender<u64>,
 }
 
 impl Hold {
-    pub(crate) fn new(point: HoldPoint) -> Self {
-        Self { point, verdict: watch::Sender::new(Verdict::Waiting), arrived: watch::Sender::new(0) }
+    pub(crate) fn new(point: HoldPoint, agent: Option<String>) -> Self {
+        Self { point, agent, verdict: watch::Sender::new(Verdict::Waiting), arrived: watch::Sender::new(0) }
     }
 
     /// Called by a write: says that it is here and waits for the verdict.
@@ -163,18 +171,31 @@ impl Hold {
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     pub(crate) writes: VecDeque<WriteFault>,
+    /// Planned for writes that answer this thing.
+    pub(crate) writes_under: HashMap<String, VecDeque<WriteFault>>,
     pub(crate) reads: VecDeque<ReadFault>,
     pub(crate) ai: VecDeque<AiFault>,
+    pub(crate) write_mix: Option<Mix<WriteFault>>,
+    pub(crate) read_mix: Option<Mix<ReadFault>>,
     hold: Option<Arc<Hold>>,
 }
 
 impl FaultPlan {
-    pub(crate) fn next_write(&mut self) -> WriteFault {
-        self.writes.pop_front().unwrap_or(WriteFault::Ok)
+    /// For a write under this thing: its own plan first, then the common one, then the shares.
+    pub(crate) fn next_write(&mut self, under: &str) -> WriteFault {
+        let own = self.writes_under.get_mut(under).and_then(VecDeque::pop_front);
+        let planned = own.or_else(|| self.writes.pop_front());
+        planned.or_else(|| self.write_mix.as_mut()?.draw(under)).unwrap_or(WriteFault::Ok)
     }
 
     pub(crate) fn next_read(&mut self) -> ReadFault {
-        self.reads.pop_front().unwrap_or(ReadFault::Ok)
+        let planned = self.reads.pop_front();
+        planned.or_else(|| self.read_mix.as_mut()?.draw("")).unwrap_or(ReadFault::Ok)
+    }
+
+    /// Everything but holds.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { hold: self.hold.take(), ..Self::default() };
     }
 
     pub(crate) fn next_ai(&mut self) -> AiFault {
@@ -182,8 +203,9 @@ impl FaultPlan {
     }
 
     /// The hold that a write at this point must respect.
-    pub(crate) fn hold_at(&self, point: HoldPoint) -> Option<Arc<Hold>> {
-        self.hold.clone().filter(|hold| hold.point == point)
+    pub(crate) fn hold_at(&self, point: HoldPoint, agent: &str) -> Option<Arc<Hold>> {
+        let meant = |hold: &Hold| hold.point == point && hold.agent.as_deref().is_none_or(|only| only == agent);
+        self.hold.clone().filter(|hold| meant(hold))
     }
 
     pub(crate) fn hold(&self) -> Option<Arc<Hold>> {
@@ -191,9 +213,9 @@ impl FaultPlan {
     }
 
     /// Starts a hold. An older one lets its writes go.
-    pub(crate) fn start_hold(&mut self, point: HoldPoint) -> Arc<Hold> {
+    pub(crate) fn start_hold(&mut self, point: HoldPoint, agent: Option<String>) -> Arc<Hold> {
         self.end_hold(None, Verdict::Go);
-        let hold = Arc::new(Hold::new(point));
+        let hold = Arc::new(Hold::new(point, agent));
         self.hold = Some(hold.clone());
         hold
     }

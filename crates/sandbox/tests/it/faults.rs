@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rejoinder_sandbox::{WorldKind, WriteFault};
+use rejoinder_sandbox::{HoldPoint, ReadFault, WorldKind, WriteFault};
 use serde_json::json;
 
 use crate::{BRAND, names, stage};
@@ -121,6 +121,61 @@ async fn a_hold_after_the_effect_shows_the_reply_before_the_answer() {
     assert!(!call.is_finished());
     drop(hold);
     assert_eq!(call.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_dropped_and_hidden_stands_there_and_shows_later() {
+    let stage = stage(WorldKind::Empty).await;
+    let post = stage.control.add_post("a", "corner", "Question", "");
+    stage.control.plan_write(vec![WriteFault::DroppedAndHidden { millis: 30_000 }]);
+    assert!(stage.reply(&post, "hi").send().await.is_err());
+    assert!(!stage.control.replies_under(&post)[0].visible);
+    stage.control.advance(Duration::from_secs(30));
+    assert!(stage.control.replies_under(&post)[0].visible);
+}
+
+#[tokio::test]
+async fn what_is_planned_for_one_thing_goes_before_the_common_plan_and_leaves_others_alone() {
+    let stage = stage(WorldKind::Empty).await;
+    let [chosen, other] = ["One", "Two"].map(|title| stage.control.add_post("a", "corner", title, ""));
+    stage.control.plan_write_under(&chosen, vec![WriteFault::Forbidden]);
+    stage.control.plan_write(vec![WriteFault::ServerErrorBefore]);
+    assert_eq!(stage.reply(&chosen, "hi").send().await.unwrap().status(), 403);
+    assert_eq!(stage.reply(&other, "hi").send().await.unwrap().status(), 503);
+    assert_eq!(stage.reply(&chosen, "hi").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn drawn_faults_end_when_they_are_cleared_and_every_write_is_noted() {
+    let stage = stage(WorldKind::Empty).await;
+    let post = stage.control.add_post("a", "corner", "Question", "");
+    stage.control.mix_writes(1, vec![(1.0, WriteFault::Forbidden)]);
+    stage.control.mix_reads(1, vec![(1.0, ReadFault::Status { code: 404 })]);
+    assert_eq!(stage.reply(&post, "hi").header("user-agent", "one").send().await.unwrap().status(), 403);
+    assert_eq!(stage.get("/api/v1/me").await.status(), 404);
+    stage.control.clear_faults();
+    assert_eq!(stage.reply(&post, "hi").header("user-agent", "two").send().await.unwrap().status(), 200);
+    assert_eq!(stage.get("/api/v1/me").await.status(), 200);
+    let seen = stage.control.arrivals();
+    let seen: Vec<_> =
+        seen.iter().map(|write| (write.agent.as_str(), write.thing.as_str(), write.fault.clone())).collect();
+    let expected = [("one", post.as_str(), Some(WriteFault::Forbidden)), ("two", &post, Some(WriteFault::Ok))];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_hold_for_one_process_lets_the_others_write() {
+    let stage = stage(WorldKind::Empty).await;
+    let post = stage.control.add_post("a", "corner", "Question", "");
+    let hold = stage.control.hold_writes_of("slow", HoldPoint::BeforeEffect);
+    let held = tokio::spawn(stage.reply(&post, "held").header("user-agent", "slow").send());
+    hold.write_arrived().await;
+    assert_eq!(stage.reply(&post, "free").header("user-agent", "quick").send().await.unwrap().status(), 200);
+    assert_eq!(stage.control.replies_under(&post).len(), 1);
+    assert_eq!(stage.control.arrivals()[0].fault, None);
+    hold.release();
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+    assert_eq!(stage.control.replies_under(&post).len(), 2);
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     TeamCreated,
+    TeamSettingsChanged,
+    TeamPaused,
+    TeamResumed,
     IntegrationConnected,
     IntegrationReconnectNeeded,
     IntegrationPaused,
@@ -56,6 +59,9 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TeamCreated => "team.created",
+            Self::TeamSettingsChanged => "team.settings_changed",
+            Self::TeamPaused => "team.paused",
+            Self::TeamResumed => "team.resumed",
             Self::IntegrationConnected => "integration.connected",
             Self::IntegrationReconnectNeeded => "integration.reconnect_needed",
             Self::IntegrationPaused => "integration.paused",
@@ -106,7 +112,8 @@ pub enum Subject {
 }
 
 impl Subject {
-    fn parts(self) -> (&'static str, Uuid) {
+    /// Kind and id, as rows name it.
+    pub fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::Team(id) => ("team", id),
             Self::Integration(id) => ("integration", id),

@@ -1,6 +1,10 @@
 //! A person's decisions on a suggestion. Each is one transaction: the change of state, its activity entry and the job that
 //! follows. A lost race is answered with who did what when.
 
+mod round;
+
+pub use round::{Approvals, Approved, Ask};
+
 use crate::clock::Moment;
 use crate::flow::ingest::{inbox, normalise};
 use crate::flow::safety;

@@ -1,7 +1,7 @@
 //! The job `integration.poll`: one account, one round. Reads the platform without a transaction, stores in one.
 //!
-//! A dead token is refreshed once and the round repeated; a refused account is left for a person with the reason; anything passing
-//! is tried again at the next round, so a poll never piles up retries.
+//! A dead token is refreshed once and the round repeated; a refused account is paused, with the reason, until a person resumes it,
+//! and read now and then; anything passing is tried again at the next round, so a poll never piles up retries.
 
 use super::{Source, store};
 use crate::accounts::integrations::{self, Integration, PauseCause};
@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// How long an account waits between two rounds.
 pub const INTERVAL: time::Duration = time::Duration::seconds(60);
+/// How long an account waits that the platform refuses to let read.
+const REFUSED_AGAIN: time::Duration = time::Duration::HOUR;
 /// When more is waiting than one round takes.
 const SOON: time::Duration = time::Duration::seconds(2);
 
@@ -45,7 +47,7 @@ impl Job<Arc<Engine>> for IntegrationPoll {
             return Ok(());
         };
         drop(conn);
-        if !integration.is_connected() {
+        if !integration.is_read() {
             return Ok(());
         }
         match read(engine, &moment, &integration).await {
@@ -58,12 +60,16 @@ impl Job<Arc<Engine>> for IntegrationPoll {
 /// Why a round brought nothing.
 enum Problem {
     Wait { after: Duration, reason: String },
-    Account(String),
+    Account { cause: PauseCause, reason: String },
     TokenDead(String),
 }
 
 async fn read(engine: &Engine, moment: &Moment, integration: &Integration) -> Result<Polled, Problem> {
-    let reader = engine.app.readers.get(&integration.platform).map_err(|error| Problem::Account(error.to_string()))?;
+    let reader = engine
+        .app
+        .readers
+        .get(&integration.platform)
+        .map_err(|error| Problem::Account { cause: PauseCause::App, reason: error.to_string() })?;
     let cursor = Cursor(integration.poll_cursor.clone());
     let mut session = tokens::session(&engine.app, moment, integration, None).await?;
     for refreshed in [false, true] {
@@ -94,8 +100,11 @@ impl From<FetchError> for Problem {
                 Self::Wait { after: retry_after, reason: "the request budget of the platform is used up".to_owned() }
             }
             FetchError::AuthExpired => Self::TokenDead("the platform does not accept a fresh token".to_owned()),
-            FetchError::Refused { code, reason, scope: Scope::Account | Scope::App } => {
-                Self::Account(format!("{reason} ({code})"))
+            FetchError::Refused { code, reason, scope: Scope::Account } => {
+                Self::Account { cause: PauseCause::Failures, reason: format!("{reason} ({code})") }
+            }
+            FetchError::Refused { code, reason, scope: Scope::App } => {
+                Self::Account { cause: PauseCause::App, reason: format!("{reason} ({code})") }
             }
             FetchError::Refused { code, reason, scope: Scope::Item } => {
                 Self::Wait { after: Duration::from_secs(300), reason: format!("{reason} ({code})") }
@@ -135,10 +144,10 @@ async fn put_off(
             let wait = time::Duration::try_from(after).unwrap_or(INTERVAL).max(INTERVAL);
             integrations::poll_put_off(&mut tx, integration, moment.now + wait, &reason).await?;
         }
-        Problem::Account(reason) => {
-            integrations::pause(&mut tx, moment, integration, None, PauseCause::Failures, Some(&reason)).await?;
+        Problem::Account { cause, reason } => {
+            integrations::pause(&mut tx, moment, integration, None, cause, Some(&reason)).await?;
             // Paused accounts are read all the same: whether it was mended shows here.
-            integrations::poll_put_off(&mut tx, integration, moment.now + time::Duration::HOUR, &reason).await?;
+            integrations::poll_put_off(&mut tx, integration, moment.now + REFUSED_AGAIN, &reason).await?;
         }
         Problem::TokenDead(reason) => integrations::needs_reconnect(&mut tx, moment, integration, &reason).await?,
     }

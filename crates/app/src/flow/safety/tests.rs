@@ -241,7 +241,7 @@ fn the_same_text_is_held_after_three_times() {
     assert_eq!(repeats(text, &[text, text]), None);
     let held =
         repeats(text, &["THANK YOU \u{2014} that helps a lot", "other", "thank\u{a0}you that helps, a lot", text]);
-    let said = "the same text went out 3 times in the last 24 hours; platforms ban accounts for that";
+    let said = "the same text went out 3 times or more in the last 24 hours; platforms ban accounts for that";
     assert_eq!(held.as_deref(), Some(said));
     assert!(repeats("👍", &["👍", "👍 ", " 👍"]).is_some());
     assert!(

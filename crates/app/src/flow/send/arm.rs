@@ -5,11 +5,11 @@ use super::attempts::{self, NewAttempt};
 use super::gate::{self, Answer, Rules};
 use super::parking;
 use super::reserve::{self, Reserved};
-use super::rounds::Work;
 use super::situation::{self, Situation, Switches};
 use super::{Identity, Writing, claim};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::rounds::Work;
 use crate::flow::activity::{self, Entry, Kind, Subject};
 use crate::flow::suggestion::{self, Step, Suggestion};
 use crate::model::Stage;
@@ -65,7 +65,7 @@ impl Work for Arming {
         let began = Instant::now();
         let worker_id = self.identity.confirm().await?;
         let moment = self.app.moment();
-        let mut tx = self.app.db.begin().await?;
+        let mut tx = self.app.batch.begin().await?;
         let ids: Vec<Uuid> = asks.iter().map(|ask| ask.suggestion_id).collect();
         let suggestions = suggestion::lock_all(&mut tx, &ids, true).await?;
         let accounts = claim::accounts(&suggestions);
@@ -186,7 +186,7 @@ impl<'a> Round<'a> {
         let request_id = |suggestion: &Suggestion| asks.get(&suggestion.id).and_then(|ask| ask.request_id.clone());
         let steps = self.answers.values().filter_map(|(suggestion, answer)| {
             let change = parking(suggestion, answer)?;
-            Some(Step { current: (*suggestion).clone(), change, request_id: request_id(suggestion) })
+            Some(Step { current: (*suggestion).clone(), change, actor: None, request_id: request_id(suggestion) })
         });
         suggestion::change_all(conn, moment, steps.collect()).await?;
         let new: Vec<NewAttempt<'_>> = self

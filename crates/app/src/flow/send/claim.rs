@@ -4,11 +4,11 @@
 use super::attempts::{self, Attempt};
 use super::gate::{self, Answer, Rules};
 use super::job::PostSend;
-use super::rounds::Work;
 use super::situation::{self, Situation, Switches};
 use super::{LEASE, parking};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::rounds::Work;
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
 use crate::model::{Stage, Status};
 use async_trait::async_trait;
@@ -57,7 +57,7 @@ impl Work for Claims {
 
     async fn round(&self, asks: &[Ask]) -> Result<Vec<Claimed>, sqlx::Error> {
         let moment = self.app.moment();
-        let mut tx = self.app.db.begin().await?;
+        let mut tx = self.app.batch.begin().await?;
         let mut round = Round::read(self, &mut tx, &moment, asks).await?;
         let answers: Vec<Planned> = asks.iter().map(|ask| round.plan(&self.rules, ask, moment.now)).collect();
         let answers = round.hold_switches(self, &mut tx, &moment, asks, answers).await?;
@@ -93,7 +93,8 @@ impl Round {
         let open = if in_flight.is_empty() { Vec::new() } else { attempts::open_of(conn, &in_flight).await? };
         let accounts = accounts(&suggestions);
         let readers = &claims.app.readers;
-        let situations = situation::load(conn, readers, &accounts, moment.now, Switches::MayTurn).await?;
+        let mut situations = situation::load(conn, readers, &accounts, moment.now, Switches::MayTurn).await?;
+        situation::add_recent(conn, &mut situations, moment.now).await?;
         Ok(Self {
             suggestions: suggestions.into_iter().map(|suggestion| (suggestion.id, suggestion)).collect(),
             open: open.into_iter().map(|attempt| (attempt.suggestion_id, attempt)).collect(),
@@ -166,6 +167,7 @@ impl Round {
         let accounts: Vec<Uuid> = self.situations.keys().copied().collect();
         let readers = &claims.app.readers;
         self.situations = situation::load(conn, readers, &accounts, moment.now, Switches::Held).await?;
+        situation::add_recent(conn, &mut self.situations, moment.now).await?;
         let again = planned.into_iter().zip(asks).map(|(planned, ask)| match planned {
             Planned::Change { suggestion, answer: Answer::WaitFor { .. }, .. } => {
                 self.suggestions.insert(suggestion.id, *suggestion);
@@ -189,7 +191,7 @@ impl Round {
                 Planned::Now(answer) => claimed.push(Some(Ok(answer))),
                 Planned::Change { suggestion, change, answer } => {
                     claimed.push(Some(Err(answer)));
-                    steps.push(Step { current: *suggestion, change, request_id: ask.request_id.clone() });
+                    steps.push(Step { current: *suggestion, change, actor: None, request_id: ask.request_id.clone() });
                 }
             }
         }

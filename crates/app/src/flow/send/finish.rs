@@ -3,9 +3,9 @@
 
 use super::attempts::{self, Freed, Settled};
 use super::reserve;
-use super::rounds::Work;
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::rounds::Work;
 use crate::flow::activity::{self, Entry, Kind, Subject};
 use crate::flow::ingest::inbox;
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
@@ -37,7 +37,7 @@ impl Work for Finishing {
 
     async fn round(&self, asks: &[Ask]) -> Result<Vec<bool>, sqlx::Error> {
         let moment = self.app.moment();
-        let mut tx = self.app.db.begin().await?;
+        let mut tx = self.app.batch.begin().await?;
         let answers = settle(&mut tx, &moment, asks).await?;
         tx.commit().await?;
         Ok(answers)
@@ -62,7 +62,7 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
             posted.push(current.item_id);
         }
         exchanges.extend(exchange(&current, ask));
-        steps.push(Step { current, change: ask.change.clone(), request_id: ask.request_id.clone() });
+        steps.push(Step { current, change: ask.change.clone(), actor: None, request_id: ask.request_id.clone() });
     }
     for refusal in suggestion::change_all(conn, moment, steps).await?.into_iter().filter_map(Result::err) {
         // Nobody but the settling leads out of an open attempt, so this is a hole of ours: the attempt is settled all the same.

@@ -119,7 +119,7 @@ impl Send<'_> {
     ) -> Result<bool, JobError> {
         let request_id = request_id::current();
         let ask = finish::Ask { suggestion_id: suggestion.id, attempt_id, settled, change, request_id };
-        self.sender.finishing.ask(ask).await
+        Ok(self.sender.finishing.ask(ask).await?)
     }
 
     /// Nothing was posted; it goes on at `until`.

@@ -60,34 +60,35 @@ pub async fn load(
     switches: Switches,
 ) -> Result<HashMap<Uuid, Situation>, sqlx::Error> {
     if switches == Switches::Held {
-        hold(conn, integration_ids, now).await?;
+        hold(conn, integration_ids).await?;
     }
-    let mut recent: HashMap<Uuid, Vec<String>> = HashMap::new();
-    for (integration_id, text) in suggestion::posted_texts(conn, integration_ids, now - safety::LATELY).await? {
-        recent.entry(integration_id).or_default().push(text);
+    let mut found = rows(conn, integration_ids, now).await?;
+    if switches == Switches::Held && found.iter().any(|row| !row.has_settings) {
+        // A team without a row would have nothing to hold.
+        make_settings(conn, integration_ids, now).await?;
+        hold(conn, integration_ids).await?;
+        found = rows(conn, integration_ids, now).await?;
     }
-    let rows = rows(conn, integration_ids, now).await?;
-    let situations = rows.into_iter().map(|row| {
-        let mut situation = row.situation(readers, now);
-        situation.recent = recent.remove(&situation.integration.id).unwrap_or_default();
-        (situation.integration.id, situation)
-    });
-    Ok(situations.collect())
+    Ok(found.into_iter().map(|row| (row.id, row.situation(readers, now))).collect())
+}
+
+/// Adds what each account posted lately: what the safety checks compare with. Arming does without, the claim has just compared.
+pub async fn add_recent(
+    conn: &mut PgConnection,
+    situations: &mut HashMap<Uuid, Situation>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = situations.keys().copied().collect();
+    for (id, text) in suggestion::posted_texts(conn, &ids, now - safety::LATELY).await? {
+        if let Some(situation) = situations.get_mut(&id) {
+            situation.recent.push(text);
+        }
+    }
+    Ok(())
 }
 
 /// Takes the share lock that `pause` conflicts with, in the same order for everybody.
-async fn hold(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    // A team without a row would have nothing to hold.
-    sqlx::query!(
-        "insert into team_settings (team_id, updated_at)
-         select distinct i.team_id, $2::timestamptz from integrations i
-         where i.id = any($1) and not exists (select from team_settings t where t.team_id = i.team_id)
-         on conflict on constraint team_settings_pkey do nothing",
-        integration_ids,
-        now,
-    )
-    .execute(&mut *conn)
-    .await?;
+async fn hold(conn: &mut PgConnection, integration_ids: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "with server as (select name from instance_switches where name = 'sending' for share),
               accounts as (select id from integrations where id = any($1) order by id for share),
@@ -97,6 +98,23 @@ async fn hold(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDate
         integration_ids,
     )
     .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+async fn make_settings(
+    conn: &mut PgConnection,
+    integration_ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into team_settings (team_id, updated_at)
+         select distinct i.team_id, $2::timestamptz from integrations i where i.id = any($1)
+         on conflict on constraint team_settings_pkey do nothing",
+        integration_ids,
+        now,
+    )
+    .execute(conn)
     .await?;
     Ok(())
 }
@@ -135,6 +153,7 @@ struct Row {
     quiet_until: Option<OffsetDateTime>,
     next_at: Option<OffsetDateTime>,
     pace_reason: Option<String>,
+    has_settings: bool,
 }
 
 async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDateTime) -> Result<Vec<Row>, sqlx::Error> {
@@ -157,7 +176,8 @@ async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDate
                        when t.quiet_from > t.quiet_to and l.at::time < t.quiet_to
                             then (l.at::date + t.quiet_to) at time zone l.zone
                   end as quiet_until,
-                  p.next_at as "next_at?", p.reason as "pace_reason?"
+                  p.next_at as "next_at?", p.reason as "pace_reason?",
+                  t.team_id is not null as "has_settings!"
            from integrations i
            left join team_settings t on t.team_id = i.team_id
            join instance_switches w on w.name = 'sending'
@@ -203,6 +223,7 @@ impl Row {
                 created_at: self.created_at,
                 pause_cause: self.pause_cause,
                 paused_by: self.paused_by,
+                paused_by_name: None,
             },
             instance_paused_at: self.instance_paused_at,
             instance_reason: self.instance_reason,

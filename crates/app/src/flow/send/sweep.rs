@@ -45,6 +45,7 @@ impl Job<State> for ReconcileSweep {
         for job in expired {
             let mut tx = app.db.begin().await?;
             give_back(&mut tx, &moment, &job, vec![gate::TOO_OLD.to_owned()]).await?;
+            queue::remove(&mut tx, &PostSend::key_of(job.suggestion_id)).await?;
             tx.commit().await?;
         }
         while wake_some(app, &moment).await? == SWEEP {}
@@ -77,7 +78,8 @@ async fn wake_some(app: &App, moment: &Moment) -> Result<i64, JobError> {
     .await?;
     let asleep = suggestion::lock_all(&mut tx, &ids, false).await?;
     let found = i64::try_from(asleep.len()).unwrap_or(i64::MAX);
-    let steps = asleep.into_iter().map(|current| Step { current, change: Change::Resume, request_id: None });
+    let steps =
+        asleep.into_iter().map(|current| Step { current, change: Change::Resume, actor: None, request_id: None });
     let woken = suggestion::change_all(&mut tx, moment, steps.collect()).await?;
     let jobs: Vec<PostSend> = woken.iter().flatten().map(PostSend::of).collect();
     jobs::enqueue_many(&mut tx, &jobs, moment.now).await?;
@@ -100,12 +102,12 @@ async fn waiting(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Pos
     .await
 }
 
-/// Approved and never queued: nobody sends it any more.
+/// Approved and still here a day later, whatever it waits for: nobody sends it any more.
 async fn expired(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<PostSend>, sqlx::Error> {
     sqlx::query_as!(
         PostSend,
         "select id as suggestion_id, team_id, integration_id from suggestions
-         where status = 'approved' and (stage = 'ready' or waits_for is not null) and approved_at <= $1
+         where status = 'approved' and stage in ('ready', 'parked') and approved_at <= $1
          order by approved_at
          limit $2",
         now - APPROVAL_LASTS,

@@ -170,11 +170,12 @@ impl Change {
 }
 
 impl Change {
-    /// Whether it leaves text and draft alone: those of a worker that sends.
-    pub(super) fn keeps_text(&self) -> bool {
+    /// Whether it leaves the draft and its alternatives alone.
+    pub(super) fn keeps_draft(&self) -> bool {
         matches!(
             self,
-            Self::Claim { .. }
+            Self::Approve { .. }
+                | Self::Claim { .. }
                 | Self::Reclaim { .. }
                 | Self::Park { .. }
                 | Self::Resume

@@ -207,7 +207,7 @@ pub async fn lock_all(conn: &mut PgConnection, ids: &[Uuid], wait: bool) -> Resu
     Ok(rows.into_iter().map(Suggestion::from).collect())
 }
 
-/// Stores what changes while a reply is on its way, for many at once. Texts and drafts are not touched.
+/// Stores what changes from the approval on, for many at once. Drafts are not touched.
 pub(super) async fn store_all(
     conn: &mut PgConnection,
     moment: &Moment,
@@ -219,11 +219,13 @@ pub(super) async fn store_all(
          set status = n.status, stage = n.stage, stage_reason = n.stage_reason, version = n.version, send_after = n.send_after,
              lease_until = n.lease_until, platform_reply_id = n.reply_id, platform_reply_url = n.reply_url, posted_at = n.posted_at,
              approved_by = n.approved_by, approved_at = n.approved_at, held_reasons = n.held_reasons, waits_for = n.waits_for,
-             changed_by = n.changed_by, changed_how = n.changed_how, updated_at = $1
+             changed_by = n.changed_by, changed_how = n.changed_how, updated_at = $1, text = n.text, edited = n.edited,
+             accepted_reasons = n.accepted_reasons
          from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::timestamptz[], $9::text[],
-                     $10::text[], $11::timestamptz[], $12::uuid[], $13::timestamptz[], $14::jsonb[], $15::text[], $16::uuid[], $17::text[])
+                     $10::text[], $11::timestamptz[], $12::uuid[], $13::timestamptz[], $14::jsonb[], $15::text[], $16::uuid[], $17::text[],
+                     $18::text[], $19::bool[], $20::jsonb[])
               as n (id, status, stage, stage_reason, version, send_after, lease_until, reply_id, reply_url, posted_at, approved_by,
-                    approved_at, held_reasons, waits_for, changed_by, changed_how)
+                    approved_at, held_reasons, waits_for, changed_by, changed_how, text, edited, accepted_reasons)
          where s.id = n.id",
         moment.now,
         &changed.iter().map(|(current, ..)| current.id).collect::<Vec<_>>(),
@@ -242,6 +244,9 @@ pub(super) async fn store_all(
         &states().map(|next| next.waits_for.map(|switch| switch.as_str())).collect::<Vec<_>>() as &[Option<&str>],
         &changed.iter().map(|(_, _, actor, _)| *actor).collect::<Vec<_>>() as &[Option<Uuid>],
         &changed.iter().map(|(.., how)| *how).collect::<Vec<_>>() as &[&str],
+        &states().map(|next| next.text.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &states().map(|next| next.edited).collect::<Vec<_>>(),
+        &states().map(|next| serde_json::json!(next.accepted_reasons)).collect::<Vec<_>>(),
     )
     .execute(conn)
     .await?;

@@ -88,16 +88,17 @@ fn next_state(current: &Suggestion, change: &Change, actor: Actor, moment: &Mome
     })
 }
 
-/// A worker's change of a suggestion whose row it holds.
+/// A change of a suggestion whose row the caller holds.
 #[derive(Debug)]
 pub struct Step {
     pub current: Suggestion,
     pub change: Change,
+    pub actor: Actor,
     /// The request that led to it.
     pub request_id: Option<String>,
 }
 
-/// Applies the changes of a worker to many suggestions, all held by the caller (`lock_all`), in two statements. Each answer is
+/// Applies changes that leave the draft alone to many suggestions, all held by the caller (`lock_all`), in two statements. Each answer is
 /// the suggestion as it stands afterwards or why the change was refused, in the order of the steps.
 pub async fn change_all(
     conn: &mut PgConnection,
@@ -107,17 +108,17 @@ pub async fn change_all(
     let nexts: Vec<Result<Option<State>, Refusal>> = steps
         .iter()
         .map(|step| {
-            assert!(step.change.keeps_text(), "a change of the text goes through `change`");
-            next_state(&step.current, &step.change, None, moment)
+            assert!(step.change.keeps_draft(), "a change of the draft goes through `change`");
+            next_state(&step.current, &step.change, step.actor, moment)
         })
         .collect();
     let (mut changed, mut entries) = (Vec::new(), Vec::new());
     for (step, next) in steps.iter().zip(&nexts) {
         let Ok(Some(next)) = next else { continue };
-        changed.push((&step.current, next, None, step.change.verb()));
+        changed.push((&step.current, next, step.actor, step.change.verb()));
         entries.push(Entry {
             team_id: step.current.team_id,
-            actor: None,
+            actor: step.actor,
             kind: step.change.activity(next),
             subject: Subject::Suggestion(step.current.id),
             payload: step.change.payload(&step.current.state, next),

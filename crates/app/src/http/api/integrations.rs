@@ -13,7 +13,7 @@ use crate::http::auth::{
 };
 use crate::http::body::{JsonBody, Nothing, Path, Query};
 use crate::jobs;
-use crate::model::{IntegrationState, Role};
+use crate::model::{IntegrationState, PauseCause, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,6 +41,11 @@ pub struct IntegrationAnswer {
     pub state_reason: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     pub state_since: OffsetDateTime,
+    /// Why it is paused; it stays while the access has ended meanwhile.
+    pub pause_cause: Option<PauseCause>,
+    /// The person who paused it.
+    pub paused_by: Option<Uuid>,
+    pub paused_by_name: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_polled_at: Option<OffsetDateTime>,
     pub last_poll_problem: Option<String>,
@@ -68,6 +73,9 @@ impl From<Integration> for IntegrationAnswer {
             id: row.id,
             team_id: row.team_id,
             state: row.state(),
+            pause_cause: row.pause_cause(),
+            paused_by: row.paused_by,
+            paused_by_name: row.paused_by_name,
             platform: row.platform,
             platform_account_id: row.platform_account_id,
             display_name: row.display_name,
@@ -259,9 +267,11 @@ pub async fn refresh_integration(
 ) -> ApiResult<(StatusCode, Json<IntegrationAnswer>)> {
     let (team_id, id) = (wanted.team_id, wanted.id);
     let integration = load(&app, team_id, id).await?;
-    if integration.state() != IntegrationState::Connected {
-        let state = integration.state;
-        let detail = format!("The account is {state}. Connect it again first.");
+    if !integration.is_read() {
+        let detail = match integration.state() {
+            IntegrationState::NeedsReconnect => "The account needs a new consent. Connect it again first.",
+            _ => "The account is disconnected. Connect it again first.",
+        };
         return Err(Problem::conflict("not-connected", detail));
     }
     let moment = app.moment();

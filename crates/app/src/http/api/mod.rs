@@ -10,8 +10,11 @@ mod integrations;
 mod intents;
 mod items;
 mod me;
+mod notices;
 pub(super) mod paging;
+mod pause;
 mod posts;
+mod settings;
 mod suggestion_answers;
 mod suggestions;
 
@@ -51,6 +54,8 @@ routes! {
     post   "/api/integrations/{platform}/oauth/start"           integrations::oauth_start_post;
     get    "/api/integrations/{platform}/oauth/callback"        integrations::oauth_callback;
     post   "/api/integrations/{id}/refresh"                     integrations::refresh_integration;
+    post   "/api/integrations/{id}/pause"                       pause::pause_integration;
+    post   "/api/integrations/{id}/resume"                      pause::resume_integration;
     delete "/api/integrations/{id}"                             integrations::disconnect_integration;
     get    "/api/teams/{team_id}/items"                         items::list_items;
     post   "/api/items/{id}/done"                               items::item_done;
@@ -79,5 +84,11 @@ routes! {
     patch  "/api/variations/{id}"                               intents::update_variation;
     delete "/api/variations/{id}"                               intents::delete_variation;
     get    "/api/teams/{team_id}/activity"                      activity::list_activity;
+    get    "/api/teams/{team_id}/settings"                      settings::get_settings;
+    patch  "/api/teams/{team_id}/settings"                      settings::change_settings;
+    post   "/api/teams/{team_id}/pause"                         pause::pause_team;
+    post   "/api/teams/{team_id}/resume"                        pause::resume_team;
+    get    "/api/teams/{team_id}/notices"                       notices::list_notices;
+    post   "/api/notices/{id}/dismiss"                          notices::dismiss_notice;
     get    "/api/teams/{team_id}/events"                        events::team_events;
 }

@@ -6,7 +6,7 @@ use super::suggestion_answers::{AskedAnswer, JobAnswer, SuggestionAnswer, Sugges
 use crate::accounts::integrations;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
-use crate::flow::approve::{self, Approve, Decision, TextError, checked_text};
+use crate::flow::approve::{self, Approve, Approved, Decision, TextError, checked_text};
 use crate::flow::ingest::{normalise, thread};
 use crate::flow::send::{self, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
@@ -14,6 +14,7 @@ use crate::flow::suggestion::{self, ChangeError, Filter, Suggestion};
 use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef, TeamMember, Viewer};
 use crate::http::body::{JsonBody, Nothing, Query};
 use crate::model::{Mode, Status};
+use crate::request_id;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -183,7 +184,7 @@ pub async fn post_comment(
     let decision = Decision { team_id, suggestion_id: suggestion.id, by };
     let (suggestion, job) = approve::approve(&mut tx, &moment, decision, approval).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(JobAnswer::new(&suggestion, job))))
+    Ok((StatusCode::ACCEPTED, approved(&suggestion, job)?))
 }
 
 fn undo_window(app: &App) -> time::Duration {
@@ -253,6 +254,18 @@ pub async fn approve_suggestion(
     wanted: Wanted,
     JsonBody(body): JsonBody<ApproveBody>,
 ) -> ApiResult<Json<JobAnswer>> {
+    let ask = approve::Ask {
+        decision: decision(&wanted),
+        text: body.text.clone(),
+        version: body.version,
+        auto_post: body.auto_post,
+        undo_window: undo_window(&app),
+        request_id: request_id::current(),
+    };
+    if let Approved::Decided(decided) = app.approvals.ask(ask).await? {
+        let (suggestion, job) = *decided?;
+        return approved(&suggestion, job);
+    }
     let mut tx = app.db.begin().await?;
     let max_chars = max_chars_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
     let text = body.text.as_deref().map(|raw| checked_text(raw, max_chars)).transpose().map_err(wrong_text)?;
@@ -260,7 +273,23 @@ pub async fn approve_suggestion(
         Approve { text, version: body.version, auto_post: body.auto_post, undo_window: undo_window(&app), max_chars };
     let (suggestion, job) = approve::approve(&mut tx, &app.moment(), decision(&wanted), approval).await?;
     tx.commit().await?;
-    Ok(Json(JobAnswer::new(&suggestion, job)))
+    approved(&suggestion, job)
+}
+
+/// The answer to an approval. One that was held stands pending with its reasons beside it.
+fn approved(suggestion: &Suggestion, job: Option<i64>) -> ApiResult<Json<JobAnswer>> {
+    match &suggestion.state {
+        state if state.status == Status::Pending => Err(Problem::conflict(
+            "held",
+            format!(
+                "Not approved yet, for a person should look once more: {}. Approve version {} of suggestion {} to send it all the same.",
+                state.held_reasons.join("; "),
+                state.version,
+                suggestion.id,
+            ),
+        )),
+        _ => Ok(Json(JobAnswer::new(suggestion, job))),
+    }
 }
 
 /// Reject: nobody answers here

@@ -48,6 +48,7 @@ owned! {
     IntegrationRef, "integration", "integration_id", access::to_integration;
     IntentRef, "intent", "intent_id", access::to_intent;
     VariationRef, "variation", "variation_id", access::to_variation;
+    NoticeRef, "notice", "notice_id", access::to_notice;
 }
 
 /// The id of a thing that the caller may act on with at least the role `R`.

@@ -16,7 +16,7 @@ use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Suggestion};
 use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef};
 use crate::http::csrf::CsrfForm;
-use crate::model::{ItemState, Mode};
+use crate::model::{ItemState, Mode, Status};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -194,26 +194,32 @@ impl Acting {
     async fn carry_out(self, action: Action) -> Result<Response, Problem> {
         let app = self.person.app.clone();
         let mut tx = app.db.begin().await?;
-        match self.change(&mut tx, action).await {
-            Ok(()) => tx.commit().await?,
+        let held = match self.change(&mut tx, action).await {
+            Ok(held) => {
+                tx.commit().await?;
+                held
+            }
             Err(error) => {
                 drop(tx);
                 return self.not_done(error).await;
             }
-        }
+        };
         match action {
+            Action::Approve if held => self.pane().await,
             Action::Approve | Action::Reject => go_on(&self.person, &self.asked, self.suggestion.item_id).await,
             Action::Undo | Action::Send | Action::Retry | Action::Regenerate => self.pane().await,
         }
     }
 
-    async fn change(&self, tx: &mut PgConnection, action: Action) -> Result<(), ChangeError> {
+    /// True: an approval that was held, because a person should see the reasons first.
+    async fn change(&self, tx: &mut PgConnection, action: Action) -> Result<bool, ChangeError> {
         let moment = self.person.app.moment();
         let decision = self.person.decides_on(self.suggestion.id);
-        match action {
+        let done = match action {
             Action::Approve => {
                 let wanted = self.approval(tx).await?;
-                approve::approve(tx, &moment, decision, wanted).await.map(drop)
+                let (suggestion, _) = approve::approve(tx, &moment, decision, wanted).await?;
+                return Ok(suggestion.state.status == Status::Pending);
             }
             Action::Reject => approve::reject(tx, &moment, decision, None).await.map(drop),
             Action::Undo => approve::undo(tx, &moment, decision).await.map(drop),
@@ -223,7 +229,8 @@ impl Acting {
                 let (team_id, id) = (decision.team_id, decision.suggestion_id);
                 suggest::regenerate(tx, &moment, team_id, id, decision.by).await.map(drop)
             }
-        }
+        };
+        done.map(|()| false)
     }
 
     async fn approval(&self, tx: &mut PgConnection) -> Result<Approve, sqlx::Error> {

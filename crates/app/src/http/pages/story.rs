@@ -11,6 +11,9 @@ use serde_json::Value;
 pub fn told(row: &ActivityRow) -> (String, Tone) {
     let (what, tone) = match row.kind.as_str() {
         "team.created" => ("made the team", Tone::Plain),
+        "team.settings_changed" => ("changed the settings of the team", Tone::Plain),
+        "team.paused" => ("paused all replies of the team", Tone::Held),
+        "team.resumed" => ("resumed the replies of the team", Tone::Plain),
         "integration.connected" => ("connected an account", Tone::Plain),
         "integration.reconnect_needed" => ("lost access to an account", Tone::Bad),
         "integration.paused" => ("paused an account", Tone::Held),
@@ -36,6 +39,8 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "suggestion.regenerated" => ("asked for a new draft", Tone::Plain),
         "suggestion.retried" => ("wants the reply sent again", Tone::Plain),
         "suggestion.parked" => ("let the reply wait", Tone::Held),
+        "suggestion.resumed" => ("took the waiting reply up again", Tone::Busy),
+        "suggestion.held" => ("holds the reply for a person", Tone::Held),
         "suggestion.returned" => ("gave the reply back to a person", Tone::Held),
         "reply.armed" => ("began an attempt to post", Tone::Busy),
         "reply.posted" => ("saw the reply on the platform", Tone::Good),

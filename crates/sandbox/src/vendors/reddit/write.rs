@@ -1,7 +1,7 @@
 //! Public writes: comment, edit, delete. Each runs to its end in a task of its own, so a client that hangs up (or is
 //! killed) stops nothing, as on the real platform.
 //!
-//! Order: hold before the effect, planned fault, effect, journal, hold after the effect, answer.
+//! Order: noted as arrived, hold before the effect, planned fault, effect, journal, hold after the effect, answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{Caller, answer, bad_token, forbidden, html_error, plain_error, shape
 use crate::Shared;
 use crate::connection::CutSwitch;
 use crate::world::faults::{HoldPoint, Verdict, WriteFault};
-use crate::world::{MAX_COMMENT_CHARS, Refusal, Shown, World};
+use crate::world::{Arrival, MAX_COMMENT_CHARS, Refusal, Shown, World};
 
 type Fields = HashMap<String, String>;
 
@@ -81,10 +81,12 @@ struct Write {
 
 impl Write {
     async fn run(self) -> End {
+        let arrival = self.arrive();
         if !self.pass(HoldPoint::BeforeEffect).await {
             return End::Cut;
         }
-        let fault = self.shared.world().faults.next_write();
+        let fault = self.shared.world().faults.next_write(self.thing());
+        self.shared.world().arrivals[arrival].fault = Some(fault.clone());
         if let Some(end) = self.fails_before(&fault) {
             return end;
         }
@@ -98,7 +100,7 @@ impl Write {
         };
         match fault {
             WriteFault::DoneThenServerError => End::Answer(Box::new(plain_error(500))),
-            WriteFault::DoneThenDropped => End::Cut,
+            WriteFault::DoneThenDropped | WriteFault::DroppedAndHidden { .. } => End::Cut,
             WriteFault::Slow { millis } => {
                 self.shared.pause(Duration::from_millis(millis)).await;
                 End::Answer(response)
@@ -111,9 +113,28 @@ impl Write {
         }
     }
 
+    /// Notes that the write is here. Returns its place among all that came.
+    fn arrive(&self) -> usize {
+        let mut world = self.shared.world();
+        let arrival = Arrival {
+            at: world.now(),
+            agent: self.caller.agent.clone(),
+            account: self.caller.account.clone(),
+            thing: self.thing().to_owned(),
+            fault: None,
+        };
+        world.arrivals.push(arrival);
+        world.arrivals.len() - 1
+    }
+
+    /// What the write is about.
+    fn thing(&self) -> &str {
+        self.field(if self.kind == Kind::Delete { "id" } else { "thing_id" })
+    }
+
     /// Waits where a hold says so. False: the write ends here.
     async fn pass(&self, point: HoldPoint) -> bool {
-        let hold = self.shared.world().faults.hold_at(point);
+        let hold = self.shared.world().faults.hold_at(point, &self.caller.agent);
         match hold {
             Some(hold) => hold.wait().await == Verdict::Go,
             None => true,
@@ -135,6 +156,7 @@ impl Write {
             WriteFault::RateLimited { secs } => self.refused("RATELIMIT", &wait_message(*secs), Some("ratelimit")),
             WriteFault::TooManyRequests { secs } => too_many_requests(*secs),
             WriteFault::Forbidden => forbidden(),
+            WriteFault::PaymentRequired => html_error(402),
             WriteFault::ServerErrorBefore => html_error(503),
             WriteFault::DroppedBefore => return Some(End::Cut),
             WriteFault::LandsAfter { millis } => {
@@ -176,7 +198,7 @@ impl Write {
             Ok(fullname) => fullname,
             Err(refusal) => return Err(Box::new(self.refusal(refusal))),
         };
-        if let WriteFault::HiddenFor { millis } = fault {
+        if let WriteFault::HiddenFor { millis } | WriteFault::DroppedAndHidden { millis } = fault {
             let until = now + Duration::from_millis(*millis);
             if let Some(comment) = world.comment_mut(&fullname) {
                 comment.hidden_until = Some(until);

@@ -1,9 +1,10 @@
-//! Many jobs, one transaction: whoever asks waits until the round under way has ended; all that wait by then share the next one. An
+//! Many asks, one transaction: whoever asks waits until the round under way has ended; all that wait by then share the next one. An
 //! idle worker's ask is a round of its own at once, so nothing waits for company; under load a commit serves dozens.
 //!
 //! A round that the database refuses is run again ask by ask, so that one poisonous row fails alone. An asker that is gone by the end
 //! of its round changes nothing: what the round wrote stands, and whoever comes next reads it.
 
+use crate::error::Problem;
 use crate::queue::JobError;
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -20,29 +21,29 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a round does. The answers come in the order of the asks; an error means that nothing was written.
 #[async_trait]
-pub(super) trait Work: Send + Sync + 'static {
+pub trait Work: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
     type Answer: Send + 'static;
 
     async fn round(&self, asks: &[Self::Ask]) -> Result<Vec<Self::Answer>, sqlx::Error>;
 }
 
-type Waiting<W> = (<W as Work>::Ask, oneshot::Sender<Result<<W as Work>::Answer, JobError>>);
+type Waiting<W> = (<W as Work>::Ask, oneshot::Sender<Result<<W as Work>::Answer, RoundError>>);
 
 /// The door to one kind of round. Dropped, its work ends at once.
-pub(super) struct Rounds<W: Work> {
+pub struct Rounds<W: Work> {
     asks: mpsc::Sender<Waiting<W>>,
     task: JoinHandle<()>,
 }
 
 impl<W: Work> Rounds<W> {
-    pub(super) fn start(work: W) -> Self {
+    pub fn start(work: W) -> Self {
         let (asks, waiting) = mpsc::channel(LARGEST * 4);
         Self { asks, task: tokio::spawn(run(Arc::new(work), waiting)) }
     }
 
-    pub(super) async fn ask(&self, ask: W::Ask) -> Result<W::Answer, JobError> {
-        let gone = || JobError::Retry("the worker is stopping".to_owned());
+    pub async fn ask(&self, ask: W::Ask) -> Result<W::Answer, RoundError> {
+        let gone = || RoundError("the server is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
         self.asks.send((ask, answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
@@ -68,11 +69,11 @@ async fn run<W: Work>(work: Arc<W>, mut waiting: mpsc::Receiver<Waiting<W>>) {
             Err(Trouble::Row(_)) if asks.len() > 1 => {
                 for (ask, answer) in asks.iter().zip(answers) {
                     let alone = attempt(work.as_ref(), std::slice::from_ref(ask)).await;
-                    let _ = answer.send(alone.map_err(JobError::from).map(|mut done| done.remove(0)));
+                    let _ = answer.send(alone.map_err(RoundError::from).map(|mut done| done.remove(0)));
                 }
             }
             Err(trouble) => {
-                let error = JobError::from(trouble);
+                let error = RoundError::from(trouble);
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -87,11 +88,29 @@ enum Trouble {
     Other(String),
 }
 
-impl From<Trouble> for JobError {
+/// The round did not happen: nothing was written. Trying again may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RoundError(String);
+
+impl From<Trouble> for RoundError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Row(reason) | Trouble::Other(reason) => Self::Retry(reason),
+            Trouble::Row(reason) | Trouble::Other(reason) => Self(reason),
         }
+    }
+}
+
+impl From<RoundError> for JobError {
+    fn from(error: RoundError) -> Self {
+        Self::Retry(error.0)
+    }
+}
+
+impl From<RoundError> for Problem {
+    fn from(error: RoundError) -> Self {
+        tracing::error!(reason = error.0, "a shared transaction did not happen");
+        Problem::unavailable("The database did not take it. Nothing was changed; try again in a moment.")
     }
 }
 
