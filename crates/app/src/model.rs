@@ -63,6 +63,17 @@ text_enum! {
     }
 }
 
+impl Stage {
+    /// The status that goes with it, where there is only one.
+    pub fn status(self) -> Option<Status> {
+        match self {
+            Self::Drafting => Some(Status::Pending),
+            Self::Parked | Self::Queued | Self::Sending | Self::Uncertain => Some(Status::Approved),
+            Self::Ready | Self::Done => None,
+        }
+    }
+}
+
 text_enum! {
     /// What a parked reply waits for until somebody turns it: sending as a whole, of its team, or of its account.
     Switch { Instance => "instance", Team => "team", Integration => "integration" }

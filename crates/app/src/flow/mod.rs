@@ -12,6 +12,7 @@
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
 //! | `notices`    | called by all           | notices: what a team must know without having asked | live events          |
 //! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events          |
+//! | `story`      | pages and the API        | nothing: a suggestion's life from the rows          |                      |
 
 pub mod activity;
 pub mod approve;
@@ -20,5 +21,6 @@ pub mod intents;
 pub mod notices;
 pub mod safety;
 pub mod send;
+pub mod story;
 pub mod suggest;
 pub mod suggestion;

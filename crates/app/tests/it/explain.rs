@@ -29,6 +29,7 @@ async fn fill(h: &Harness) {
          select gen_random_uuid(), team_id, integration_id, id, post_id, comment_id, 'comment', target_platform_id, 't3_x', 'ai', 'draft', 'Text',
                 case when id::text < '8' then 'pending' else 'rejected' end, case when id::text < '8' then 'ready' else 'done' end, gen_random_uuid(), 'made', created_at, created_at
          from inbox_items".to_owned(),
+        format!("update suggestions set status = 'approved', stage = 'uncertain' where team_id = '{team}' and id::text < '02'"),
         "insert into activity_logs (id, team_id, type, subject_kind, subject_id, payload, created_at)
          select gen_random_uuid(), team_id, 'x', 'item', id, '{}', created_at from inbox_items".to_owned(),
     ];
@@ -81,8 +82,10 @@ async fn no_hot_list_reads_a_whole_table() {
     let lists = [
         ("inbox_items", with_values(&inbox, &[&team, "'open'", no, no, no, no, "50"])),
         ("inbox_items", with_values(&inbox, &[&team, "'open'", no, before, before_id, no, "50"])),
-        ("suggestions", with_values(&suggestions, &[&team, "'pending'", no, no, no, "50"])),
-        ("suggestions", with_values(&suggestions, &[&team, "'pending'", no, before, before_id, "50"])),
+        ("suggestions", with_values(&suggestions, &[&team, "'pending'", no, no, no, "50", no])),
+        ("suggestions", with_values(&suggestions, &[&team, "'pending'", no, before, before_id, "50", no])),
+        ("suggestions", with_values(&suggestions, &[&team, "'approved'", no, no, no, "50", "'uncertain'"])),
+        ("suggestions", with_values(&suggestions, &[&team, "'approved'", no, before, before_id, "50", "'uncertain'"])),
         ("activity_logs", with_values(&activity, &[&team, no, no, no, "50"])),
         ("posts", with_values(&posts, &[&team, no, no, no, "50"])),
         ("posts", with_values(&posts, &[&team, "'reddit'", before, before_id, "50"])),

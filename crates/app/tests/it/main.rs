@@ -23,4 +23,5 @@ mod send;
 mod send_crash;
 mod send_gate;
 mod settings;
+mod story;
 mod suggest;

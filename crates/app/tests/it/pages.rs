@@ -159,7 +159,7 @@ async fn a_reply_is_drafted_changed_approved_and_posted_by_forms_alone() {
     assert_eq!(harness.our_texts(&comment), ["Two steps finer, then taste."]);
     let posted = browser.get(&page).await;
     assert!(posted.html.contains("Seen on Reddit.") && posted.html.contains("See it on Reddit"));
-    assert!(posted.html.contains("Attempt 1: posted"));
+    assert!(posted.html.contains("Attempt 1: the platform took it (HTTP 200)"));
     assert_eq!(browser.get("/dashboard/activity").await.status, StatusCode::OK);
     harness.finish().await;
 }

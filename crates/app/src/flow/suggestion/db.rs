@@ -3,7 +3,7 @@
 use super::machine::{Draft, State};
 use crate::clock::Moment;
 use crate::flow::activity::Actor;
-use crate::model::{GeneratedBy, Mode, Status, TargetKind};
+use crate::model::{GeneratedBy, Mode, Stage, Status, TargetKind};
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -463,6 +463,7 @@ pub async fn latest_of_item(
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter {
     pub status: Option<Status>,
+    pub stage: Option<Stage>,
     pub item_id: Option<Uuid>,
     pub before: Option<(OffsetDateTime, Uuid)>,
 }
@@ -501,6 +502,7 @@ pub async fn list(conn: &mut PgConnection, team_id: Uuid, filter: Filter, limit:
            and ($2::text is null or status = $2)
            and ($3::uuid is null or item_id = $3)
            and ($4::timestamptz is null or (created_at, id) < ($4, $5))
+           and ($7::text is null or stage = $7)
          order by created_at desc, id desc
          limit $6",
         team_id,
@@ -509,6 +511,7 @@ pub async fn list(conn: &mut PgConnection, team_id: Uuid, filter: Filter, limit:
         before_at,
         before_id,
         limit,
+        filter.stage.map(|stage| stage.as_str()),
     )
     .fetch_all(conn)
     .await

@@ -16,6 +16,7 @@ mod pause;
 mod posts;
 mod settings;
 mod suggestion_answers;
+mod suggestion_reads;
 mod suggestions;
 
 use super::events;
@@ -65,8 +66,9 @@ routes! {
     get    "/api/posts/{post_id}/comments"                      posts::list_comments;
     post   "/api/posts/{post_id}/suggestions"                   suggestions::ask_suggestion;
     post   "/api/posts/{post_id}/post-comment"                  suggestions::post_comment;
-    get    "/api/teams/{team_id}/suggestions"                   suggestions::list_suggestions;
-    get    "/api/suggestions/{id}"                              suggestions::get_suggestion;
+    get    "/api/teams/{team_id}/suggestions"                   suggestion_reads::list_suggestions;
+    get    "/api/suggestions/{id}"                              suggestion_reads::get_suggestion;
+    get    "/api/suggestions/{id}/story"                        suggestion_reads::suggestion_story;
     patch  "/api/suggestions/{id}"                              suggestions::edit_suggestion;
     post   "/api/suggestions/{id}/approve"                      suggestions::approve_suggestion;
     post   "/api/suggestions/{id}/reject"                       suggestions::reject_suggestion;

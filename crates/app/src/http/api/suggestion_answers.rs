@@ -1,6 +1,7 @@
 //! What the API says about suggestions.
 
 use crate::flow::send::Attempt;
+use crate::flow::story::Step;
 use crate::flow::suggestion::{Card, Suggestion};
 use crate::model::{GeneratedBy, Mode, Outcome, Stage, Status, TargetKind};
 use serde::Serialize;
@@ -72,6 +73,13 @@ pub struct SuggestionStory {
     pub suggestion: SuggestionAnswer,
     /// The oldest first.
     pub attempts: Vec<AttemptAnswer>,
+}
+
+/// What happened to a suggestion.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoryAnswer {
+    /// The oldest first.
+    pub steps: Vec<Step>,
 }
 
 /// One try to post.

@@ -1,8 +1,7 @@
-//! Suggestions: asking for one, reading them, and a person's decisions. Each decision is one transaction; whoever loses a race gets
+//! Suggestions: asking for one, and a person's decisions. Each decision is one transaction; whoever loses a race gets
 //! 409 with who did what, when.
 
-use super::paging::{Page, Paging};
-use super::suggestion_answers::{AskedAnswer, JobAnswer, SuggestionAnswer, SuggestionCard, SuggestionStory};
+use super::suggestion_answers::{AskedAnswer, JobAnswer, SuggestionAnswer};
 use crate::accounts::integrations;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
@@ -10,9 +9,9 @@ use crate::flow::approve::{self, Approve, Approved, Decision, TextError, checked
 use crate::flow::ingest::{normalise, thread};
 use crate::flow::send::{self, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
-use crate::flow::suggestion::{self, ChangeError, Filter, Suggestion};
-use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef, TeamMember, Viewer};
-use crate::http::body::{JsonBody, Nothing, Query};
+use crate::flow::suggestion::{self, ChangeError, Suggestion};
+use crate::http::auth::{Editor, Loaded, PostRef, SuggestionRef};
+use crate::http::body::{JsonBody, Nothing};
 use crate::model::{Mode, Status};
 use crate::request_id;
 use axum::Json;
@@ -20,7 +19,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use sqlx::PgConnection;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 const REASON_CHARS: usize = 500;
@@ -92,17 +91,6 @@ pub struct ResolveBody {
     found: Option<String>,
     /// It does not stand there.
     absent: Option<bool>,
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct SuggestionsQuery {
-    /// Only suggestions of this status.
-    status: Option<Status>,
-    #[param(minimum = 1, maximum = 100, default = 25)]
-    limit: Option<i64>,
-    cursor: Option<String>,
 }
 
 impl From<RequestError> for Problem {
@@ -189,33 +177,6 @@ pub async fn post_comment(
 
 fn undo_window(app: &App) -> time::Duration {
     app.config.timing.undo_api.try_into().unwrap_or(time::Duration::ZERO)
-}
-
-/// The suggestions of a team, the newest first
-#[utoipa::path(get, path = "/api/teams/{team_id}/suggestions", params(SuggestionsQuery),
-    responses((status = 200, description = "One page of suggestions.", body = Page<SuggestionCard>)))]
-pub async fn list_suggestions(
-    State(app): State<App>,
-    member: TeamMember<Viewer>,
-    Query(query): Query<SuggestionsQuery>,
-) -> ApiResult<Json<Page<SuggestionCard>>> {
-    let paging = Paging::read(query.limit, query.cursor.as_deref())?;
-    let filter = Filter { status: query.status, item_id: None, before: paging.from };
-    let rows = suggestion::list(&mut *app.db.acquire().await?, member.team_id, filter, paging.rows()).await?;
-    Ok(Json(paging.page(rows, |row| (row.created_at, row.id))))
-}
-
-/// One suggestion with what was tried to post it
-#[utoipa::path(get, path = "/api/suggestions/{id}",
-    responses((status = 200, description = "The suggestion.", body = SuggestionStory)))]
-pub async fn get_suggestion(
-    State(app): State<App>,
-    wanted: Loaded<SuggestionRef, Viewer>,
-) -> ApiResult<Json<SuggestionStory>> {
-    let mut conn = app.db.acquire().await?;
-    let row = suggestion::load(&mut conn, wanted.team_id, wanted.id).await?.ok_or(ChangeError::NotFound)?;
-    let attempts = send::attempts(&mut conn, wanted.team_id, wanted.id).await?;
-    Ok(Json(SuggestionStory { suggestion: row.into(), attempts: attempts.into_iter().map(Into::into).collect() }))
 }
 
 type Wanted = Loaded<SuggestionRef, Editor>;

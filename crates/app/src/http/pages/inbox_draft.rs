@@ -182,6 +182,10 @@ pub struct Facts {
 pub struct HistoryLine {
     pub at: OffsetDateTime,
     pub text: String,
+    /// When it goes on by itself.
+    pub until: Option<OffsetDateTime>,
+    /// Where the reply stands.
+    pub link: Option<WebLink>,
 }
 
 impl DraftPane {

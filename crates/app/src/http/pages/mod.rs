@@ -42,7 +42,7 @@ use axum::routing::{any, get, post};
 pub use assets::asset_path;
 pub use frame::{Frame, Notice, PauseBar, Section};
 pub use marks::{Icon, Mark, Tone, icon};
-pub use when::{ago, rel, when};
+pub use when::{ago, moment, rel, when};
 pub use words::WebLink;
 
 /// Every address that a browser shows, and the forms of those pages.

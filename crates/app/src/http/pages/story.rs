@@ -1,10 +1,10 @@
-//! The log in words: what each kind of entry says about its object, for the log page and for a suggestion's history.
+//! The log in words: what each kind of entry says about its object; and the lines of a suggestion's history.
 
 use super::inbox_draft::HistoryLine;
 use super::marks::Tone;
+use super::words::WebLink;
 use crate::flow::activity::ActivityRow;
-use crate::flow::send::Attempt;
-use crate::model::Outcome;
+use crate::flow::story::Step;
 use serde_json::Value;
 
 /// What happened, as it follows a name: "approved the reply"; and what that means for the person.
@@ -69,28 +69,9 @@ fn subject_name(payload: &Value) -> Option<&str> {
     places.into_iter().find_map(Value::as_str)
 }
 
-/// One line of a suggestion's history; None for entries that an attempt's own line tells better.
-pub fn line(row: &ActivityRow) -> Option<HistoryLine> {
-    if matches!(row.kind.as_str(), "reply.armed" | "reply.exchange" | "suggestion.claimed") {
-        return None;
-    }
-    let (what, _) = told(row);
-    let who = row.actor_name.as_deref().unwrap_or("Rejoinder");
-    let reason = row.payload["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
-    Some(HistoryLine { at: row.created_at, text: format!("{who} {what}{reason}") })
-}
-
-pub fn attempt_line(attempt: &Attempt) -> HistoryLine {
-    let outcome = match Outcome::from(attempt.outcome.clone()) {
-        Outcome::Uncertain => "outcome not known yet",
-        Outcome::Posted => "posted",
-        Outcome::Refused => "refused",
-        Outcome::NotSent => "not sent",
-    };
-    let status = attempt.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-    let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    HistoryLine {
-        at: attempt.finished_at.unwrap_or(attempt.armed_at),
-        text: format!("Attempt {}: {outcome}{status}{reason}", attempt.number),
-    }
+/// One line of a suggestion's history.
+pub fn line(step: Step) -> HistoryLine {
+    let times = step.times.map(|times| format!(" ({times} times)")).unwrap_or_default();
+    let link = step.link.as_deref().and_then(WebLink::parse);
+    HistoryLine { at: step.at, text: format!("{}{times}", step.text), until: step.until, link }
 }

@@ -70,6 +70,13 @@ pub fn ago(at: &OffsetDateTime, now: &OffsetDateTime) -> When {
     When { at: *at, shown: rel_ago(*now, *at) }
 }
 
+/// For plans: "14:05 UTC" today, "4 Mar, 14:05 UTC" on another day.
+pub fn moment(at: &OffsetDateTime, now: &OffsetDateTime) -> When {
+    let utc = |t: &OffsetDateTime| t.to_offset(time::UtcOffset::UTC).date();
+    let day = if utc(at) == utc(now) { String::new() } else { format!("{}, ", written(*at, DAY)) };
+    When { at: *at, shown: format!("{day}{}", clock(at)) }
+}
+
 impl HtmlSafe for When {}
 
 impl FastWritable for When {
@@ -106,6 +113,14 @@ mod tests {
         assert_eq!(rel_ago(now, datetime!(2026-03-12 13:58:00 UTC)), "2 min ago");
         assert_eq!(rel_ago(now, datetime!(2026-03-12 13:59:59 UTC)), "just now");
         assert_eq!(rel_ago(now, datetime!(2026-02-01 14:00:00 UTC)), "on 1 Feb");
+    }
+
+    #[test]
+    fn a_plan_names_its_day_unless_it_is_today() {
+        let now = datetime!(2026-03-12 23:30 UTC);
+        let said = |at| moment(&at, &now).to_string();
+        assert!(said(datetime!(2026-03-12 23:59 UTC)).ends_with(">23:59 UTC</time>"));
+        assert!(said(datetime!(2026-03-13 02:05 +2)).ends_with(">13 Mar, 00:05 UTC</time>"));
     }
 
     #[test]

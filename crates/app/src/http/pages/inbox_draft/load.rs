@@ -1,13 +1,13 @@
 //! From rows to the draft pane: the newest suggestion of the item, the person's unsent words, the facts beside them.
 
-use super::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice, Mishap};
+use super::{DraftPane, DraftState, Editor, Facts, IntentChoice, Mishap};
 use crate::accounts::{integrations, users};
 use crate::error::Problem;
 use crate::flow::approve::{self, UnsavedEdit};
 use crate::flow::ingest::inbox::ItemRow;
 use crate::flow::ingest::thread::{self, PostRow};
 use crate::flow::suggestion::{self, Suggestion};
-use crate::flow::{activity, intents, send};
+use crate::flow::{self, intents};
 use crate::http::pages::marks::Mark;
 use crate::http::pages::person::Person;
 use crate::http::pages::story;
@@ -15,8 +15,6 @@ use crate::http::pages::words::WebLink;
 use crate::model::{GeneratedBy, ItemState, Stage, Status};
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-const HISTORY_LINES: i64 = 30;
 
 impl DraftPane {
     pub async fn load(
@@ -224,21 +222,7 @@ async fn facts(
     };
     let tokens = draft.tokens_prompt.unwrap_or(0) + draft.tokens_output.unwrap_or(0);
     facts.tokens = u64::try_from(tokens).ok().filter(|tokens| *tokens > 0);
-    facts.history = history(conn, person.team_id, suggestion).await?;
+    let told = flow::story::of(conn, person.team_id, suggestion.id).await?;
+    facts.history = told.into_iter().rev().map(story::line).collect();
     Ok(facts)
-}
-
-/// What happened to the suggestion and each attempt to post it, newest first.
-async fn history(
-    conn: &mut PgConnection,
-    team_id: Uuid,
-    suggestion: &Suggestion,
-) -> Result<Vec<HistoryLine>, sqlx::Error> {
-    let told = activity::list(conn, team_id, Some(suggestion.id), None, HISTORY_LINES).await?;
-    let mut lines: Vec<HistoryLine> = told.iter().filter_map(story::line).collect();
-    for attempt in send::attempts(conn, team_id, suggestion.id).await? {
-        lines.push(story::attempt_line(&attempt));
-    }
-    lines.sort_by_key(|line| std::cmp::Reverse(line.at));
-    Ok(lines)
 }

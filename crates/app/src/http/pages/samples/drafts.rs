@@ -23,11 +23,14 @@ fn facts() -> Facts {
         tokens: Some(612),
         cost_millionths: Some(400),
         history: vec![
-            HistoryLine { at: ago(1), text: "Draft written".to_owned() },
-            HistoryLine { at: ago(2), text: "u/beanfan wrote".to_owned() },
-            HistoryLine { at: ago(30), text: "Ada answered in this thread".to_owned() },
+            told(1, "Rejoinder wrote a draft with gemini-2.5-flash, confidence 0.91"),
+            told(2, "Ada asked for a reply"),
         ],
     }
+}
+
+fn told(minutes: i64, text: &str) -> HistoryLine {
+    HistoryLine { at: ago(minutes), text: text.to_owned(), until: None, link: None }
 }
 
 fn editor(text: &str) -> Editor {
@@ -124,7 +127,7 @@ pub fn hostile() -> DraftPane {
     let facts = Facts {
         author: Some(HOSTILE.to_owned()),
         intent: Some(HOSTILE.to_owned()),
-        history: vec![HistoryLine { at: ago(1), text: HOSTILE.to_owned() }],
+        history: vec![told(1, HOSTILE)],
         ..facts()
     };
     DraftPane { conflict: Some(HOSTILE.to_owned()), facts, ..pane(DraftState::Ready(editor)) }
@@ -157,6 +160,22 @@ fn failed(may_retry: bool) -> DraftPane {
         what_to_do: "Nothing is on Reddit. Ask the moderators to let u/acme_coffee write, then try again.".to_owned(),
         may_retry,
     })
+}
+
+/// Newest first.
+fn a_life() -> Vec<HistoryLine> {
+    vec![
+        told(1, "Rejoinder looked on the platform: the reply is not there (2 times)"),
+        told(3, "Attempt 2: no clear answer (HTTP 500): Reddit answered 500"),
+        told(3, "Attempt 2 began"),
+        HistoryLine { until: Some(ago(4)), ..told(13, "Waits") },
+        told(13, "Attempt 1: nothing was posted (HTTP 200): Reddit says: try again in 540 s. We will."),
+        told(13, "Attempt 1 began"),
+        told(14, "Ada approved the reply"),
+        told(16, "Grace changed the text"),
+        told(18, "Rejoinder wrote a draft with gemini-2.5-flash, confidence 0.91"),
+        told(20, "Ada asked for a reply"),
+    ]
 }
 
 fn after_approval() -> Vec<(&'static str, DraftPane)> {
@@ -192,13 +211,16 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
         ),
         (
             "uncertain",
-            pane(DraftState::Uncertain {
-                address: None,
-                suggestion_id,
-                text: text.clone(),
-                reason: "Nobody knows yet whether it stands there: no answer within 20 s".to_owned(),
-                next_look_at: Some(ahead(1)),
-            }),
+            DraftPane {
+                facts: Facts { history: a_life(), ..facts() },
+                ..pane(DraftState::Uncertain {
+                    address: None,
+                    suggestion_id,
+                    text: text.clone(),
+                    reason: "Nobody knows yet whether it stands there: no answer within 20 s".to_owned(),
+                    next_look_at: Some(ahead(1)),
+                })
+            },
         ),
         ("failed", failed(true)),
         ("failed-for-good", failed(false)),
