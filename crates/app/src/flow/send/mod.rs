@@ -82,9 +82,9 @@ impl Sender {
             writers,
             identity,
             in_flight,
-            claims: Rounds::start(claim::Claims { app: app.clone(), rules }),
-            arming: Rounds::start(arming),
-            finishing: Rounds::start(finish::Finishing { app: app.clone() }),
+            claims: Rounds::start(claim::Claims { app: app.clone(), rules }, 1),
+            arming: Rounds::start(arming, 1),
+            finishing: Rounds::start(finish::Finishing { app: app.clone() }, 1),
         }
     }
 
