@@ -37,7 +37,7 @@ mod walls;
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
-pub use pause::{Paused, REASON_CHARS, Standing, SwitchError, SwitchScope, Switches, standing};
+pub use pause::{Paused, REASON_CHARS, SWITCH_LOCK, Standing, SwitchError, SwitchScope, Switches, standing};
 pub use resolve::{Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 
