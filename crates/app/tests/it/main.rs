@@ -7,6 +7,7 @@ mod accounts;
 mod approve;
 mod client;
 mod cluster;
+mod conflicts;
 mod explain;
 mod harness;
 mod ingest;

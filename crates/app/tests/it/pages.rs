@@ -18,25 +18,25 @@ use uuid::Uuid;
 const ORIGIN: &str = "http://localhost:3000";
 
 /// Keeps cookies and the page that it was on; follows no redirect by itself.
-struct Browser {
+pub struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
     csrf: String,
 }
 
-struct Seen {
-    status: StatusCode,
-    location: String,
-    html: String,
+pub struct Seen {
+    pub status: StatusCode,
+    pub location: String,
+    pub html: String,
 }
 
 impl Browser {
-    fn new(harness: &Harness) -> Self {
+    pub fn new(harness: &Harness) -> Self {
         let router = router(harness.app.clone(), CancellationToken::new());
         Self { router, cookies: BTreeMap::new(), csrf: String::new() }
     }
 
-    async fn signed_in(harness: &Harness, user_id: Uuid) -> Self {
+    pub async fn signed_in(harness: &Harness, user_id: Uuid) -> Self {
         let (app, mut conn) = (&harness.app, harness.conn().await);
         let session = sessions::create(&mut conn, user_id, app.clock.now(), &app.entropy).await.unwrap();
         let mut browser = Self::new(harness);
@@ -46,7 +46,7 @@ impl Browser {
         browser
     }
 
-    async fn get(&mut self, path: &str) -> Seen {
+    pub async fn get(&mut self, path: &str) -> Seen {
         let seen = self.ask(Method::GET, path, Body::empty(), false).await;
         if let Some(token) = seen.html.split("name=\"csrf\" value=\"").nth(1) {
             self.csrf = token.split('"').next().unwrap().to_owned();
@@ -55,12 +55,12 @@ impl Browser {
     }
 
     /// Sends a form of the page that was read last.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Seen {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Seen {
         let body = self.form(fields);
         self.ask(Method::POST, path, body, false).await
     }
 
-    async fn post_by_htmx(&mut self, path: &str, fields: &[(&str, &str)]) -> Seen {
+    pub async fn post_by_htmx(&mut self, path: &str, fields: &[(&str, &str)]) -> Seen {
         let body = self.form(fields);
         self.ask(Method::POST, path, body, true).await
     }

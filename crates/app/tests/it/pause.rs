@@ -183,6 +183,28 @@ async fn a_pause_waits_for_a_reply_that_is_being_armed_and_counts_it() {
     h.finish().await;
 }
 
+#[tokio::test]
+async fn a_worker_in_the_middle_of_arming_is_waited_for() {
+    let h = Harness::start().await;
+    let (comment, _) = h.queued_reply("Two clicks finer.").await;
+    let hold = h.platform.hold_writes();
+    let mut slots = h.pool().begin().await.unwrap();
+    sqlx::query("lock table reply_slots").execute(&mut *slots).await.unwrap();
+    let stop = async {
+        until(async || waiting_for_locks(&h).await == 1).await;
+        let pausing = pausing(&h, SwitchScope::Instance);
+        until(async || waiting_for_locks(&h).await == 2).await;
+        slots.rollback().await.unwrap();
+        hold.write_arrived().await;
+        assert!(!pausing.is_finished());
+        hold.release();
+        pausing.await.unwrap().0
+    };
+    let (_, paused) = tokio::join!(h.run_due(), stop);
+    assert_eq!((counted(&paused), h.replies_under(&comment).len()), ((1, 0), 1));
+    h.finish().await;
+}
+
 async fn waiting_for_locks(h: &Harness) -> i64 {
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";

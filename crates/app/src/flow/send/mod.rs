@@ -38,7 +38,7 @@ pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
 pub use pause::{Paused, REASON_CHARS, SWITCH_LOCK, Standing, SwitchError, SwitchScope, Switches, standing};
-pub use resolve::{Seen, resolve};
+pub use resolve::{ResolveError, Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 
 use crate::app::App;

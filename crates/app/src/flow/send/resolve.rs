@@ -1,49 +1,112 @@
 //! A person settles a reply whose outcome nobody could find out: they looked on the platform.
 //!
-//! Only when the write can no longer be under way or land, so that "not there" stays true.
+//! Only when the write can no longer be under way or land, so that "not there" stays true. "It stands there" is not taken on
+//! trust: the address is read on the platform, before the transaction, and must lead to a reply of the account to the target.
 
-use super::attempts::{self, Settled};
+use super::attempts::{self, Attempt, Settled};
 use super::{CALL_OVER, identity, reserve};
+use crate::accounts::integrations::{self, Integration};
+use crate::accounts::tokens::{self, TokenError};
+use crate::app::App;
 use crate::clock::Moment;
+use crate::error::Problem;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
 use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Suggestion};
 use crate::model::{ItemState, Outcome, Stage};
+use rejoinder_platforms::{FetchError, FoundReply, Reader, ReplyAt};
 use sqlx::PgConnection;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// What the person saw.
+/// Where the platform is not set up here any more: no platform needs longer.
+const LONGEST_SETTLE_WINDOW: Duration = Duration::from_secs(300);
+const LONGEST_ADDRESS: usize = 1_000;
+
+/// What the person says that they saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// It stands there, at this address.
-    Found { permalink: String },
+    Found(Url),
     /// It does not stand there: the suggestion goes back to pending and may be approved again.
     Absent,
 }
 
-impl Seen {
-    /// From an address that a person copied.
-    pub fn found(address: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(address.trim()).map_err(|_| "is no web address; copy the address of the reply")?;
-        if !matches!(url.scheme(), "https" | "http") || url.as_str().len() > 1_000 {
-            return Err("is no web address; copy the address of the reply");
-        }
-        Ok(Self::Found { permalink: url.to_string() })
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The address is not that of our reply; the reason follows "The address".
+    #[error("The address {0}.")]
+    Address(String),
+    /// The platform could not be asked; nothing was changed and it may be tried again.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<sqlx::Error> for ResolveError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Change(error.into())
     }
 }
 
-/// `settle_window` is the platform's.
-pub async fn resolve(
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Change(error) => error.into(),
+            ResolveError::Address(reason) => Self::field("found", reason),
+            ResolveError::Unreadable(reason) => Self::unavailable(reason),
+        }
+    }
+}
+
+impl Seen {
+    /// From an address that a person copied.
+    pub fn found(address: &str) -> Result<Self, ResolveError> {
+        let url = Url::parse(address.trim()).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+        match url.filter(|url| url.as_str().len() <= LONGEST_ADDRESS) {
+            Some(url) => Ok(Self::Found(url)),
+            None => Err(ResolveError::Address("is no web address: copy that of the reply".to_owned())),
+        }
+    }
+}
+
+/// The suggestion as it stands afterwards. Changes nothing where it is refused, and holds no transaction while it reads the platform.
+pub async fn resolve(app: &App, decision: Decision, seen: Seen) -> Result<Suggestion, ResolveError> {
+    let mut conn = app.db.acquire().await?;
+    let suggestion = suggestion::load(&mut conn, decision.team_id, decision.suggestion_id).await?;
+    let suggestion = suggestion.ok_or(ChangeError::NotFound)?;
+    let integration = integrations::load(&mut conn, decision.team_id, suggestion.integration_id).await?;
+    let reader = integration.as_ref().and_then(|integration| app.readers.get(&integration.platform).ok());
+    let window = reader.map_or(LONGEST_SETTLE_WINDOW, |reader| reader.capabilities().settle_window);
+    in_doubt(&mut conn, &app.moment(), &suggestion, window).await?;
+    drop(conn);
+    let reply = match &seen {
+        Seen::Found(address) => Some(reply_at(app, &suggestion, integration, reader, address).await?),
+        Seen::Absent => None,
+    };
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    let suggestion = suggestion::lock(&mut tx, decision.team_id, decision.suggestion_id).await?;
+    let suggestion = suggestion.ok_or(ChangeError::NotFound)?;
+    let attempt = in_doubt(&mut tx, &moment, &suggestion, window).await?;
+    let resolved = match reply {
+        Some(reply) => stands_there(&mut tx, &moment, decision, suggestion, &attempt, reply).await?,
+        None => is_absent(&mut tx, &moment, decision, suggestion, &attempt).await?,
+    };
+    tx.commit().await?;
+    Ok(resolved)
+}
+
+/// The attempt in doubt, once nothing of it can land any more.
+async fn in_doubt(
     conn: &mut PgConnection,
     moment: &Moment,
-    decision: Decision,
+    suggestion: &Suggestion,
     settle_window: Duration,
-    seen: Seen,
-) -> Result<Suggestion, ChangeError> {
-    let Decision { team_id, suggestion_id, by } = decision;
-    let suggestion = suggestion::lock(conn, team_id, suggestion_id).await?.ok_or(ChangeError::NotFound)?;
-    let open = attempts::open(conn, suggestion_id).await?;
+) -> Result<Attempt, ChangeError> {
+    let open = attempts::open(conn, suggestion.id).await?;
     let Some(attempt) = open.filter(|_| suggestion.state.stage == Stage::Uncertain) else {
         return refuse("not-uncertain", format!("Its outcome is not in doubt. {}", suggestion.last_change()));
     };
@@ -55,30 +118,86 @@ pub async fn resolve(
             "The platform may still show it. Decide when a few minutes have passed.".to_owned(),
         );
     }
-    let (settled, change) = match &seen {
-        Seen::Found { permalink } => (
-            Settled {
-                platform_reply_id: Some(permalink.clone()),
-                ..Settled::of(Outcome::Posted, "a person found it on the platform")
-            },
-            Change::Posted { reply_id: permalink.clone(), url: Some(permalink.clone()) },
-        ),
-        Seen::Absent => (
-            Settled::of(Outcome::NotSent, "a person looked and it is not there"),
-            Change::Return { reasons: vec!["a person looked on the platform: the reply is not there".to_owned()] },
-        ),
+    Ok(attempt)
+}
+
+/// Reads what stands at the address.
+async fn reply_at(
+    app: &App,
+    suggestion: &Suggestion,
+    integration: Option<Integration>,
+    reader: Option<&Arc<dyn Reader>>,
+    address: &Url,
+) -> Result<FoundReply, ResolveError> {
+    let (Some(integration), Some(reader)) =
+        (integration.filter(|integration| integration.access_token.is_some()), reader)
+    else {
+        return Err(not_connected("it is not connected any more"));
     };
-    let freed = attempts::settle_all(conn, moment, &[(attempt.id, &settled)]).await?;
-    if seen == Seen::Absent {
-        attempts::release_slot(conn, suggestion_id).await?;
-        let places = freed.iter().map(|attempt| (team_id, attempt.usage_day, attempt.instance_day));
-        reserve::give_back(conn, &reserve::places(places)).await?;
+    let name = reader.capabilities().name;
+    let unread =
+        |why: &str| ResolveError::Unreadable(format!("{name} cannot be read right now: {why}. Nothing was changed."));
+    let no_token = |error: TokenError| match error {
+        TokenError::Reconnect(reason) => not_connected(&reason),
+        TokenError::Wait { reason, .. } => unread(&reason),
+    };
+    let moment = app.moment();
+    let target = &suggestion.target.platform_id;
+    let session = tokens::session(app, &moment, &integration, None).await.map_err(no_token)?;
+    let mut read = reader.reply_at(&session, address, target).await;
+    if read == Err(FetchError::AuthExpired) {
+        let dead = Some(&session.access_token);
+        let session = tokens::session(app, &moment, &integration, dead).await.map_err(no_token)?;
+        read = reader.reply_at(&session, address, target).await;
     }
-    let resolved = suggestion::change(conn, moment, team_id, suggestion_id, Some(by), change).await?;
-    if seen != Seen::Absent {
-        inbox::set_state(conn, moment, team_id, suggestion.item_id, Some(by), ItemState::Done).await?;
+    match read {
+        Ok(ReplyAt::Ours(reply)) => Ok(reply),
+        Ok(ReplyAt::NotOurs(reason) | ReplyAt::NoReply(reason)) => Err(ResolveError::Address(reason)),
+        Err(error) => Err(unread(&error.to_string())),
     }
+}
+
+async fn stands_there(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    decision: Decision,
+    suggestion: Suggestion,
+    attempt: &Attempt,
+    reply: FoundReply,
+) -> Result<Suggestion, ResolveError> {
+    let settled = Settled {
+        platform_reply_id: Some(reply.id.clone()),
+        ..Settled::of(Outcome::Posted, "a person found it on the platform")
+    };
+    attempts::settle_all(conn, moment, &[(attempt.id, &settled)]).await?;
+    let change = Change::Posted { reply_id: reply.id, url: reply.permalink.map(|link| link.to_string()) };
+    let (team_id, item_id) = (suggestion.team_id, suggestion.item_id);
+    let resolved = suggestion::change_held(conn, moment, suggestion, Some(decision.by), change).await?;
+    inbox::set_state(conn, moment, team_id, item_id, Some(decision.by), ItemState::Done).await?;
     Ok(resolved)
+}
+
+async fn is_absent(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    decision: Decision,
+    suggestion: Suggestion,
+    attempt: &Attempt,
+) -> Result<Suggestion, ChangeError> {
+    let settled = Settled::of(Outcome::NotSent, "a person looked and it is not there");
+    let freed = attempts::settle_all(conn, moment, &[(attempt.id, &settled)]).await?;
+    attempts::release_slot(conn, suggestion.id).await?;
+    let places = freed.iter().map(|attempt| (suggestion.team_id, attempt.usage_day, attempt.instance_day));
+    reserve::give_back(conn, &reserve::places(places)).await?;
+    let change = Change::Return { reasons: vec!["a person looked on the platform: the reply is not there".to_owned()] };
+    suggestion::change_held(conn, moment, suggestion, Some(decision.by), change).await
+}
+
+fn not_connected(why: &str) -> ResolveError {
+    let detail = format!(
+        "Nobody can read that address with this account: {why}. Connect the account again, or say that the reply is not there."
+    );
+    ChangeError::Refused(Refusal { code: "not-connected", detail }).into()
 }
 
 fn refuse<T>(code: &'static str, detail: String) -> Result<T, ChangeError> {

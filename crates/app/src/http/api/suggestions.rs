@@ -20,7 +20,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use sqlx::PgConnection;
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -116,9 +115,6 @@ impl From<RequestError> for Problem {
     }
 }
 
-/// Where the platform is not set up here any more: no platform needs longer.
-const LONGEST_SETTLE_WINDOW: Duration = Duration::from_secs(300);
-
 fn wrong_text(error: TextError) -> Problem {
     Problem::field("text", error.to_string())
 }
@@ -128,14 +124,6 @@ fn max_chars(app: &App, platform: &str) -> ApiResult<usize> {
     let reader = app.readers.get(platform);
     let reader = reader.map_err(|error| Problem::conflict("not-configured", format!("{error}.")))?;
     Ok(reader.capabilities().max_reply_chars)
-}
-
-/// How long the platform may take to show a reply.
-pub async fn settle_window(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<Duration> {
-    let suggestion = suggestion::load(conn, team_id, id).await?.ok_or(ChangeError::NotFound)?;
-    let integration = integrations::load(conn, team_id, suggestion.integration_id).await?;
-    let reader = integration.and_then(|integration| app.readers.get(&integration.platform).ok().cloned());
-    Ok(reader.map_or(LONGEST_SETTLE_WINDOW, |reader| reader.capabilities().settle_window))
 }
 
 async fn max_chars_of(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<usize> {
@@ -372,6 +360,7 @@ pub async fn retry_suggestion(
 /// Settle a reply whose outcome nobody could find out
 ///
 /// A person looked on the platform: it stands there, or it does not. Possible once the platform cannot show it late any more.
+/// The address is read: it must lead to a reply of the account to the same text.
 #[utoipa::path(post, path = "/api/suggestions/{id}/resolve", request_body = ResolveBody,
     responses((status = 200, description = "Posted, or pending again.", body = SuggestionAnswer)))]
 pub async fn resolve_suggestion(
@@ -379,23 +368,20 @@ pub async fn resolve_suggestion(
     wanted: Wanted,
     JsonBody(body): JsonBody<ResolveBody>,
 ) -> ApiResult<Json<SuggestionAnswer>> {
-    let seen = match (body.found, body.absent) {
-        (Some(permalink), None | Some(false)) => {
-            Seen::found(&permalink).map_err(|reason| Problem::field("found", reason))?
+    let seen = match (body.found.as_deref(), body.absent.unwrap_or(false)) {
+        (Some(address), false) => Seen::found(address)?,
+        (None, true) => Seen::Absent,
+        (Some(_), true) => {
+            return Err(Problem::field("absent", "cannot be true beside `found`: it stands there or it does not"));
         }
-        (None, Some(true)) => Seen::Absent,
-        _ => {
+        (None, false) => {
             return Err(Problem::field(
                 "found",
-                "say either where you found it, or that it is absent: {\"absent\": true}",
+                "is missing: give the address of the reply, or say {\"absent\": true}",
             ));
         }
     };
-    let mut tx = app.db.begin().await?;
-    let settle_window = settle_window(&app, &mut tx, wanted.team_id, wanted.id).await?;
-    let resolved = send::resolve(&mut tx, &app.moment(), decision(&wanted), settle_window, seen).await?;
-    tx.commit().await?;
-    Ok(as_it_is_now(resolved))
+    Ok(as_it_is_now(send::resolve(&app, decision(&wanted), seen).await?))
 }
 
 /// Ask for the draft anew

@@ -11,9 +11,9 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::flow::approve::{self, Approve};
 use crate::flow::ingest::inbox;
-use crate::flow::send::{self, Seen};
+use crate::flow::send::{self, ResolveError, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
-use crate::flow::suggestion::{self, ChangeError, Refusal, Suggestion};
+use crate::flow::suggestion::{self, ChangeError, Suggestion};
 use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef};
 use crate::http::csrf::CsrfForm;
 use crate::model::{ItemState, Mode, Status};
@@ -22,7 +22,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use sqlx::PgConnection;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// The fields of the draft's form; each button sends all of them.
@@ -80,7 +79,7 @@ impl Acting {
         }
         let status =
             if refusal.code == "invalid-text" { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::CONFLICT };
-        let mishap = Mishap { sentence: Some(sentence), typed: self.form.text };
+        let mishap = Mishap { sentence: Some(sentence), typed: self.form.text, ..Mishap::default() };
         show_item(&self.person, &self.asked, self.suggestion.item_id, status, mishap).await
     }
 }
@@ -139,7 +138,7 @@ pub async fn ask(
         Some(Ok(text)) => Some(text),
         Some(Err(error)) => {
             drop(tx);
-            let mishap = Mishap { sentence: Some(format!("Not kept: {error}.")), typed: own_text };
+            let mishap = Mishap { sentence: Some(format!("Not kept: {error}.")), typed: own_text, ..Mishap::default() };
             return show_item(&person, &asked, loaded.id, StatusCode::UNPROCESSABLE_ENTITY, mishap).await;
         }
         None => None,
@@ -151,12 +150,12 @@ pub async fn ask(
             tx.commit().await?;
             // Somebody asked at the same moment: their draft is shown, with the words of this person beside it.
             let sentence = own_text.as_ref().filter(|_| !is_new).map(|_| "There is a draft already.".to_owned());
-            let mishap = Mishap { sentence, typed: own_text.filter(|_| !is_new) };
+            let mishap = Mishap { sentence, typed: own_text.filter(|_| !is_new), ..Mishap::default() };
             show_item(&person, &asked, loaded.id, StatusCode::OK, mishap).await
         }
         Err(RequestError::NotEligible { reason, .. }) => {
             drop(tx);
-            let mishap = Mishap { sentence: Some(reason), typed: own_text };
+            let mishap = Mishap { sentence: Some(reason), typed: own_text, ..Mishap::default() };
             show_item(&person, &asked, loaded.id, StatusCode::CONFLICT, mishap).await
         }
         Err(RequestError::NotFound(what)) => Err(Problem::not_found(what)),
@@ -188,7 +187,6 @@ enum Action {
     Send,
     Retry,
     Regenerate,
-    Resolve,
 }
 
 impl Acting {
@@ -209,7 +207,7 @@ impl Acting {
         match action {
             Action::Approve if held => self.pane().await,
             Action::Approve | Action::Reject => go_on(&self.person, &self.asked, self.suggestion.item_id).await,
-            Action::Undo | Action::Send | Action::Retry | Action::Regenerate | Action::Resolve => self.pane().await,
+            Action::Undo | Action::Send | Action::Retry | Action::Regenerate => self.pane().await,
         }
     }
 
@@ -227,29 +225,12 @@ impl Acting {
             Action::Undo => approve::undo(tx, &moment, decision).await.map(drop),
             Action::Send => approve::send(tx, &moment, decision).await.map(drop),
             Action::Retry => approve::retry(tx, &moment, decision).await.map(drop),
-            Action::Resolve => {
-                let seen = if self.form.seen.as_deref() == Some("absent") {
-                    Seen::Absent
-                } else {
-                    Seen::found(self.form.permalink.as_deref().unwrap_or_default()).map_err(|reason| {
-                        ChangeError::Refused(Refusal { code: "invalid-link", detail: format!("The address {reason}.") })
-                    })?
-                };
-                let window = self.settle_window(tx).await?;
-                send::resolve(tx, &moment, decision, window, seen).await.map(drop)
-            }
             Action::Regenerate => {
                 let (team_id, id) = (decision.team_id, decision.suggestion_id);
                 suggest::regenerate(tx, &moment, team_id, id, decision.by).await.map(drop)
             }
         };
         done.map(|()| false)
-    }
-
-    async fn settle_window(&self, tx: &mut PgConnection) -> Result<Duration, sqlx::Error> {
-        let item = inbox::item(tx, self.person.team_id, self.suggestion.item_id).await?;
-        let reader = item.and_then(|item| self.person.app.readers.get(&item.platform).ok().cloned());
-        Ok(reader.map_or(Duration::from_secs(300), |reader| reader.capabilities().settle_window))
     }
 
     async fn approval(&self, tx: &mut PgConnection) -> Result<Approve, sqlx::Error> {
@@ -285,7 +266,33 @@ decisions! {
     send => Send,
     retry => Retry,
     regenerate => Regenerate,
-    resolve => Resolve,
+}
+
+/// What a person saw on the platform. An address that is not that of our reply comes back with the reason.
+pub async fn resolve(
+    State(app): State<App>,
+    member: PageMember<Editor>,
+    loaded: Loaded<SuggestionRef, Editor>,
+    asked: Asked,
+    CsrfForm(form): CsrfForm<DraftForm>,
+) -> Result<Response, Problem> {
+    let acting = Acting::on(&app, member, &loaded, asked, form).await?;
+    let address = acting.form.permalink.as_deref().unwrap_or_default();
+    let seen = if acting.form.seen.as_deref() == Some("absent") { Ok(Seen::Absent) } else { Seen::found(address) };
+    let resolved = match seen {
+        Ok(seen) => send::resolve(&app, acting.person.decides_on(acting.suggestion.id), seen).await,
+        Err(error) => Err(error),
+    };
+    let (status, sentence) = match resolved {
+        Ok(_) => return acting.pane().await,
+        Err(error @ ResolveError::Address(_)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        Err(error @ (ResolveError::Unreadable(_) | ResolveError::Change(ChangeError::Refused(_)))) => {
+            (StatusCode::CONFLICT, error.to_string())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mishap = Mishap { sentence: Some(sentence), address: acting.form.permalink, ..Mishap::default() };
+    show_item(&acting.person, &acting.asked, acting.suggestion.item_id, status, mishap).await
 }
 
 /// What is typed is kept as it is typed; 204.

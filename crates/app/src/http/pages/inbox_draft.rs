@@ -43,6 +43,8 @@ pub struct Mishap {
     pub sentence: Option<String>,
     /// What the person had typed; it is shown again.
     pub typed: Option<String>,
+    /// The same for the address of a reply of unknown outcome.
+    pub address: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -104,6 +106,8 @@ pub enum DraftState {
         /// "Nobody knows yet whether it stands there: no answer within 20 s"
         reason: String,
         next_look_at: Option<OffsetDateTime>,
+        /// The address that the person gave, where it was not the right one.
+        address: Option<String>,
     },
     Failed {
         suggestion_id: Uuid,

@@ -91,9 +91,13 @@ async fn state_of(
             DraftState::Parked { suggestion_id, text, why: reason(), next_try_at: state.send_after }
         }
         (Status::Approved, Stage::Sending) => DraftState::Sending { suggestion_id, text, since: suggestion.updated_at },
-        (Status::Approved, Stage::Uncertain) => {
-            DraftState::Uncertain { suggestion_id, text, reason: reason(), next_look_at: state.send_after }
-        }
+        (Status::Approved, Stage::Uncertain) => DraftState::Uncertain {
+            suggestion_id,
+            text,
+            reason: reason(),
+            next_look_at: state.send_after,
+            address: mishap.address.clone(),
+        },
         (Status::Approved, _) => {
             let by = approver(conn, suggestion).await?;
             let at = state.approved_at.unwrap_or(suggestion.updated_at);

@@ -193,6 +193,7 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
         (
             "uncertain",
             pane(DraftState::Uncertain {
+                address: None,
                 suggestion_id,
                 text: text.clone(),
                 reason: "Nobody knows yet whether it stands there: no answer within 20 s".to_owned(),
