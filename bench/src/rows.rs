@@ -1,4 +1,4 @@
-//! What the database says in the end.
+//! What the database says about suggestions and attempts.
 
 use anyhow::Result;
 use rejoinder_app::clock::Clock;
@@ -14,19 +14,23 @@ const SPEAK_EVERY: Duration = Duration::from_secs(10);
 const FOR_A_PERSON: time::Duration = time::Duration::minutes(10);
 
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Row {
+pub struct Row {
     pub id: Uuid,
     pub status: String,
     pub stage: String,
     pub stage_reason: Option<String>,
     pub held_reasons: Json<Vec<String>>,
+    pub text: Option<String>,
+    pub version: i32,
+    pub send_after: Option<OffsetDateTime>,
+    pub approved_by: Option<Uuid>,
     pub platform_reply_id: Option<String>,
     /// Nobody but a person looks at it any more.
     pub for_a_person: bool,
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Attempt {
+pub struct Attempt {
     pub suggestion_id: Uuid,
     pub number: i32,
     pub worker_id: Uuid,
@@ -34,11 +38,13 @@ pub(super) struct Attempt {
     pub outcome: String,
     pub reason: Option<String>,
     pub absent_reads: i32,
+    pub call_ended_at: Option<OffsetDateTime>,
+    pub integration_id: Uuid,
 }
 
-pub(super) async fn suggestions(pool: &PgPool) -> Result<Vec<Row>, sqlx::Error> {
+pub async fn suggestions(pool: &PgPool) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as(
-        "select id, status, stage, stage_reason, held_reasons, platform_reply_id,
+        "select id, status, stage, stage_reason, held_reasons, text, version, send_after, approved_by, platform_reply_id,
                 stage = 'uncertain' and coalesce(send_after > $1, true) as for_a_person
          from suggestions",
     )
@@ -47,9 +53,10 @@ pub(super) async fn suggestions(pool: &PgPool) -> Result<Vec<Row>, sqlx::Error> 
     .await
 }
 
-pub(super) async fn attempts(pool: &PgPool) -> Result<Vec<Attempt>, sqlx::Error> {
+pub async fn attempts(pool: &PgPool) -> Result<Vec<Attempt>, sqlx::Error> {
     sqlx::query_as(
-        "select suggestion_id, number, worker_id, armed_at, outcome, reason, absent_reads
+        "select suggestion_id, number, worker_id, armed_at, outcome, reason, absent_reads,
+                call_ended_at, integration_id
          from send_attempts order by suggestion_id, number",
     )
     .fetch_all(pool)
@@ -57,7 +64,7 @@ pub(super) async fn attempts(pool: &PgPool) -> Result<Vec<Attempt>, sqlx::Error>
 }
 
 /// Waits until nothing is on its way any more. Returns how many still are when the time is over.
-pub(super) async fn until_settled(pool: &PgPool, limit: Duration) -> usize {
+pub async fn until_settled(pool: &PgPool, limit: Duration) -> usize {
     let deadline = Instant::now() + limit;
     let mut spoke = Instant::now();
     loop {
@@ -81,7 +88,28 @@ pub(super) async fn until_settled(pool: &PgPool, limit: Duration) -> usize {
 }
 
 impl Row {
-    pub(super) fn on_its_way(&self) -> bool {
+    pub fn on_its_way(&self) -> bool {
         self.status == "approved" && !self.for_a_person
     }
+}
+
+/// So many are posted.
+pub async fn posted(pool: &PgPool) -> Result<usize> {
+    let count: i64 =
+        sqlx::query_scalar("select count(*) from suggestions where status = 'posted'").fetch_one(pool).await?;
+    Ok(usize::try_from(count)?)
+}
+
+/// The job of a suggestion as the queue holds it, with its serial queue; for whoever asks why nothing goes on.
+pub async fn job_of(pool: &PgPool, id: Uuid) -> Result<String, sqlx::Error> {
+    let job: Option<String> = sqlx::query_scalar(
+        "select format('attempt %s of %s, due %s, locked %s by %s, queue %s locked %s by %s, %s', j.attempts, j.max_attempts, j.run_at,
+                       j.locked_at, j.locked_by, q.queue_name, q.locked_at, q.locked_by, j.last_error)
+         from graphile_worker._private_jobs j left join graphile_worker._private_job_queues q on q.id = j.job_queue_id
+         where j.key = $1",
+    )
+    .bind(format!("send:{id}"))
+    .fetch_optional(pool)
+    .await?;
+    Ok(job.unwrap_or_else(|| "none".to_owned()))
 }
