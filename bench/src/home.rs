@@ -74,6 +74,11 @@ impl Home {
         self.program.serve(self.path(), name, roles, &settings).await
     }
 
+    /// A command on the same database; what it printed.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        self.program.run(self.path(), arguments, &self.settings).await
+    }
+
     /// SIGQUIT, Postgres' immediate stop: every session is cut off, nothing is written in order. Then a start.
     pub async fn crash_postgres(&mut self) -> Result<()> {
         let pid = self.postgres()?;

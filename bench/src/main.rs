@@ -2,12 +2,18 @@
 //! everything that the sub-command promises was seen.
 
 mod api;
+mod caps;
 mod chaos;
 mod cpu;
+mod crowd;
 mod home;
+mod people;
 mod postgres;
 mod process;
 mod rng;
+mod rows;
+mod storm;
+mod switch;
 mod throughput;
 mod truth;
 mod words;
@@ -36,6 +42,12 @@ enum Command {
     Throughput(throughput::Args),
     /// Kill, stop and crash everything while suggestions go out, then count the replies.
     Chaos(chaos::Args),
+    /// Many people approve, edit and undo the same suggestions at once.
+    Storm(storm::Args),
+    /// More approvals than the team's daily cap, over many workers.
+    Caps(caps::Args),
+    /// Pause sending under load, and count what starts afterwards.
+    Switch(switch::Args),
     /// Run an empty Postgres with the settings of a measurement; prints its address.
     Postgres,
 }
@@ -62,6 +74,9 @@ async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Throughput(args) => throughput::run(args, program()?).await,
         Command::Chaos(args) => chaos::run(args, program()?).await,
+        Command::Storm(args) => storm::run(args, program()?).await,
+        Command::Caps(args) => caps::run(args, program()?).await,
+        Command::Switch(args) => switch::run(args, program()?).await,
         Command::Postgres => postgres::run(stopped()).await,
     }
 }

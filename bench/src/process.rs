@@ -34,17 +34,33 @@ impl Program {
         Ok(Self(std::path::absolute(path)?))
     }
 
+    /// A command that ends by itself: what it printed. An error when it did not end well.
+    pub async fn run(&self, home: &Path, arguments: &[&str], settings: &Settings) -> Result<String> {
+        let mut command = tokio::process::Command::from(self.command(home, arguments, settings));
+        let ended = command.kill_on_drop(true).output().await?;
+        if !ended.status.success() {
+            bail!("rejoinder {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&ended.stderr).trim_end());
+        }
+        Ok(String::from_utf8(ended.stdout)?)
+    }
+
     /// Nothing of the caller's environment reaches it but where programs and libraries are.
+    fn command(&self, home: &Path, arguments: &[&str], settings: &Settings) -> Command {
+        let mut command = Command::new(&self.0);
+        command.args(arguments).env_clear().current_dir(home).stdin(Stdio::null());
+        for kept in ["PATH", "POSTGRES_BIN_DIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+            command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+        }
+        command.envs(settings);
+        command
+    }
+
     pub async fn serve(&self, home: &Path, name: &str, roles: &str, settings: &Settings) -> Result<Process> {
         let log = home.join(format!("{name}.log"));
         let before = length(&log);
         let output = OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut command = Command::new(&self.0);
-        command.args(["serve", "--roles", roles]).env_clear().current_dir(home).stdin(Stdio::null());
-        for kept in ["PATH", "POSTGRES_BIN_DIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-            command.envs(std::env::var_os(kept).map(|value| (kept, value)));
-        }
-        command.envs(settings).stdout(output.try_clone()?).stderr(output);
+        let mut command = self.command(home, &["serve", "--roles", roles], settings);
+        command.stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("cannot start {}", self.0.display()))?;
         let mut process = Process { name: name.to_owned(), child, log };
         process.until_ready(before).await?;

@@ -1,19 +1,17 @@
 //! How fast approved replies reach the platform, from the first approval to the last row that says posted, and how much memory the
 //! server takes for it. The platform answers at once, so what is measured is the server, its database and nothing else.
 
-use crate::api::Api;
 use crate::cpu;
+use crate::crowd;
 use crate::home::Home;
 use crate::process::{Process, Program};
+use crate::rows;
 use crate::world::{Size, World};
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
 use serde_json::json;
-use sqlx::PgPool;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
 /// Client connections that approve.
 const CONNECTIONS: usize = 32;
@@ -119,11 +117,11 @@ async fn measure(home: &Home, world: &Arc<World>, processes: &[Process]) -> Resu
     let idle_kib = sum(processes, Process::resident_kib);
     let cpu_before = CpuSeconds::now(home, processes)?;
     let began = Instant::now();
-    let approving = tokio::spawn(approve_all(home.base(), world.clone()));
+    let approving = tokio::spawn(crowd::approve_all(home.base(), world.clone(), CONNECTIONS));
     let (mut posted, mut last_news) = (0, Instant::now());
     while posted < world.suggestions.len() {
         tokio::time::sleep(LOOK_EVERY).await;
-        let now_posted = count_posted(&home.pool).await?;
+        let now_posted = rows::posted(&home.pool).await?;
         if now_posted > posted {
             (posted, last_news) = (now_posted, Instant::now());
         } else if last_news.elapsed() > STALLED {
@@ -139,36 +137,6 @@ async fn measure(home: &Home, world: &Arc<World>, processes: &[Process]) -> Resu
 
 fn sum(processes: &[Process], of: impl Fn(&Process) -> Option<u64>) -> u64 {
     processes.iter().filter_map(of).sum()
-}
-
-async fn count_posted(pool: &PgPool) -> Result<usize> {
-    let count: i64 =
-        sqlx::query_scalar("select count(*) from suggestions where status = 'posted'").fetch_one(pool).await?;
-    Ok(usize::try_from(count)?)
-}
-
-/// Approves everything over `CONNECTIONS` connections; returns how long that took, in seconds.
-async fn approve_all(base: String, world: Arc<World>) -> Result<f64> {
-    let began = Instant::now();
-    let (api, next) = (Api::new(base)?, Arc::new(AtomicUsize::new(0)));
-    let mut callers = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let (api, next, world) = (api.clone(), next.clone(), world.clone());
-        callers.spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(suggestion) = world.suggestions.get(number) else { return Ok(()) };
-                let answer = api.approve(world.session_for(suggestion, number), suggestion.id).await?;
-                if answer.status != 200 {
-                    bail!("an approval was answered {}: {}", answer.status, answer.detail());
-                }
-            }
-        });
-    }
-    while let Some(ended) = callers.join_next().await {
-        ended??;
-    }
-    Ok(began.elapsed().as_secs_f64())
 }
 
 fn print(args: &Args, measured: &Measured, written: usize) {

@@ -86,12 +86,8 @@ impl World {
         let config = Config::load(&|name| home.settings().get(name).cloned())?;
         let opened = lifecycle::open_database(&config).await?;
         database::migrate(&opened.pool).await?;
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the world is filled through the parts of a server; its writers are dropped"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "makes accounts as the server does; the writers are dropped")]
         let (app, writers) = lifecycle::assemble(config, &opened, Clock::System, Entropy::seeded(seed)).await?;
-        // Nothing may be posted from here.
         drop(writers);
         let world = fill(&app, &home.control, &rng, size).await;
         opened.pool.close().await;

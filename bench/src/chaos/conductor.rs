@@ -3,6 +3,7 @@
 use super::Args;
 use super::approvals::Approvals;
 use super::cast::Cast;
+use super::faults::STALE_MOST;
 use crate::home::{Home, agent};
 use crate::rng::Rng;
 use anyhow::Result;
@@ -15,12 +16,12 @@ const KILL_LEAST: Duration = Duration::from_secs(1);
 const KILL_MOST: Duration = Duration::from_secs(3);
 /// From a wave of approvals to the kill into it: claiming, arming, writing and settling all lie in here.
 const INTO_WAVE_MOST: Duration = Duration::from_millis(350);
-/// Share of the expected time in which everything is approved.
-const APPROVE_WITHIN: f64 = 0.6;
+/// Everything is approved so long before the expected end, or in the first half: what nobody answered for takes its time to settle.
+const APPROVED_BEFORE_END: Duration = Duration::from_secs(40);
 /// How long a worker has to get into a call before another one is tried.
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
-/// Readers may get answers that are 4 s old, so what a stopped worker wrote must stand there for longer before it goes on.
-const SEEN_BY_ALL: Duration = Duration::from_secs(5);
+/// What a stopped worker wrote stands there for so long, before it goes on, that no reader gets an older answer.
+const SEEN_BY_ALL: Duration = Duration::from_secs(STALE_MOST.as_secs() + 1);
 /// A worker that went on is not killed for so long.
 const SPARED: Duration = Duration::from_secs(6);
 const TICK: Duration = Duration::from_millis(20);
@@ -143,7 +144,8 @@ impl<'a> Conductor<'a> {
 
     /// Lets as many approve as the time that has passed allows, all at once.
     fn wave(&mut self) {
-        let share = self.began.elapsed().div_duration_f64(self.expected.mul_f64(APPROVE_WITHIN)).min(1.0);
+        let time = self.expected.saturating_sub(APPROVED_BEFORE_END).max(self.expected / 2);
+        let share = self.began.elapsed().div_duration_f64(time).min(1.0);
         let until_now = (self.args.suggestions as f64 * share).ceil() as usize;
         let more = until_now.min(self.args.suggestions).saturating_sub(self.allowed);
         self.approvals.allow(more);

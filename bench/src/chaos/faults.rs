@@ -4,11 +4,15 @@
 use super::Args;
 use crate::world::World;
 use rejoinder_sandbox::{Control, ReadFault, WriteFault};
+use std::time::Duration;
 
 /// What the shares of faults add up to.
 const WRITES: f64 = 0.30;
 /// How long the first reply of a pair stays out of sight.
 const PAIR_HIDDEN_MILLIS: u64 = 18_000;
+
+/// The oldest answer that a reader gets. Before that much time has passed, readers could miss what was there from the start.
+pub(super) const STALE_MOST: Duration = Duration::from_secs(4);
 
 fn writes() -> Vec<(f64, WriteFault)> {
     use WriteFault as W;
@@ -42,7 +46,7 @@ fn ordinary() -> Vec<(f64, WriteFault)> {
 fn reads() -> Vec<(f64, ReadFault)> {
     use ReadFault as R;
     vec![
-        (0.04, R::Stale { millis: 4_000 }),
+        (0.04, R::Stale { millis: u64::try_from(STALE_MOST.as_millis()).unwrap_or(u64::MAX) }),
         (0.03, R::Stale { millis: 1_500 }),
         (0.015, R::Html { code: 503 }),
         (0.01, R::Dropped),

@@ -12,12 +12,12 @@ mod approvals;
 mod cast;
 mod conductor;
 mod faults;
-mod rows;
 mod table;
 mod verdict;
 
 use crate::home::Home;
 use crate::process::Program;
+use crate::rows;
 use crate::world::{Size, World};
 use anyhow::{Context, Result, bail};
 use approvals::Approvals;
@@ -109,7 +109,9 @@ pub async fn run(args: Args, program: Program) -> Result<()> {
 async fn drive(home: &mut Home, args: &Args) -> Result<()> {
     let size = Size { suggestions: args.suggestions, integrations: args.integrations, teams: args.teams, polled: true };
     let world = Arc::new(World::seed(home, args.seed, size).await.context("the world could not be made")?);
+    let seeded = Instant::now();
     let cast = Cast::start(home, args.workers).await?;
+    tokio::time::sleep(faults::STALE_MOST.saturating_sub(seeded.elapsed())).await;
     faults::begin(&home.control, args, &world);
     let approvals = Approvals::start(home, &world, args)?;
     let began = Instant::now();

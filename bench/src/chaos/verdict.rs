@@ -1,8 +1,8 @@
 //! The rows held against the truth of the platform.
 
 use super::approvals::Given;
-use super::rows::{self, Attempt, Row};
 use crate::home::Home;
+use crate::rows::{self, Attempt, Row};
 use crate::truth;
 use crate::world::{Suggestion, World};
 use anyhow::Result;
@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 const LEAST_POSTED: f64 = 0.97;
+/// Suggestions that did not settle, and are told in full.
+const UNSETTLED_TOLD: usize = 5;
 
 /// How a suggestion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +111,11 @@ pub(super) async fn reach(home: &Home, world: &World, given: &Given, unsettled: 
         verdict
             .breaches
             .push(format!("{unsettled} suggestions were still on their way when the time to settle was over"));
+        let all = world.suggestions.iter().chain(&given.seconds);
+        for suggestion in all.filter(|suggestion| known.on_its_way(suggestion)).take(UNSETTLED_TOLD) {
+            let job = rows::job_of(&home.pool, suggestion.id).await?;
+            verdict.breaches.push(format!("still on its way: {}\n      job: {job}", known.story(suggestion)));
+        }
     }
     Ok(verdict)
 }
@@ -172,6 +179,10 @@ impl Known<'_> {
                 None => verdict.breaches.push(format!("a reply under {target} that nobody asked for: {replies:?}")),
             }
         }
+    }
+
+    fn on_its_way(&self, suggestion: &Suggestion) -> bool {
+        self.rows.get(&suggestion.id).is_some_and(Row::on_its_way)
     }
 
     fn replies_of(&self, suggestion: &Suggestion) -> Vec<&CommentView> {

@@ -7,9 +7,11 @@
   const name = `rejoinder-live:${team}`;
   const channel = new BroadcastChannel(name);
   const FLOCK_MS = 400;
+  const COUNTS_MS = 2000;
   const fresh = new Set();
   let asked = [];
   let filling = null;
+  let framing = null;
 
   // An event that comes while the same part is being fetched: the answer on its way may be older, so it is fetched again.
   const again = new Map();
@@ -85,15 +87,33 @@
     if (accounts && !accounts.querySelector("details[open]")) fire(accounts, "accounts-changed");
   }
 
+  // The bars of what is paused and the counts of the navigation: asked for once for a flock of changes.
+  function refreshFrame(wait) {
+    framing ??= setTimeout(() => {
+      framing = null;
+      fire(document.getElementById("pauses"), "frame-changed");
+      fire(document.getElementById("nav-list"), "frame-changed");
+    }, wait);
+  }
+
+  function onNotice() {
+    fire(document.getElementById("notices"), "notices-changed");
+    refreshFrame(0);
+  }
+
   function onChange({ kind, id }) {
     if (kind === "item") onItem(id);
     else if (kind === "suggestion") onSuggestion(id);
     else if (kind === "integration") onIntegration();
+    else if (kind === "notice") onNotice();
+    if (kind === "item" || kind === "integration") refreshFrame(COUNTS_MS);
   }
 
   // We may have missed something: look at everything that is on show again.
   function onReset() {
     if (!editing()) refreshDraft();
+    refreshFrame(0);
+    fire(document.getElementById("notices"), "notices-changed");
     fire(document.getElementById("thread"), "thread-changed");
     for (const row of document.querySelectorAll(".row")) {
       if (row.querySelector("[aria-current]")) fire(row, "row-changed");

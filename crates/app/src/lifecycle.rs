@@ -215,19 +215,16 @@ pub async fn assemble(
     let ai = provider(&config)?;
     let events = Bus::listen(&database.pool, clock.clone()).await?;
     let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
-    let approvals = Rounds::start(Approvals {
-        batch: batch.clone(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        readers: readers.clone(),
-    });
+    let approving =
+        Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
+    let approvals = Rounds::start(approving, 2);
     let passwords = Passwords::default();
     let shared = Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords };
     Ok((App::new(shared), writers))
 }
 
-/// Rounds of approving, claiming, arming and finishing, one of each at a time.
-const BATCH_CONNECTIONS: u32 = 4;
+/// Two rounds of approving, and one each of claiming, arming and finishing.
+const BATCH_CONNECTIONS: u32 = 5;
 
 /// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
 fn batch_pool(options: &PgConnectOptions) -> PgPool {

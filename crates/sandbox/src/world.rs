@@ -53,6 +53,8 @@ pub struct Arrival {
     pub thing: String,
     /// How it went; None while it is held before its effect.
     pub fault: Option<faults::WriteFault>,
+    /// When its call was over, answered or cut off; None while it is under way.
+    pub ended_at: Option<OffsetDateTime>,
 }
 
 /// Why the world refused a comment; the vendor turns it into its own code.

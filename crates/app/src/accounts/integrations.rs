@@ -123,12 +123,7 @@ pub async fn due(conn: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Re
     .await
 }
 
-/// Loads the row and keeps others from changing it until the transaction ends; readers of the same kind do not wait.
-pub async fn hold(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<Integration>, sqlx::Error> {
-    select_integrations!("where id = $1 and team_id = $2 for share", id, team_id).fetch_optional(conn).await
-}
-
-/// Loads the row and keeps everybody else from holding it until the transaction ends; waits for those who hold it.
+/// Loads the row and keeps others from changing it until the transaction ends.
 pub async fn hold_to_change(
     conn: &mut PgConnection,
     team_id: Uuid,

@@ -1,5 +1,5 @@
 //! What a team may set about its replies, and its own switch: one row per team, made with it. The only writer of
-//! `team_settings`; the gate reads it with the row held.
+//! `team_settings`; the gate reads it at each reply.
 //!
 //! A limit that is not set (None) is the server's. Days and quiet hours are the team's, in its time zone. The rules of a field
 //! stand here, so that the API and the page refuse the same things with the same words.
@@ -87,14 +87,9 @@ pub async fn load(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings
     select_settings!("", team_id).fetch_one(conn).await
 }
 
-/// Loads the row and keeps it as it is until the transaction ends; others who hold it do not wait.
-pub async fn hold(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings, sqlx::Error> {
-    select_settings!("for share", team_id).fetch_one(conn).await
-}
-
-/// Keeps everybody else from the row; waits for those who hold it.
+/// Keeps others from changing the row until the transaction ends.
 async fn take(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings, sqlx::Error> {
-    select_settings!("for update", team_id).fetch_one(conn).await
+    select_settings!("for no key update", team_id).fetch_one(conn).await
 }
 
 /// The names that `timezone` takes, without those that only repeat others.
@@ -263,8 +258,7 @@ fn differences(before: &TeamSettings, after: &TeamSettings) -> Value {
     json!({ "before": changed(&before, &after), "after": changed(&after, &before) })
 }
 
-/// Turns the team's switch: on with a reason, or off. False: it stood so already. Waits for every transaction that holds the row, so a reply that is being
-/// armed is armed before or not at all.
+/// Turns the team's switch: on with a reason, or off. False: it stood so already.
 pub async fn switch(
     conn: &mut PgConnection,
     moment: &Moment,

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// More than this is two rounds.
@@ -33,13 +33,16 @@ type Waiting<W> = (<W as Work>::Ask, oneshot::Sender<Result<<W as Work>::Answer,
 /// The door to one kind of round. Dropped, its work ends at once.
 pub struct Rounds<W: Work> {
     asks: mpsc::Sender<Waiting<W>>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl<W: Work> Rounds<W> {
-    pub fn start(work: W) -> Self {
+    /// `at_once` rounds may run beside each other, each on a connection of its own.
+    pub fn start(work: W, at_once: usize) -> Self {
         let (asks, waiting) = mpsc::channel(LARGEST * 4);
-        Self { asks, task: tokio::spawn(run(Arc::new(work), waiting)) }
+        let (work, waiting) = (Arc::new(work), Arc::new(Mutex::new(waiting)));
+        let tasks = (0..at_once).map(|_| tokio::spawn(run(Arc::clone(&work), Arc::clone(&waiting)))).collect();
+        Self { asks, tasks }
     }
 
     pub async fn ask(&self, ask: W::Ask) -> Result<W::Answer, RoundError> {
@@ -52,13 +55,19 @@ impl<W: Work> Rounds<W> {
 
 impl<W: Work> Drop for Rounds<W> {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
-async fn run<W: Work>(work: Arc<W>, mut waiting: mpsc::Receiver<Waiting<W>>) {
+async fn run<W: Work>(work: Arc<W>, waiting: Arc<Mutex<mpsc::Receiver<Waiting<W>>>>) {
     let mut round = Vec::new();
-    while waiting.recv_many(&mut round, LARGEST).await > 0 {
+    loop {
+        let came = waiting.lock().await.recv_many(&mut round, LARGEST).await;
+        if came == 0 {
+            return;
+        }
         let (asks, answers): (Vec<_>, Vec<_>) = round.drain(..).unzip();
         match attempt(work.as_ref(), &asks).await {
             Ok(done) => {
@@ -129,13 +138,13 @@ async fn attempt<W: Work>(work: &W, asks: &[W::Ask]) -> Result<Vec<W::Answer>, T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::sync::Mutex as StdMutex;
     use tokio::sync::Semaphore;
 
     /// Doubles numbers; 13 is poison, 99 panics. Runs only when permitted.
     struct Doubling {
         may_run: Arc<Semaphore>,
-        sizes: Arc<Mutex<Vec<usize>>>,
+        sizes: Arc<StdMutex<Vec<usize>>>,
     }
 
     #[async_trait]
@@ -187,9 +196,9 @@ mod tests {
         }
     }
 
-    fn doubling(permits: usize) -> (Rounds<Doubling>, Arc<Semaphore>, Arc<Mutex<Vec<usize>>>) {
+    fn doubling(permits: usize) -> (Rounds<Doubling>, Arc<Semaphore>, Arc<StdMutex<Vec<usize>>>) {
         let (may_run, sizes) = (Arc::new(Semaphore::new(permits)), Arc::default());
-        let rounds = Rounds::start(Doubling { may_run: Arc::clone(&may_run), sizes: Arc::clone(&sizes) });
+        let rounds = Rounds::start(Doubling { may_run: Arc::clone(&may_run), sizes: Arc::clone(&sizes) }, 1);
         (rounds, may_run, sizes)
     }
 

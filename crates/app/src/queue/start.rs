@@ -51,7 +51,7 @@ pub struct Recovery {
     pub sweep: Duration,
     /// Silent for this long = dead.
     pub dead_after: Duration,
-    /// Before a recovered job runs again; four times as long after each further death.
+    /// Before a recovered job runs again; four times as long after a second death, sixteen times from the third on.
     pub delay: Duration,
 }
 

@@ -222,6 +222,6 @@ pub(super) fn recovery(ctx: &JobRecoveryContext, now: OffsetDateTime, delay: std
     }
     let deaths = Envelope::decode(ctx.job.payload()).map_or(0, |envelope| envelope.deaths);
     let place = u32::try_from(ctx.job.id().rem_euclid(8)).unwrap_or(0);
-    let wait = delay * 4u32.pow(deaths.min(4)) + delay * place / 8;
+    let wait = delay * 4u32.pow(deaths.min(2)) + delay * place / 8;
     JobRecoveryResult::Reschedule { run_at: std::time::SystemTime::from(now + wait).into(), attempts: None }
 }

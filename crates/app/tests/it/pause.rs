@@ -2,15 +2,17 @@
 
 use crate::client::Client;
 use crate::harness::{BRAND, Harness};
-use rejoinder_app::accounts::{integrations, team_settings};
+use futures::future::join_all;
+use rejoinder_app::accounts::integrations;
 use rejoinder_app::flow::notices::{self, Which};
-use rejoinder_app::flow::send::{self, Paused, SwitchScope, Switches};
+use rejoinder_app::flow::send::{self, Paused, SWITCH_LOCK, SwitchScope, Switches};
 use rejoinder_app::jobs;
 use rejoinder_app::model::{IntegrationState, NoticeKind, PauseCause, Role, Stage, Status};
 use rejoinder_app::upkeep::PollSweep;
 use rejoinder_sandbox::HoldPoint;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
+use std::time::Instant;
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -62,7 +64,15 @@ async fn stands(h: &Harness, scope: SwitchScope) -> bool {
 }
 
 async fn until_it_stands(h: &Harness, scope: SwitchScope) {
-    while !stands(h, scope).await {}
+    until(async || stands(h, scope).await).await;
+}
+
+/// Looks again and again; a test that waits in vain is red.
+async fn until(condition: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed().as_secs() < 20, "waited in vain");
+    }
 }
 
 fn counted(paused: &Paused) -> (usize, usize) {
@@ -144,31 +154,54 @@ async fn a_call_that_tells_no_end_is_waited_for_until_its_time_is_over() {
     h.finish().await;
 }
 
+/// A transaction as every arming one begins.
+async fn arming(h: &Harness) -> Transaction<'static, Postgres> {
+    let mut arming = h.pool().begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock_shared($1)").bind(SWITCH_LOCK).execute(&mut *arming).await.unwrap();
+    arming
+}
+
 #[tokio::test]
 async fn a_pause_waits_for_a_reply_that_is_being_armed_and_counts_it() {
     let h = Harness::start().await;
     let (_, sent) = h.ready_reply("Two clicks finer.").await;
-    let mut arming = h.pool().begin().await.unwrap();
-    sqlx::query("select * from instance_switches for share").execute(&mut *arming).await.unwrap();
-    team_settings::hold(&mut arming, h.team_id).await.unwrap();
-    integrations::hold(&mut arming, h.team_id, h.integration_id).await.unwrap();
+    let mut arming = arming(&h).await;
     let scopes = [SwitchScope::Instance, SwitchScope::Team(h.team_id), account(&h)];
     let waiting = scopes.map(|scope| pausing(&h, scope));
-    while waiting_for_locks(&h).await < 3 {}
+    until(async || waiting_for_locks(&h).await == 3).await;
     for scope in scopes {
-        assert!(!stands(&h, scope).await, "{scope:?}");
+        assert!(stands(&h, scope).await, "{scope:?}: who arms from now on sees it");
     }
     h.advance(Duration::seconds(1));
-    let attempt = arm(&mut arming, &h, sent.id, h.now()).await;
+    arm(&mut arming, &h, sent.id, h.now()).await;
     arming.commit().await.unwrap();
-    for scope in scopes {
-        until_it_stands(&h, scope).await;
-    }
-    assert!(waiting.iter().all(|pausing| !pausing.is_finished()));
-    end_call(&h, attempt).await;
+    // It tells no end, and so is seen whenever it is looked for.
+    h.advance(Duration::seconds(25));
     for pausing in waiting {
-        assert_eq!(counted(&pausing.await.unwrap().0), (1, 0));
+        assert_eq!(counted(&pausing.await.unwrap().0), (1, 1));
     }
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_in_the_middle_of_arming_is_waited_for() {
+    let h = Harness::start().await;
+    let (comment, _) = h.queued_reply("Two clicks finer.").await;
+    let hold = h.platform.hold_writes();
+    let mut slots = h.pool().begin().await.unwrap();
+    sqlx::query("lock table reply_slots").execute(&mut *slots).await.unwrap();
+    let stop = async {
+        until(async || waiting_for_locks(&h).await == 1).await;
+        let pausing = pausing(&h, SwitchScope::Instance);
+        until(async || waiting_for_locks(&h).await == 2).await;
+        slots.rollback().await.unwrap();
+        hold.write_arrived().await;
+        assert!(!pausing.is_finished());
+        hold.release();
+        pausing.await.unwrap().0
+    };
+    let (_, paused) = tokio::join!(h.run_due(), stop);
+    assert_eq!((counted(&paused), h.replies_under(&comment).len()), ((1, 0), 1));
     h.finish().await;
 }
 
@@ -176,6 +209,39 @@ async fn waiting_for_locks(h: &Harness) -> i64 {
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     sqlx::query_scalar(waiting).fetch_one(h.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_of_replies_does_not_keep_a_pause_waiting() {
+    let h = Harness::start().await;
+    // Each ends after the next has begun: at no moment nobody arms.
+    let streams = (0..6).map(|_| async {
+        let began = Instant::now();
+        while !stands(&h, SwitchScope::Team(h.team_id)).await && began.elapsed().as_secs() < 20 {
+            let mut arming = arming(&h).await;
+            sqlx::query("select pg_sleep(0.02)").execute(&mut *arming).await.unwrap();
+            arming.commit().await.unwrap();
+        }
+    });
+    let stop = async {
+        pause(&h, account(&h)).await;
+        pause(&h, SwitchScope::Team(h.team_id)).await;
+    };
+    let began = Instant::now();
+    tokio::join!(join_all(streams), stop);
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_freezes_while_it_arms_does_not_keep_a_pause_waiting() {
+    let h = Harness::start().await;
+    let frozen = arming(&h).await;
+    let began = Instant::now();
+    assert_eq!(counted(&pause(&h, account(&h)).await), (0, 0));
+    assert!(began.elapsed() >= send::WRITE_WITHIN, "until then it may still write: {:?}", began.elapsed());
+    drop(frozen);
+    h.finish().await;
 }
 
 #[tokio::test]

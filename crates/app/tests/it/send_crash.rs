@@ -135,6 +135,21 @@ async fn an_attempt_whose_worker_lives_is_not_touched_however_long_it_takes() {
 }
 
 #[tokio::test]
+async fn an_unknown_outcome_that_its_worker_told_is_read_back_by_any_worker() {
+    let h = Harness::start().await;
+    let (comment, sent) = h.queued_reply(TEXT).await;
+    h.platform.plan_write(vec![WriteFault::DoneThenDropped]);
+    h.run_due().await;
+    assert_eq!(h.outcomes(&sent).await, ["uncertain"]);
+    // The one that wrote lives on and gets no job; another one does.
+    let other = h.another_worker(9).await;
+    h.advance(Duration::seconds(3));
+    h.run_due_with(&other).await;
+    assert_posted_once(&h, &comment, &sent, 1).await;
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_was_held_up_past_its_lease_neither_writes_nor_takes_the_reply_back() {
     let h = Harness::start().await;
     let (comment, sent) = h.queued_reply(TEXT).await;

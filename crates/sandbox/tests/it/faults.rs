@@ -172,7 +172,9 @@ async fn a_hold_for_one_process_lets_the_others_write() {
     hold.write_arrived().await;
     assert_eq!(stage.reply(&post, "free").header("user-agent", "quick").send().await.unwrap().status(), 200);
     assert_eq!(stage.control.replies_under(&post).len(), 1);
-    assert_eq!(stage.control.arrivals()[0].fault, None);
+    let [held_one, free] = stage.control.arrivals().try_into().unwrap();
+    assert_eq!((held_one.fault, held_one.ended_at), (None, None));
+    assert_eq!((free.fault, free.ended_at), (Some(WriteFault::Ok), Some(free.at)), "the clock stands still");
     hold.release();
     assert_eq!(held.await.unwrap().unwrap().status(), 200);
     assert_eq!(stage.control.replies_under(&post).len(), 2);

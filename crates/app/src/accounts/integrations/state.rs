@@ -1,5 +1,5 @@
 //! Every change of an account's state, with its line in the log and the notice to its team, in the caller's transaction. Each
-//! takes the row for itself first, and so waits for every reply that is being armed with it.
+//! takes the row for itself first, so that two changes see each other.
 //!
 //! A pause by a person outlives everything but a resume and a disconnect: where the access ends meanwhile and the account is
 //! connected again, it comes back paused. A pause that its failures or the app's trouble caused ends with a new consent too.

@@ -53,7 +53,8 @@ impl NoticeRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     Open,
-    /// Resolved and dismissed ones too.
+    /// Resolved or dismissed.
+    Past,
     All,
 }
 
@@ -153,6 +154,11 @@ pub async fn list(
     before: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<NoticeRow>, sqlx::Error> {
+    let open = match which {
+        Which::Open => Some(true),
+        Which::Past => Some(false),
+        Which::All => None,
+    };
     let (before_at, before_id) = before.unzip();
     sqlx::query_as!(
         NoticeRow,
@@ -161,12 +167,12 @@ pub async fn list(
            from notices n
            left join users u on u.id = n.dismissed_by
            where n.team_id = $1
-             and (not $2 or (n.resolved_at is null and n.dismissed_at is null))
+             and ($2::boolean is null or (n.resolved_at is null and n.dismissed_at is null) = $2)
              and ($3::timestamptz is null or (n.created_at, n.id) < ($3, $4))
            order by n.created_at desc, n.id desc
            limit $5"#,
         team_id,
-        which == Which::Open,
+        open,
         before_at,
         before_id,
         limit,

@@ -57,9 +57,24 @@ impl Job<State> for PostSend {
         let sender =
             state.sender.as_ref().ok_or_else(|| JobError::Permanent("this process holds no writer".to_owned()))?;
         let send = Send { state, sender };
+        let now = state.app.clock.now();
+        self.go(&send).await.map_err(|error| match error {
+            // Passing trouble, of the database mostly. A person waits for this reply: minutes of backoff would be too long.
+            JobError::Retry(reason) => JobError::RetryAt { at: now + TRY_AGAIN, reason },
+            other => other,
+        })
+    }
+}
+
+/// After passing trouble.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+impl PostSend {
+    async fn go(self, send: &Send<'_>) -> Result<(), JobError> {
+        let sender = send.sender;
         match sender.claims.ask(claim::Ask { job: self, request_id: request_id::current() }).await? {
             Claimed::Go { suggestion, situation } => send.prepare(&suggestion, *situation).await,
-            Claimed::ReadBack { suggestion, attempt } => reconcile::run(&send, &suggestion, *attempt).await,
+            Claimed::ReadBack { suggestion, attempt } => reconcile::run(send, &suggestion, *attempt).await,
             Claimed::Later { at, reason } => Err(JobError::RetryAt { at, reason }),
             Claimed::Over => Ok(()),
         }

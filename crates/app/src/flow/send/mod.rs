@@ -37,7 +37,7 @@ mod walls;
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;
-pub use pause::{Paused, REASON_CHARS, Standing, SwitchError, SwitchScope, Switches, standing};
+pub use pause::{Paused, REASON_CHARS, SWITCH_LOCK, Standing, SwitchError, SwitchScope, Switches, standing};
 pub use resolve::{ResolveError, Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 
@@ -82,9 +82,9 @@ impl Sender {
             writers,
             identity,
             in_flight,
-            claims: Rounds::start(claim::Claims { app: app.clone(), rules }),
-            arming: Rounds::start(arming),
-            finishing: Rounds::start(finish::Finishing { app: app.clone() }),
+            claims: Rounds::start(claim::Claims { app: app.clone(), rules }, 1),
+            arming: Rounds::start(arming, 1),
+            finishing: Rounds::start(finish::Finishing { app: app.clone() }, 1),
         }
     }
 

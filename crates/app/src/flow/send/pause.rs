@@ -1,16 +1,21 @@
 //! The switches that keep every reply in: of the installation, of a team, of an account.
 //!
-//! Turning one is an update of a row that every arming transaction holds (FOR SHARE), so it waits for those that are under way, and
-//! whoever arms later sees it. What was armed before may still be written: a call may start until five seconds after arming and
-//! lasts twenty at most. `pause` waits until each of these has ended or cannot run any more; only then it answers. So after the
-//! answer no call starts, and how many were under way is known.
+//! A switch is a column that arming reads. Arming holds the advisory lock `SWITCH_LOCK` shared from before it reads until it commits.
+//! `pause` turns the switch and commits, takes that lock alone for an instant, and so knows: whoever arms from now on sees the switch.
+//! What was armed before may still be written: a call starts within five seconds of arming or not at all, and lasts twenty at
+//! most. `pause` waits until each of these is over; only then it answers. So after the answer no call starts, and how many were under
+//! way is known.
 //!
-//! What can go wrong: a worker dies in mid-call. Its attempt never tells an end; the wait ends with its time limit, and the answer
-//! counts it as `still_running` (its outcome is found by reading the platform back). A worker that the system stops between its
-//! last look at the clock and its first byte, for longer than the whole wait, is beyond what a database can fence: reconciliation
-//! finds what it did. Times are compared between machines: their clocks must not differ by seconds.
+//! Not row locks: sharers of a row let each other pass, and a stream of replies would keep the one who wants to turn its switch
+//! waiting for ever. Those who wait for an advisory lock stand in line.
+//!
+//! What can go wrong: the one who pauses goes away while waiting; the switch is turned all the same. A worker freezes while it
+//! arms; after five seconds it may not write any more, so nobody waits for it for longer. A worker dies in mid-call; its attempt
+//! tells no end, the wait ends with its time limit, and the answer counts it as `still_running` (what became of it is read back).
+//! A worker that the system stops between its last look at the clock and its first byte, for longer than the whole wait, is beyond
+//! what a database can fence; reconciliation finds what it did. Clocks of machines must not differ by seconds.
 
-use super::{CALL_OVER, wake};
+use super::{CALL_OVER, WRITE_WITHIN, wake};
 use crate::accounts::integrations::{self, Switched};
 use crate::accounts::team_settings;
 use crate::app::App;
@@ -20,12 +25,16 @@ use crate::flow::ingest::normalise;
 use crate::flow::notices::{self, Notice};
 use crate::model::{IntegrationState, NoticeKind};
 use sqlx::{PgConnection, PgPool};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Longest reason, in characters.
 pub const REASON_CHARS: usize = 300;
+/// Key of the advisory lock: shared by every arming transaction, taken alone for an instant by whoever pauses.
+pub const SWITCH_LOCK: i64 = 0x7265_6a6f_7377_6974;
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a switch stops.
@@ -84,6 +93,11 @@ impl<'a> From<&'a App> for Switches<'a> {
     }
 }
 
+struct Ended {
+    in_flight: usize,
+    still_running: usize,
+}
+
 /// What became of the calls that are waited for.
 struct Left {
     /// Told no end.
@@ -98,14 +112,43 @@ impl Switches<'_> {
     pub async fn pause(&self, scope: SwitchScope, by: Actor, reason: Option<&str>) -> Result<Paused, SwitchError> {
         let reason = clean_reason(reason)?;
         let moment = Moment::new(self.clock, self.entropy);
+        let armed_after = moment.now - CALL_OVER;
         let mut tx = self.db.begin().await?;
         let standing = turn_on(&mut tx, &moment, scope, by, reason.as_deref()).await?;
-        // Read after the row was had: those that it waited for stand there now, armed by a later clock than `moment`.
-        let armed = in_flight(&mut tx, scope, self.clock.now() - CALL_OVER).await?;
+        let armed = in_flight(&mut tx, scope, armed_after).await?;
         tx.commit().await?;
         tracing::warn!(?scope, in_flight = armed.len(), "sending is paused");
-        let still_running = self.wait_for(&armed).await.map_err(SwitchError::Unwatched)?;
-        Ok(Paused { standing, in_flight: armed.len(), still_running })
+        let ended = self.calls_end(scope, armed, armed_after).await.map_err(SwitchError::Unwatched)?;
+        Ok(Paused { standing, in_flight: ended.in_flight, still_running: ended.still_running })
+    }
+
+    /// Returns when no call of the scope can start or run any more: of `armed` before the switch was turned, and of those that were
+    /// being armed beside it.
+    async fn calls_end(
+        &self,
+        scope: SwitchScope,
+        mut armed: HashSet<Uuid>,
+        armed_after: OffsetDateTime,
+    ) -> Result<Ended, sqlx::Error> {
+        self.let_arming_end().await?;
+        armed.extend(in_flight(&mut *self.db.acquire().await?, scope, armed_after).await?);
+        let armed: Vec<Uuid> = armed.into_iter().collect();
+        Ok(Ended { in_flight: armed.len(), still_running: self.wait_for(&armed).await? })
+    }
+
+    /// Until every transaction that arms and may not have seen the switch is over, or so old that it may not write any more.
+    async fn let_arming_end(&self) -> Result<(), sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let patience = format!("{}ms", WRITE_WITHIN.as_millis());
+        sqlx::query!("select set_config('lock_timeout', $1, true)", patience).fetch_one(&mut *tx).await?;
+        match sqlx::query!("select pg_advisory_xact_lock($1)", SWITCH_LOCK).fetch_one(&mut *tx).await {
+            Ok(_) => {}
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                tracing::warn!("somebody has been arming for longer than a call may wait; it may not write any more");
+            }
+            Err(error) => return Err(error),
+        }
+        tx.rollback().await
     }
 
     /// Lets the sending of `scope` go on and wakes what waited for it.
@@ -212,7 +255,6 @@ async fn switch_instance(
     moment: &Moment,
     paused: Option<Option<&str>>,
 ) -> Result<bool, sqlx::Error> {
-    // Waits also where nothing is to be changed: somebody may be arming who saw it otherwise.
     let before = sqlx::query!("select paused_at from instance_switches where name = 'sending' for update")
         .fetch_one(&mut *conn)
         .await?;
@@ -259,13 +301,13 @@ async fn in_flight(
     conn: &mut PgConnection,
     scope: SwitchScope,
     armed_after: OffsetDateTime,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> Result<HashSet<Uuid>, sqlx::Error> {
     let (team_id, integration_id) = match scope {
         SwitchScope::Instance => (None, None),
         SwitchScope::Team(team_id) => (Some(team_id), None),
         SwitchScope::Integration { team_id, id } => (Some(team_id), Some(id)),
     };
-    sqlx::query_scalar!(
+    let armed = sqlx::query_scalar!(
         "select id from send_attempts
          where outcome = 'uncertain' and call_ended_at is null and armed_at > $1
            and ($2::uuid is null or team_id = $2) and ($3::uuid is null or integration_id = $3)",
@@ -274,7 +316,14 @@ async fn in_flight(
         integration_id,
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    Ok(armed.into_iter().collect())
+}
+
+/// Until the caller's transaction ends, whoever pauses waits for it; and a switch that is read after this call is as it stands.
+pub(super) async fn hold_switches(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("select pg_advisory_xact_lock_shared($1)", SWITCH_LOCK).fetch_one(conn).await?;
+    Ok(())
 }
 
 async fn left_of(conn: &mut PgConnection, armed: &[Uuid], armed_after: OffsetDateTime) -> Result<Left, sqlx::Error> {

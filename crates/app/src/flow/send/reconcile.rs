@@ -91,6 +91,10 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
 }
 
 async fn writer_lives(send: &Send<'_>, attempt: &Attempt) -> Result<bool, JobError> {
+    // Its worker said itself that the call is over and what came of it is unknown: any worker may read back.
+    if attempt.call_ended_at.is_some() {
+        return Ok(false);
+    }
     if send.sender.in_flight.contains(attempt.id) {
         return Ok(true);
     }

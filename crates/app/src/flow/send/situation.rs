@@ -1,6 +1,7 @@
 //! What the gate looks at besides the suggestion: switches, settings, counters and pace of an account, for many accounts in one
 //! statement. Reads only; `reserve` writes what arming takes.
 
+use super::pause;
 use crate::accounts::integrations::Integration;
 use crate::flow::{safety, suggestion};
 use rejoinder_platforms::Readers;
@@ -60,15 +61,9 @@ pub async fn load(
     switches: Switches,
 ) -> Result<HashMap<Uuid, Situation>, sqlx::Error> {
     if switches == Switches::Held {
-        hold(conn, integration_ids).await?;
+        pause::hold_switches(conn).await?;
     }
-    let mut found = rows(conn, integration_ids, now).await?;
-    if switches == Switches::Held && found.iter().any(|row| !row.has_settings) {
-        // A team without a row would have nothing to hold.
-        make_settings(conn, integration_ids, now).await?;
-        hold(conn, integration_ids).await?;
-        found = rows(conn, integration_ids, now).await?;
-    }
+    let found = rows(conn, integration_ids, now).await?;
     Ok(found.into_iter().map(|row| (row.id, row.situation(readers, now))).collect())
 }
 
@@ -84,38 +79,6 @@ pub async fn add_recent(
             situation.recent.push(text);
         }
     }
-    Ok(())
-}
-
-/// Takes the share lock that `pause` conflicts with, in the same order for everybody.
-async fn hold(conn: &mut PgConnection, integration_ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "with server as (select name from instance_switches where name = 'sending' for share),
-              accounts as (select id from integrations where id = any($1) order by id for share),
-              settings as (select team_id from team_settings
-                           where team_id in (select team_id from integrations where id = any($1)) order by team_id for share)
-         select (select count(*) from server) + (select count(*) from accounts) + (select count(*) from settings) as held",
-        integration_ids,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(())
-}
-
-async fn make_settings(
-    conn: &mut PgConnection,
-    integration_ids: &[Uuid],
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "insert into team_settings (team_id, updated_at)
-         select distinct i.team_id, $2::timestamptz from integrations i where i.id = any($1)
-         on conflict on constraint team_settings_pkey do nothing",
-        integration_ids,
-        now,
-    )
-    .execute(conn)
-    .await?;
     Ok(())
 }
 
@@ -153,7 +116,6 @@ struct Row {
     quiet_until: Option<OffsetDateTime>,
     next_at: Option<OffsetDateTime>,
     pace_reason: Option<String>,
-    has_settings: bool,
 }
 
 async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDateTime) -> Result<Vec<Row>, sqlx::Error> {
@@ -176,8 +138,7 @@ async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDate
                        when t.quiet_from > t.quiet_to and l.at::time < t.quiet_to
                             then (l.at::date + t.quiet_to) at time zone l.zone
                   end as quiet_until,
-                  p.next_at as "next_at?", p.reason as "pace_reason?",
-                  t.team_id is not null as "has_settings!"
+                  p.next_at as "next_at?", p.reason as "pace_reason?"
            from integrations i
            left join team_settings t on t.team_id = i.team_id
            join instance_switches w on w.name = 'sending'

@@ -1,6 +1,11 @@
 //! The accounts page: one card per connected account, problems first, each with the one step that mends it.
 //!
-//! The handler returns it through `page_with_form_origins`, since "Connect" ends on a platform's consent page.
+//! The handler returns it through `page_with_form_origins`, since "Connect" ends on a platform's consent page. `switches` has
+//! the forms that pause and resume.
+
+mod switches;
+
+pub use switches::{Stopped, pause, pause_team, resume, resume_team};
 
 use super::asked::see_other;
 use super::consent::ConsentOutcome;
@@ -10,7 +15,8 @@ use super::person::Person;
 use super::samples;
 use super::signin::NoFields;
 use crate::accounts::connect::{self, ConnectError};
-use crate::accounts::integrations::{self, Integration};
+use crate::accounts::integrations::{self, Integration, PauseCause};
+use crate::accounts::team_settings;
 use crate::app::App;
 use crate::error::Problem;
 use crate::flow::ingest::inbox;
@@ -38,10 +44,15 @@ pub struct AccountsPage {
     pub just_connected: Option<Mark>,
     /// Why the consent that just ended brought no account.
     pub not_connected: Option<(Mark, ConsentOutcome)>,
+    /// What a pause that just answered found.
+    pub stopped: Option<Stopped>,
     pub accounts: Vec<AccountCard>,
     pub offers: Vec<Offer>,
-    /// Admins connect and disconnect; others only look.
+    /// Admins connect, disconnect and resume, and stop the team.
     pub may_change: bool,
+    /// Editors stop an account.
+    pub may_pause: bool,
+    pub team_is_paused: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +77,7 @@ pub enum AccountState {
     },
     Paused {
         sentence: String,
+        since: OffsetDateTime,
     },
     NeedsReconnect {
         sentence: String,
@@ -91,6 +103,9 @@ pub struct AccountsQuery {
     connected: Option<String>,
     reason: Option<String>,
     platform: Option<String>,
+    stopped: Option<String>,
+    in_flight: Option<String>,
+    still_running: Option<String>,
 }
 
 pub async fn show(
@@ -103,8 +118,12 @@ pub async fn show(
     let last_events: HashMap<Uuid, OffsetDateTime> =
         inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
     let accounts = integrations::list(&mut conn, person.team_id).await?;
+    let settings = team_settings::load(&mut conn, person.team_id).await?;
     let page = AccountsPage {
         frame: person.frame(&mut conn).await?,
+        stopped: query.stopped(&accounts),
+        may_pause: person.may_act(),
+        team_is_paused: settings.paused_at.is_some(),
         just_connected: query
             .connected
             .as_deref()
@@ -226,7 +245,7 @@ impl AccountState {
             (IntegrationState::Connected, Some(problem)) => {
                 Self::Slow { sentence: format!("The last look did not bring everything: {problem}") }
             }
-            (IntegrationState::Paused, _) => Self::Paused { sentence: format!("Nothing goes out: {}", why()) },
+            (IntegrationState::Paused, _) => Self::Paused { sentence: paused(account), since: account.state_since },
             (IntegrationState::NeedsReconnect, _) => Self::NeedsReconnect {
                 sentence: format!("{} does not let us in any more: {}", Mark::of(&account.platform).name, why()),
             },
@@ -257,7 +276,7 @@ impl AccountState {
         match self {
             Self::Connected => "We read what people write there and can reply.",
             Self::Slow { sentence }
-            | Self::Paused { sentence }
+            | Self::Paused { sentence, .. }
             | Self::NeedsReconnect { sentence }
             | Self::Disconnected { sentence } => sentence,
         }
@@ -266,6 +285,17 @@ impl AccountState {
     /// Whether the card's one step is to connect again.
     pub fn wants_consent(&self) -> bool {
         matches!(self, Self::NeedsReconnect { .. } | Self::Disconnected { .. })
+    }
+
+    pub fn paused_since(&self) -> Option<&OffsetDateTime> {
+        match self {
+            Self::Paused { since, .. } => Some(since),
+            _ => None,
+        }
+    }
+
+    pub fn can_be_paused(&self) -> bool {
+        matches!(self, Self::Connected | Self::Slow { .. })
     }
 
     pub fn is_disconnected(&self) -> bool {
@@ -281,6 +311,17 @@ impl AccountState {
             Self::Disconnected { .. } => 4,
         }
     }
+}
+
+/// Who paused it, why, and what goes on meanwhile.
+fn paused(account: &Integration) -> String {
+    let who = match (account.pause_cause(), &account.paused_by_name) {
+        (Some(PauseCause::Person), Some(name)) => format!("{name} paused it"),
+        (Some(PauseCause::Person), None) => "The operator of this server paused it".to_owned(),
+        (Some(PauseCause::Failures | PauseCause::App) | None, _) => "Rejoinder paused it".to_owned(),
+    };
+    let why = account.state_reason.as_deref().map(|why| format!(": {}", why.trim_end_matches('.'))).unwrap_or_default();
+    format!("{who}{why}. Nothing goes out; comments still come in, and what is approved waits.")
 }
 
 impl AccountsPage {

@@ -1,6 +1,16 @@
 //! What surrounds every page of a signed-in person: navigation, team, messages, the bar that says what is paused.
 
 use super::marks::Tone;
+use super::person::Person;
+use super::samples;
+use crate::app::App;
+use crate::error::Problem;
+use crate::http::auth::{PageMember, Viewer};
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,7 +28,10 @@ pub struct Frame {
     pub waiting: u64,
     /// Accounts that need one.
     pub account_problems: u64,
-    pub pause: Option<PauseBar>,
+    /// Notices that nobody put aside.
+    pub notices: u64,
+    /// What keeps every reply in: the widest switch first.
+    pub pauses: Vec<PauseBar>,
     pub notice: Option<Notice>,
 }
 
@@ -28,19 +41,43 @@ pub enum Section {
     Inbox,
     Accounts,
     Intents,
+    Notices,
     Log,
+    Settings,
+}
+
+impl Section {
+    /// As addresses name it.
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Inbox => "inbox",
+            Self::Accounts => "accounts",
+            Self::Intents => "intents",
+            Self::Notices => "notices",
+            Self::Log => "log",
+            Self::Settings => "settings",
+        }
+    }
+
+    pub fn parse(slug: &str) -> Option<Self> {
+        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Settings];
+        all.into_iter().find(|section| section.slug() == slug)
+    }
 }
 
 /// One bar across the top while something is paused.
 #[derive(Debug, Clone)]
 pub struct PauseBar {
-    /// "Sending on Reddit is paused."
-    pub what: String,
-    pub why: String,
-    pub by: String,
+    /// "All sending of the team is paused."
+    pub what: &'static str,
+    pub why: Option<String>,
+    /// None: the operator of the server.
+    pub by: Option<String>,
     pub since: OffsetDateTime,
     /// Where the person's resume form posts to; None for those who may not resume.
-    pub resume_path: Option<String>,
+    pub resume_path: Option<&'static str>,
+    /// Said to those: "An admin can resume it."
+    pub who_resumes: &'static str,
 }
 
 /// What the last action came to.
@@ -48,6 +85,40 @@ pub struct PauseBar {
 pub struct Notice {
     pub tone: Tone,
     pub text: String,
+}
+
+/// Bars and navigation alone: an open page fetches them when something changed that they tell.
+#[derive(Debug, Clone, Template)]
+#[template(path = "frame_parts.html")]
+pub struct FrameParts {
+    pub frame: Frame,
+    pub section: Section,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct FrameQuery {
+    section: Option<String>,
+}
+
+pub async fn show(
+    State(app): State<App>,
+    member: PageMember<Viewer>,
+    Query(query): Query<FrameQuery>,
+) -> Result<Response, Problem> {
+    let section = query.section.as_deref().and_then(Section::parse).unwrap_or(Section::Inbox);
+    let frame = Person::of(&app, member).frame(&mut *app.db.acquire().await?).await?;
+    Ok(super::page(StatusCode::OK, &FrameParts { frame, section }))
+}
+
+impl FrameParts {
+    pub fn section(&self) -> Section {
+        self.section
+    }
+
+    pub fn samples() -> Vec<(&'static str, Self)> {
+        let part = |frame| Self { frame, section: Section::Accounts };
+        vec![("calm", part(samples::frame())), ("troubled", part(samples::troubled_frame()))]
+    }
 }
 
 impl Frame {

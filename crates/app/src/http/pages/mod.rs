@@ -20,9 +20,11 @@ pub mod inbox_list;
 pub mod inbox_thread;
 pub mod intents;
 pub mod marks;
+pub mod notices;
 mod person;
 mod place;
 pub mod samples;
+pub mod settings;
 pub mod setup;
 pub mod signin;
 mod story;
@@ -71,6 +73,8 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
         .route("/dashboard/accounts", get(accounts::show))
         .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))
+        .route("/dashboard/accounts/{integration_id}/pause", post(accounts::pause))
+        .route("/dashboard/accounts/{integration_id}/resume", post(accounts::resume))
         .route("/dashboard/accounts/{integration_id}/disconnect", post(accounts::disconnect))
         .route("/dashboard/intents", get(intents::show).post(intents::create))
         .route("/dashboard/intents/{intent_id}", post(intents::update))
@@ -78,6 +82,12 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/intents/{intent_id}/variations", post(intents::add_variation))
         .route("/dashboard/variations/{variation_id}", post(intents::update_variation))
         .route("/dashboard/variations/{variation_id}/delete", post(intents::delete_variation))
+        .route("/dashboard/frame", get(frame::show))
+        .route("/dashboard/pause", post(accounts::pause_team))
+        .route("/dashboard/resume", post(accounts::resume_team))
+        .route("/dashboard/notices", get(notices::show))
+        .route("/dashboard/notices/{notice_id}/dismiss", post(notices::dismiss))
+        .route("/dashboard/settings", get(settings::show).post(settings::change))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

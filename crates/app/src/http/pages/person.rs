@@ -1,11 +1,13 @@
 //! Who looks at a page: what every pane needs to know to be drawn.
 
-use super::frame::{Frame, Notice};
+use super::frame::{Frame, Notice, PauseBar};
 use super::marks::{Mark, Tone};
 use crate::accounts::integrations;
 use crate::app::App;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::{inbox, normalise};
+use crate::flow::notices;
+use crate::flow::send::{self, SwitchScope};
 use crate::http::auth::PageMember;
 use crate::model::{IntegrationState, Role};
 use sqlx::PgConnection;
@@ -43,7 +45,7 @@ impl Person {
         self.role >= Role::Editor
     }
 
-    /// Admins connect accounts.
+    /// Admins connect accounts, resume them and stop the team.
     pub fn may_connect(&self) -> bool {
         self.role >= Role::Admin
     }
@@ -70,9 +72,30 @@ impl Person {
             now: self.now,
             waiting: u64::try_from(waiting).unwrap_or(0),
             account_problems: problems as u64,
-            pause: None,
+            notices: u64::try_from(notices::count_open(conn, self.team_id).await?).unwrap_or(0),
+            pauses: self.pauses(conn).await?,
             notice: dry_run,
         })
+    }
+
+    async fn pauses(&self, conn: &mut PgConnection) -> Result<Vec<PauseBar>, sqlx::Error> {
+        let server = send::standing(conn, SwitchScope::Instance).await?.map(|standing| PauseBar {
+            what: "All sending on this server is paused.",
+            why: standing.reason,
+            by: None,
+            since: standing.since,
+            resume_path: None,
+            who_resumes: "Its operator can resume it.",
+        });
+        let team = send::standing(conn, SwitchScope::Team(self.team_id)).await?.map(|standing| PauseBar {
+            what: "All sending of the team is paused.",
+            why: standing.reason,
+            by: standing.by_name,
+            since: standing.since,
+            resume_path: self.may_connect().then_some("/dashboard/resume"),
+            who_resumes: "An admin can resume it.",
+        });
+        Ok(server.into_iter().chain(team).collect())
     }
 
     /// Longest reply that the platform takes, in characters. One that is not set up here takes nothing anyway.

@@ -82,6 +82,13 @@ struct Write {
 impl Write {
     async fn run(self) -> End {
         let arrival = self.arrive();
+        let end = self.go(arrival).await;
+        let mut world = self.shared.world();
+        world.arrivals[arrival].ended_at = Some(world.now());
+        end
+    }
+
+    async fn go(&self, arrival: usize) -> End {
         if !self.pass(HoldPoint::BeforeEffect).await {
             return End::Cut;
         }
@@ -122,6 +129,7 @@ impl Write {
             account: self.caller.account.clone(),
             thing: self.thing().to_owned(),
             fault: None,
+            ended_at: None,
         };
         world.arrivals.push(arrival);
         world.arrivals.len() - 1

@@ -1,7 +1,7 @@
 //! Samples of the accounts page.
 
 use super::super::Mark;
-use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer};
+use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer, Stopped};
 use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
 use time::Duration;
@@ -40,6 +40,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         frame: super::super::Frame { account_problems: 1, ..frame() },
         just_connected: None,
         not_connected: None,
+        stopped: None,
         accounts: vec![
             card(601, reddit(), "u/acme_coffee", AccountState::Connected),
             AccountCard {
@@ -65,6 +66,8 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ],
         offers: offers(),
         may_change: true,
+        may_pause: true,
+        team_is_paused: false,
     };
     let empty = AccountsPage { accounts: vec![], frame: frame(), ..full.clone() };
     let first = vec![AccountCard {
@@ -73,19 +76,32 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
     }];
     let connected = AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
-    let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned() };
+    let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned(), since: ago(9) };
     let hostile = AccountsPage {
         frame: troubled_frame(),
         accounts: vec![card(604, Mark::new("mastodon", HOSTILE), HOSTILE, hostile_state)],
         ..full.clone()
     };
+    let paused_state = AccountState::Paused {
+        sentence: "Ada Lovelace paused it: wrong price in our drafts. Nothing goes out; comments still come in, and what is approved waits.".to_owned(),
+        since: ago(42),
+    };
+    let paused = AccountsPage {
+        stopped: Some(Stopped { what: "u/acme_support".to_owned(), in_flight: 2, still_running: 0 }),
+        accounts: vec![
+            card(601, reddit(), "u/acme_coffee", AccountState::Connected),
+            card(602, reddit(), "u/acme_support", paused_state),
+        ],
+        ..full.clone()
+    };
     let declined = AccountsPage { not_connected: Some((reddit(), ConsentOutcome::Declined)), ..full.clone() };
-    let viewer = AccountsPage { may_change: false, ..full.clone() };
+    let viewer = AccountsPage { may_change: false, may_pause: false, ..paused.clone() };
     vec![
         ("full", full),
         ("empty", empty),
         ("just-connected", connected),
         ("hostile", hostile),
+        ("paused", paused),
         ("declined", declined),
         ("viewer", viewer),
     ]

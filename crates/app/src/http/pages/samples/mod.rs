@@ -6,6 +6,8 @@ pub mod activity;
 pub mod drafts;
 pub mod inbox;
 pub mod intents;
+pub mod notices;
+pub mod settings;
 pub mod threads;
 
 use super::{Frame, Mark, Notice, PauseBar, Tone};
@@ -40,7 +42,10 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
+    add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
+    add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
+    add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
 }
@@ -90,7 +95,8 @@ pub fn frame() -> Frame {
         now: NOW,
         waiting: 9,
         account_problems: 0,
-        pause: None,
+        notices: 0,
+        pauses: Vec::new(),
         notice: None,
     }
 }
@@ -102,13 +108,25 @@ pub fn troubled_frame() -> Frame {
         user_name: "Maximiliane von Hohenstein-Waldenburg".to_owned(),
         waiting: 12_408,
         account_problems: 2,
-        pause: Some(PauseBar {
-            what: "All sending is paused.".to_owned(),
-            why: "3 replies to u/angry were removed within 10 minutes.".to_owned(),
-            by: "Ada Lovelace".to_owned(),
-            since: ago(42),
-            resume_path: Some("/dashboard/resume".to_owned()),
-        }),
+        notices: 3,
+        pauses: vec![
+            PauseBar {
+                what: "All sending on this server is paused.",
+                why: Some(HOSTILE.to_owned()),
+                by: None,
+                since: ago(190),
+                resume_path: None,
+                who_resumes: "Its operator can resume it.",
+            },
+            PauseBar {
+                what: "All sending of the team is paused.",
+                why: Some("3 replies to u/angry were removed within 10 minutes.".to_owned()),
+                by: Some("Ada Lovelace".to_owned()),
+                since: ago(42),
+                resume_path: Some("/dashboard/resume"),
+                who_resumes: "An admin can resume it.",
+            },
+        ],
         notice: Some(Notice {
             tone: Tone::Bad,
             text: "The draft was not saved: the server was stopped for an update. Your text is still below. Try again."
