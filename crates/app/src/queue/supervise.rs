@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::Registry;
 use super::start::Settings;
-use super::watchdog::{Activity, Watched, look, server_start};
+use super::watchdog::{Activity, Watched, free_queues, look, server_start};
 use super::worker::{Extension, Shared, recovery, settle_moment};
 use super::{Class, SCHEMA};
 
@@ -257,6 +257,7 @@ where
 {
     let since = server_start(pool).await?;
     let restarted = since != server_since;
+    free_queues(pool, (settings.now)() - settings.recovery.dead_after).await?;
     for supervisor in supervisors {
         let activity = &supervisor.shared.activity;
         let watched = Watched {

@@ -10,6 +10,26 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+/// Frees serial queue names that a dead worker took and that no job of it explains any more. The engine frees a name with the job
+/// that it recovers; where that job was taken off or moved meanwhile, the name would stay taken for ever.
+pub(super) async fn free_queues(pool: &PgPool, taken_before: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let freed = sqlx::query(
+        "update graphile_worker._private_job_queues as queues
+         set locked_by = null, locked_at = null
+         where queues.locked_at < $1
+           and not exists (select from graphile_worker._private_workers as workers where workers.id = queues.locked_by)
+           and not exists (select from graphile_worker._private_jobs as jobs
+                           where jobs.job_queue_id = queues.id and jobs.locked_by = queues.locked_by)",
+    )
+    .bind(taken_before)
+    .execute(pool)
+    .await?;
+    if freed.rows_affected() > 0 {
+        tracing::warn!(names = freed.rows_affected(), "serial queue names of dead workers are free again");
+    }
+    Ok(freed.rows_affected())
+}
+
 /// What one worker does right now.
 pub(super) struct Activity {
     running: AtomicUsize,

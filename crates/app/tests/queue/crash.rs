@@ -47,6 +47,19 @@ async fn what_a_killed_process_held_runs_again_elsewhere() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_queue_that_a_dead_worker_left_taken_without_a_job_is_freed() {
+    let world = World::empty().await;
+    world.add(&Probe::new("waiting", Act::Succeed).queue("one")).await;
+    // As a stop in the wrong moment leaves it: the job was moved, its queue was not let go.
+    let taken = "update graphile_worker._private_job_queues set locked_by = 'gone', locked_at = '2026-01-01 UTC'";
+    sqlx::query(taken).execute(&world.pool).await.unwrap();
+    let running = world.start().await;
+    world.until_idle().await;
+    running.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(world.runs().await, ["waiting 1"]);
+}
+
 /// Recovery cannot tell a stalled process from a dead one: the job runs twice, and nothing else goes wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_only_stalled_goes_on_after_its_job_ran_elsewhere() {
