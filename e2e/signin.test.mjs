@@ -39,6 +39,8 @@ test("the first person sets up the server, signs out and comes back to the page 
 test("sign-in leads to pages of this server only", async (t) => {
   const { page } = await person(world, t, { storageState: NOBODY });
   for (const next of ["https://evil.example/", "//evil.example", "/\\evil.example"]) {
+    // A page that is still open would lead to the sign-in page by itself, in the middle of ours.
+    await page.goto("about:blank");
     await page.context().clearCookies();
     await page.goto(`${server.origin}/signin?next=${encodeURIComponent(next)}`);
     await signIn(page, PASSWORD);
