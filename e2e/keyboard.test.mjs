@@ -31,6 +31,7 @@ async function assertFocus(page, after) {
 }
 
 const selected = (page) => page.locator(".row-link[aria-current]").getAttribute("id");
+const shown = async (page) => page.locator(`#draft-pane[data-item="${(await selected(page)).replace("open-", "")}"]`).waitFor();
 const text = (page) => page.getByRole("textbox", { name: "Text of the reply" });
 
 test("items are walked, drafted, edited, approved, taken back and rejected with the keys alone", async (t) => {
@@ -45,7 +46,7 @@ test("items are walked, drafted, edited, approved, taken back and rejected with 
   assert.notEqual(second, start);
   await page.keyboard.press("k");
   assert.equal(await assertFocus(page, "k"), start);
-  await page.locator(`#thread[data-item="${start.replace("open-", "")}"]`).waitFor();
+  await shown(page);
 
   await page.keyboard.press("a");
   await text(page).waitFor();
@@ -85,8 +86,10 @@ test("search, help and Ctrl+Enter do what the list of keys says", async (t) => {
   await page.keyboard.press("Escape");
   await help.waitFor({ state: "hidden" });
   await page.goto(`${server.origin}/dashboard/inbox`);
+  await rows(page).nth(1).waitFor();
   await page.keyboard.press("j");
   await page.keyboard.press("j");
+  await shown(page);
   await page.getByRole("button", { name: "Draft a reply" }).waitFor();
   await page.keyboard.press("a");
   await text(page).waitFor();
@@ -94,6 +97,31 @@ test("search, help and Ctrl+Enter do what the list of keys says", async (t) => {
   await page.keyboard.press("Control+Enter");
   await page.getByText("is approved.").waitFor();
   await assertFocus(page, "Ctrl+Enter");
+});
+
+test("a key does nothing to the item before while the selected one is on its way", async (t) => {
+  const { page } = await person(world, t);
+  await page.goto(`${server.origin}/dashboard/inbox`);
+  await rows(page).nth(1).waitFor();
+  await page.keyboard.press("j");
+  await shown(page);
+  await page.getByRole("button", { name: "Draft a reply" }).waitFor();
+  let letThrough;
+  const held = new Promise((resolve) => { letThrough = resolve; });
+  await page.route(/\/dashboard\/inbox\?.*item=/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  const decisions = [];
+  page.on("request", (request) => { if (request.method() === "POST") decisions.push(request.url()); });
+  await page.keyboard.press("j");
+  await page.keyboard.press("a");
+  letThrough();
+  await shown(page);
+  assert.deepEqual(decisions, []);
+  await page.keyboard.press("a");
+  await text(page).waitFor();
+  assert.equal(decisions.length, 1);
 });
 
 test("a Tab walk through the inbox meets only visible places", async (t) => {

@@ -31,7 +31,15 @@
     if (link) select(link);
   }
 
+  // Until the selected item is on show, the panes hold the one before: nobody decides on what they do not see.
+  function onShow() {
+    const row = current();
+    const pane = document.getElementById("draft-pane");
+    return !row || !pane || row.id === `open-${pane.dataset.item}`;
+  }
+
   function act(key) {
+    if (!onShow()) return false;
     const button = document.querySelector(`[data-key="${key}"]`);
     if (button) button.click();
     return Boolean(button);
@@ -39,7 +47,7 @@
 
   function edit() {
     const area = document.getElementById("draft-text");
-    if (!area) return false;
+    if (!area || !onShow()) return false;
     area.focus();
     area.setSelectionRange(area.value.length, area.value.length);
     return true;
@@ -53,8 +61,9 @@
       case "a": case "r": case "u": return act(event.key);
       case "1": case "2": case "3": {
         const alternative = document.querySelectorAll(".alternative")[Number(event.key) - 1];
-        alternative?.click();
-        return Boolean(alternative);
+        if (!alternative || !onShow()) return false;
+        alternative.click();
+        return true;
       }
       case "/": document.getElementById("search")?.focus(); return true;
       case "?": document.getElementById("help").showModal(); return true;
