@@ -6,6 +6,7 @@
 //! browser to the sign-in page.
 
 mod bearer;
+mod clerk;
 mod loaded;
 mod page;
 
@@ -47,6 +48,12 @@ pub enum Auth {
         team_id: Uuid,
         role: Role,
     },
+    /// A session of Clerk: `session` is its id there.
+    Clerk {
+        session: Option<String>,
+        /// Shown by a cookie of our pages and not by a program.
+        cookie: bool,
+    },
 }
 
 impl Auth {
@@ -55,6 +62,7 @@ impl Auth {
         match self {
             Self::Session(_) => "session",
             Self::Token { .. } => "token",
+            Self::Clerk { .. } => "clerk",
         }
     }
 }
@@ -64,7 +72,7 @@ impl Caller {
     /// role asks the database now, so that a token never outlives the rights of its maker.
     pub fn effective(&self, team_id: Uuid, role: Role) -> Option<Role> {
         match &self.auth {
-            Auth::Session(_) => Some(role),
+            Auth::Session(_) | Auth::Clerk { .. } => Some(role),
             Auth::Token { team_id: own, role: most, .. } => (*own == team_id).then(|| role.min(*most)),
         }
     }
@@ -85,7 +93,7 @@ impl Caller {
     /// Whose requests are one sequence: what was answered to the person is not repeated to a token of lesser rights.
     pub fn key_owner(&self) -> Uuid {
         match &self.auth {
-            Auth::Session(_) => self.user_id,
+            Auth::Session(_) | Auth::Clerk { .. } => self.user_id,
             Auth::Token { id, .. } => *id,
         }
     }

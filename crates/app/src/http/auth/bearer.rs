@@ -3,7 +3,7 @@
 //! A bearer request carries no cookie that counts, so nobody can be made to send it from another site. Every refusal is a 401
 //! whose code tells a program whether to get a new token.
 
-use super::Caller;
+use super::{Caller, clerk};
 use crate::app::App;
 use crate::error::Problem;
 use axum::http::StatusCode;
@@ -21,9 +21,11 @@ pub(super) async fn api_token(_app: &App, _hash: [u8; 32]) -> Result<Caller, Pro
 }
 
 /// The person whom the identity provider's token names.
-#[allow(clippy::unused_async, reason = "whoever checks a token may have to fetch keys")]
-pub(super) async fn bearer_person(_app: &App, _token: &SecretString) -> Result<Caller, Problem> {
-    Err(refused("token-unknown", "This is no API token of this server: those begin with rjn_."))
+pub(super) async fn bearer_person(app: &App, token: &SecretString) -> Result<Caller, Problem> {
+    match &app.clerk {
+        Some(clerk) => clerk::by_header(app, clerk, token).await,
+        None => Err(refused("token-unknown", "This is no API token of this server: those begin with rjn_.")),
+    }
 }
 
 pub(super) fn malformed() -> Problem {
@@ -31,6 +33,6 @@ pub(super) fn malformed() -> Problem {
 }
 
 /// 401 with its own code.
-pub(super) fn refused(code: &'static str, detail: &'static str) -> Problem {
+pub(super) fn refused(code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, "Not signed in", detail)
 }
