@@ -6,6 +6,7 @@
 //! `sessions`, `setup_links`.
 
 pub mod access;
+pub mod clerk;
 pub mod connect;
 pub mod integrations;
 pub mod passwords;

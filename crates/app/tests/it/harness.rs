@@ -74,6 +74,12 @@ impl Harness {
 
     /// A team without an account.
     pub async fn unconnected(settings: &[(&str, &str)]) -> Self {
+        let settings = |_: &Url| settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::unconnected_at(settings).await
+    }
+
+    /// The same under settings that name the sandbox, whose address they get.
+    pub async fn unconnected_at(settings: impl FnOnce(&Url) -> Vec<(String, String)>) -> Self {
         let platform_clock = FixedClock::new(START);
         let options =
             Options { world: WorldKind::Empty, clock: Clock::Fixed(platform_clock.clone()), ..Options::default() };
@@ -81,7 +87,9 @@ impl Harness {
         let sandbox = sandbox.unwrap();
         let (platform, base_url) = (sandbox.control(), sandbox.base_url());
         let clock = TestClock::at(START);
-        let (app, writers) = assemble_app(&database, &clock, config(&base_url, settings), 1).await;
+        let settings = settings(&base_url);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let (app, writers) = assemble_app(&database, &clock, config(&base_url, &settings), 1).await;
         let engine = engine(&app, writers, &database, 1);
         let (user_id, team_id) = seed_team(&app).await;
         let post = platform.add_post(BRAND, COMMUNITY, "Our new grinder", "Ask us anything.");

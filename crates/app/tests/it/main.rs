@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod clerk;
 mod client;
 mod cluster;
 mod conflicts;

@@ -3,7 +3,6 @@
 
 use crate::accounts::connect::{self, Callback, ConnectError};
 use crate::accounts::integrations::{self, Integration};
-use crate::accounts::teams;
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
 use crate::error::{ApiResult, Problem, chain};
@@ -186,11 +185,10 @@ async fn begin(app: &App, caller: &Caller, platform: &str, team_id: Option<Uuid>
 async fn admin_team(app: &App, caller: &Caller, named: Option<Uuid>) -> ApiResult<Uuid> {
     let mut conn = app.db.acquire().await?;
     if let Some(team_id) = named {
-        let role = teams::role_of(&mut conn, team_id, caller.user_id).await?;
-        require_role(role.ok_or_else(|| Problem::not_found("team"))?, Role::Admin)?;
+        require_role(caller.role_in(&mut conn, team_id).await?, Role::Admin)?;
         return Ok(team_id);
     }
-    let teams = teams::memberships(&mut conn, caller.user_id).await?;
+    let teams = caller.memberships(&mut conn).await?;
     let admin_of: Vec<Uuid> = teams.iter().filter(|team| team.role == Role::Admin).map(|team| team.team_id).collect();
     match admin_of.as_slice() {
         [only] => Ok(*only),
