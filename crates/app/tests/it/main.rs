@@ -16,6 +16,7 @@ mod journey;
 mod limits;
 mod machine;
 mod notices;
+mod oauth_connect;
 mod pages;
 mod pause;
 mod resolve;
