@@ -17,6 +17,7 @@ mod journey;
 mod limits;
 mod machine;
 mod notices;
+mod oauth_connect;
 mod pages;
 mod pause;
 mod resolve;
