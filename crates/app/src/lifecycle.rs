@@ -8,6 +8,7 @@ use crate::accounts::passwords::Passwords;
 use crate::accounts::setup;
 use crate::app::{App, Shared};
 use crate::clients::ai::{self, Template};
+use crate::clients::mail::Mailer;
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
@@ -213,13 +214,15 @@ pub async fn assemble(
     let keyring = keyring(&config, &database.pool, &clock, &entropy).await?;
     let (readers, writers) = platforms(&config, &clock)?;
     let ai = provider(&config)?;
+    let mail = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose();
+    let mail = mail.map_err(StartError::Setting)?;
     let events = Bus::listen(&database.pool, clock.clone()).await?;
     let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 2);
     let passwords = Passwords::default();
-    let shared = Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords };
+    let shared = Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, mail, events, passwords };
     Ok((App::new(shared), writers))
 }
 

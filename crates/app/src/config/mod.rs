@@ -12,6 +12,7 @@ pub use kinds::{AiProvider, AppEnv, LogFormat};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
+use crate::clients::mail;
 use crate::secrets::SecretKey32;
 use reader::Reader;
 use secrecy::SecretString;
@@ -54,6 +55,8 @@ pub struct Config {
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
+    /// None: this server sends no mail.
+    pub mail: Option<mail::Settings>,
     pub encryption_key: Option<SecretKey32>,
     pub timing: Timing,
     settings: Vec<Setting>,
@@ -162,6 +165,7 @@ impl Config {
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
             reddit: read_reddit(read),
             ai: read_ai(read),
+            mail: read_mail(read),
             encryption_key: read.optional("ENCRYPTION_KEY", kinds::key32),
             timing: Timing::default(),
             settings: Vec::new(),
@@ -239,6 +243,18 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
         api_base,
         settle_window,
     })
+}
+
+fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {
+    let server = read.optional("SMTP_URL", kinds::smtp_url);
+    let from = read.optional("MAIL_FROM", kinds::mail_address);
+    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")] {
+        if read.is_set(there) && !read.is_set(missing) {
+            read.fault(missing, &format!("is required with {there}"));
+        }
+    }
+    let (server, from) = (server?, from?);
+    Some(mail::Settings { host: server.host, port: server.port, security: server.security, login: server.login, from })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {
