@@ -1,7 +1,7 @@
 //! Who is asking, and in which teams.
 
 use super::teams::TeamAnswer;
-use crate::accounts::{teams, users};
+use crate::accounts::users;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::http::auth::Caller;
