@@ -121,6 +121,33 @@ test("a key does nothing to the item before while the selected one is on its way
   assert.deepEqual(decisions, []);
 });
 
+test("an item that comes after the person has walked on is not shown, also when its row changed meanwhile", async (t) => {
+  const { page } = await person(world, t);
+  await page.goto(`${server.origin}/dashboard/inbox`);
+  await rows(page).nth(1).waitFor();
+  let letThrough;
+  const held = new Promise((resolve) => { letThrough = resolve; });
+  const left = (await rows(page).first().getAttribute("id")).replace("open-", "");
+  await page.route(new RegExp(`/dashboard/inbox\\?.*item=${left}`), async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.keyboard.press("j");
+  const changed = page.waitForResponse(new RegExp(`only=${left}`));
+  await page.evaluate((id) => document.getElementById(`item-${id}`).dispatchEvent(new CustomEvent("row-changed")), left);
+  await changed;
+  await page.keyboard.press("j");
+  const stays = await selected(page);
+  await shown(page);
+  const late = page.waitForResponse(new RegExp(`/dashboard/inbox\\?.*item=${left}`));
+  letThrough();
+  await (await late).finished();
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
+  assert.equal(await selected(page), stays);
+  assert.equal(await page.locator("#draft-pane").getAttribute("data-item"), stays.replace("open-", ""));
+  assert.match(page.url(), new RegExp(stays.replace("open-", "")));
+});
+
 test("a Tab walk through the inbox meets only visible places", async (t) => {
   const { page } = await person(world, t);
   await page.goto(`${server.origin}/dashboard/inbox`);

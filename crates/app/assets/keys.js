@@ -15,20 +15,27 @@
     next.click();
   }
 
-  // Selecting cannot be refused, so it shows at once and the panes follow.
-  function select(link) {
+  // The row that was chosen last, while its item is on its way. A row that changes meanwhile is another element of the same id.
+  let wanted = null;
+
+  function mark(link) {
     for (const row of rows()) {
       if (row === link) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     }
   }
 
-  // Not while an item is on its way: the address still names the one before.
-  function selectFromAddress() {
-    if (document.querySelector(".row-link.htmx-request")) return;
+  // Selecting cannot be refused, so it shows at once and the panes follow.
+  function select(link) {
+    wanted = link.id;
+    mark(link);
+  }
+
+  // While an item is on its way the address still names the one before.
+  function showSelection() {
     const item = new URLSearchParams(location.search).get("item");
-    const link = item && document.getElementById(`open-${item}`);
-    if (link) select(link);
+    const link = document.getElementById(wanted ?? `open-${item}`);
+    if (link) mark(link);
   }
 
   // Until the selected item is on show, the panes hold the one before: nobody decides on what they do not see.
@@ -103,7 +110,12 @@
   // Somebody who walks on does not wait: an item that comes after they left it is not shown.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { elt } = event.detail.requestConfig;
-    if (elt.matches(".row-link:not([aria-current])")) event.detail.shouldSwap = false;
+    if (elt.matches(".row-link") && elt.id !== wanted) event.detail.shouldSwap = false;
   });
-  document.addEventListener("htmx:afterSettle", selectFromAddress);
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.id !== wanted) return;
+    wanted = null;
+    showSelection();
+  });
+  document.addEventListener("htmx:afterSettle", showSelection);
 })();
