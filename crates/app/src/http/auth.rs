@@ -9,6 +9,7 @@ mod loaded;
 mod page;
 
 pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
+pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 
 use super::cookies::{Credential, credential};

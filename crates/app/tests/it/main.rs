@@ -20,6 +20,7 @@ mod members;
 mod notices;
 mod pages;
 mod pause;
+mod people_pages;
 mod resolve;
 mod send;
 mod send_crash;
