@@ -1,7 +1,9 @@
 //! What every part of the server shares. Cheap to clone. Holds no `Writer`: nothing reachable from here can post.
 
+use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
+use crate::clients::mail::Mailer;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
 use crate::coord::events::Bus;
@@ -27,8 +29,11 @@ pub struct Shared {
     pub keyring: Keyring,
     pub readers: Readers,
     pub ai: Arc<dyn ai::Provider>,
+    /// None: this server sends no mail.
+    pub mail: Option<Mailer>,
     pub events: Bus,
     pub passwords: Passwords,
+    pub clerk: Option<Clerk>,
 }
 
 impl App {

@@ -1,5 +1,7 @@
 //! All jobs and schedules of the product. A stage hands over to the next by `enqueue` on its own transaction.
 
+use crate::accounts::connect::PendingSweep;
+use crate::accounts::mails::MailSend;
 use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
@@ -21,9 +23,11 @@ pub fn registry() -> Registry<State> {
         .job::<AiGenerate>()
         .job::<PostSend>()
         .job::<IntegrationPoll>()
+        .job::<MailSend>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
+        .every::<PendingSweep>(Duration::from_secs(60))
         .every::<TokenSweep>(Duration::from_secs(3600))
         .every::<Upkeep>(Duration::from_secs(3600))
 }
@@ -46,9 +50,11 @@ const NAMES: &[&str] = &[
     AiGenerate::NAME,
     PostSend::NAME,
     IntegrationPoll::NAME,
+    MailSend::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     SuggestSweep::NAME,
+    PendingSweep::NAME,
     TokenSweep::NAME,
     Upkeep::NAME,
 ];

@@ -4,6 +4,7 @@
 //! All faults are collected, so that an operator mends them in one go: each is one line with the name, the reason and an
 //! example. A secret is in no message, no `Debug` and no print-out.
 
+mod clerk;
 mod kinds;
 mod network;
 mod reader;
@@ -12,6 +13,8 @@ pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
+use crate::accounts::clerk::Settings as ClerkSettings;
+use crate::clients::mail;
 use crate::secrets::SecretKey32;
 use reader::Reader;
 use secrecy::SecretString;
@@ -55,6 +58,10 @@ pub struct Config {
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
+    /// None while Clerk is not set up: people have accounts of this server alone.
+    pub clerk: Option<ClerkSettings>,
+    /// None: this server sends no mail.
+    pub mail: Option<mail::Settings>,
     pub encryption_key: Option<SecretKey32>,
     pub timing: Timing,
     settings: Vec<Setting>,
@@ -142,14 +149,17 @@ impl Config {
     }
 
     fn read(read: &mut Reader<'_>) -> Self {
+        let (public_url, redirect_base) =
+            (read.value("PUBLIC_URL", kinds::origin_url), read.value("REDIRECT_BASE", kinds::url));
+        let clerk = clerk::read_clerk(read, &public_url, &redirect_base);
         let node_env = read.optional("NODE_ENV", kinds::environment);
         Self {
             port: read.value("PORT", kinds::port),
             bind: read.value("BIND", kinds::ip_address),
             app_env: read.optional("APP_ENV", kinds::environment).or(node_env).unwrap_or(AppEnv::Development),
             database_url: read.optional("DATABASE_URL", kinds::postgres_url),
-            public_url: read.value("PUBLIC_URL", kinds::origin_url),
-            redirect_base: read.value("REDIRECT_BASE", kinds::url),
+            public_url,
+            redirect_base,
             data_dir: read.value("DATA_DIR", kinds::path),
             postgres_bin_dir: read.optional("POSTGRES_BIN_DIR", kinds::path),
             metrics_bind: read.optional("METRICS_BIND", kinds::socket_address),
@@ -164,6 +174,8 @@ impl Config {
             signup: read.value("SIGNUP", kinds::sign_up),
             reddit: read_reddit(read),
             ai: read_ai(read),
+            clerk,
+            mail: read_mail(read),
             encryption_key: read.optional("ENCRYPTION_KEY", kinds::key32),
             timing: Timing::default(),
             settings: Vec::new(),
@@ -241,6 +253,18 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
         api_base,
         settle_window,
     })
+}
+
+fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {
+    let server = read.optional("SMTP_URL", kinds::smtp_url);
+    let from = read.optional("MAIL_FROM", kinds::mail_address);
+    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")] {
+        if read.is_set(there) && !read.is_set(missing) {
+            read.fault(missing, &format!("is required with {there}"));
+        }
+    }
+    let (server, from) = (server?, from?);
+    Some(mail::Settings { host: server.host, port: server.port, security: server.security, login: server.login, from })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {

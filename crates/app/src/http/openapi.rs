@@ -132,7 +132,7 @@ fn add_errors(method: &str, path: &str, operation: &mut Operation) {
         let possible = match *status {
             "400" | "413" | "415" => body,
             "401" | "403" => !open,
-            "404" => path.contains('{') || by_link,
+            "404" => path.contains('{') || path.ends_with("/complete") || by_link,
             "410" => by_link,
             "409" => method != "get" || path.ends_with("/oauth/start"),
             "422" => body || query || method == "post",

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod clerk;
 mod client;
 mod cluster;
 mod conflicts;
@@ -16,8 +17,10 @@ mod invitations;
 mod journey;
 mod limits;
 mod machine;
+mod mail;
 mod members;
 mod notices;
+mod oauth_connect;
 mod pages;
 mod pause;
 mod people_pages;
@@ -26,6 +29,7 @@ mod send;
 mod send_crash;
 mod send_gate;
 mod settings;
+mod smtp;
 mod story;
 mod suggest;
 mod teams;

@@ -15,6 +15,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     TeamCreated,
+    PersonImpersonated,
+    PersonDeleted,
     TeamRenamed,
     TeamOwnerChanged,
     TeamSettingsChanged,
@@ -68,6 +70,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TeamCreated => "team.created",
+            Self::PersonImpersonated => "person.impersonated",
+            Self::PersonDeleted => "person.deleted",
             Self::TeamRenamed => "team.renamed",
             Self::TeamOwnerChanged => "team.owner_changed",
             Self::TeamSettingsChanged => "team.settings_changed",

@@ -1,7 +1,7 @@
 //! Sign-in for pages: who is not signed in is led to the sign-in page and from there back to where they were going.
 
-use super::{Caller, RequiredRole, identify, require_role};
-use crate::accounts::teams;
+use super::{Auth, Caller, RequiredRole, identify, require_role};
+use crate::accounts::teams::Membership;
 use crate::app::App;
 use crate::error::Problem;
 use crate::http::{cookies, csrf};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 const SIGN_IN: &str = "/signin";
 
-/// As `Caller`, for pages.
+/// As `Caller`, for pages, which take a session only: what a program may do stands in the API.
 #[derive(Debug, Clone)]
 pub struct PageCaller(pub Caller);
 
@@ -28,7 +28,7 @@ pub struct PageMember<R> {
     pub team_name: String,
     pub role: Role,
     /// All teams of the person, the oldest first.
-    pub teams: Vec<teams::Membership>,
+    pub teams: Vec<Membership>,
     required: PhantomData<R>,
 }
 
@@ -77,7 +77,14 @@ impl FromRequestParts<App> for PageCaller {
     type Rejection = SignInFirst;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
-        identify(parts, app).await?.map(Self).ok_or_else(|| sign_in_first(parts))
+        let caller = identify(parts, app).await?.ok_or_else(|| sign_in_first(parts))?;
+        match caller.auth {
+            Auth::Session(_) | Auth::Clerk { cookie: true, .. } => Ok(Self(caller)),
+            Auth::Token { .. } | Auth::Clerk { .. } => Err(Problem::unauthorized(
+                "Pages are for people: they take the session cookie. Programs find everything under /api/docs.",
+            )
+            .into()),
+        }
     }
 }
 
@@ -86,7 +93,7 @@ impl<R: RequiredRole> FromRequestParts<App> for PageMember<R> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
         let PageCaller(mut caller) = PageCaller::from_request_parts(parts, app).await?;
-        let teams = teams::memberships(&mut *app.db.acquire().await?, caller.user_id).await?;
+        let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
         let chosen = cookies::chosen_team(&parts.headers, &app.config.public_url);
         let Some(team) = teams.iter().find(|team| Some(team.team_id) == chosen).or(teams.first()) else {
             return Err(Problem::forbidden("You are in no team yet. Ask an admin of a team to invite you.").into());

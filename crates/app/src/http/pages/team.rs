@@ -145,6 +145,12 @@ impl TeamPage {
         let may_manage = person.may_connect();
         let open = if may_manage { invited::open(&mut conn, person.team_id).await? } else { Vec::new() };
         let team = teams::load(&mut conn, person.team_id).await?;
+        // An owner whose account is gone is among nobody's members.
+        let owner_id = team.map(|team| team.owner_user_id);
+        let orphaned = match owner_id {
+            Some(owner_id) => members::load(&mut conn, person.team_id, owner_id).await?.is_none(),
+            None => false,
+        };
         let heirs = rows.iter().filter(|row| !row.is_owner).map(|row| (row.user_id, row.name.clone())).collect();
         let anybody_founds = person.app.config.signup == SignUp::Open;
         Ok(Self {
@@ -158,7 +164,7 @@ impl TeamPage {
             done: None,
             refused: outcome.refused,
             may_manage,
-            may_hand_over: may_manage && team.is_some_and(|team| team.owner_user_id == person.user_id),
+            may_hand_over: may_manage && (orphaned || owner_id == Some(person.user_id)),
             heirs,
             may_found: may_manage || anybody_founds,
         })

@@ -46,11 +46,10 @@ pub async fn invite(
 }
 
 async fn create(app: &App, member: &PageMember<Admin>, sent: &SentInvitation) -> Result<Issued, Problem> {
-    let moment = app.moment();
-    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, moment.now).await?;
+    let (moment, by) = (app.moment(), member.caller.user_id);
+    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, by, moment.now).await?;
     let mut tx = app.db.begin().await?;
-    let by = member.caller.user_id;
-    let issued = invitations::create(&mut tx, &moment, member.team_id, by, &sent.email, sent.role).await?;
+    let issued = invitations::create(app, &mut tx, &moment, member.team_id, by, &sent.email, sent.role).await?;
     tx.commit().await?;
     Ok(issued)
 }
@@ -76,10 +75,10 @@ pub async fn renew(
 }
 
 async fn new_link(app: &App, member: &PageMember<Admin>, id: Uuid) -> Result<Issued, Problem> {
-    let moment = app.moment();
-    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, moment.now).await?;
+    let (moment, by) = (app.moment(), member.caller.user_id);
+    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, by, moment.now).await?;
     let mut tx = app.db.begin().await?;
-    let issued = invitations::renew(&mut tx, &moment, member.team_id, member.caller.user_id, id).await?;
+    let issued = invitations::renew(app, &mut tx, &moment, member.team_id, by, id).await?;
     tx.commit().await?;
     Ok(issued)
 }
