@@ -101,11 +101,20 @@
     refreshFrame(0);
   }
 
+  // What somebody is typing, or a link that is shown once, stays.
+  function onMember() {
+    const team = document.getElementById("team");
+    if (!team || team.querySelector("details[open], [data-once]") || team.contains(document.activeElement)) return;
+    const typed = [...team.querySelectorAll("input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+    if (!typed) fire(team, "team-changed");
+  }
+
   function onChange({ kind, id }) {
     if (kind === "item") onItem(id);
     else if (kind === "suggestion") onSuggestion(id);
     else if (kind === "integration") onIntegration();
     else if (kind === "notice") onNotice();
+    else if (kind === "member") onMember();
     if (kind === "item" || kind === "integration") refreshFrame(COUNTS_MS);
   }
 
@@ -114,6 +123,7 @@
     if (!editing()) refreshDraft();
     refreshFrame(0);
     fire(document.getElementById("notices"), "notices-changed");
+    onMember();
     fire(document.getElementById("thread"), "thread-changed");
     for (const row of document.querySelectorAll(".row")) {
       if (row.querySelector("[aria-current]")) fire(row, "row-changed");

@@ -6,12 +6,16 @@
 //! renewed one has a new link: the older stops working. Ended ones are kept for a month, then upkeep removes them.
 
 mod accept;
+mod letter;
 
 pub use accept::{AcceptError, Account, Joined, Preview, accept, accept_as_new, preview};
 
+use super::mails::{self, PostError};
 use super::members::{self, MemberError};
+use super::teams::{self, Team};
 use super::token_hash;
 use super::users::{self, InvalidEmail};
+use crate::app::App;
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::model::Role;
@@ -64,6 +68,9 @@ pub enum InviteError {
     Accepted,
     #[error("Your own role in this team was changed meanwhile, so nothing was done. Load the page again.")]
     ActorChanged,
+    /// The mail with the link could not be put on its way; nothing was done.
+    #[error(transparent)]
+    Mail(#[from] PostError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -102,6 +109,7 @@ pub async fn open(conn: &mut PgConnection, team_id: Uuid) -> sqlx::Result<Vec<In
 
 /// Invites an address, in place of an open invitation to it. The caller's transaction ends with the link in the hands of `by`.
 pub async fn create(
+    app: &App,
     conn: &mut PgConnection,
     moment: &Moment,
     team_id: Uuid,
@@ -110,7 +118,7 @@ pub async fn create(
     role: Role,
 ) -> Result<Issued, InviteError> {
     let email = users::normal_email(email)?;
-    super::teams::lock(conn, team_id).await?;
+    let team = teams::lock(conn, team_id).await?;
     members::still_admin(conn, team_id, by).await?;
     if members::has_email(conn, team_id, &email).await? {
         return Err(InviteError::AlreadyMember);
@@ -146,7 +154,7 @@ pub async fn create(
     let payload = json!({ "after": { "address": masked(&email), "role": role }, "replaced": replaced });
     let subject = Subject::Invitation(id);
     activity::record(conn, moment, team_id, Some(by), Kind::InvitationCreated, subject, payload).await?;
-    issued(conn, team_id, id, token).await
+    created(app, conn, moment, &team, id, token).await
 }
 
 async fn open_count(conn: &mut PgConnection, team_id: Uuid) -> sqlx::Result<i64> {
@@ -158,18 +166,23 @@ async fn open_count(conn: &mut PgConnection, team_id: Uuid) -> sqlx::Result<i64>
     .await
 }
 
-async fn issued(conn: &mut PgConnection, team_id: Uuid, id: Uuid, token: String) -> Result<Issued, InviteError> {
-    let invitation = find(conn, team_id, id).await?.ok_or(InviteError::NotFound)?;
-    let token = SecretString::from(token);
-    let mailed = created(&invitation, &token);
-    Ok(Issued { invitation, token, mailed })
-}
-
-/// Called in the transaction in which an invitation got its link, new or renewed: the place for the mail to the invited. True:
-/// one is on its way.
-fn created(_: &Invitation, _: &SecretString) -> bool {
-    // Without mail the admin hands the link over.
-    false
+/// Called in the transaction in which an invitation got its link, new or renewed. Where this server sends mail, the link goes to the
+/// invited person; who invited has it in any case.
+async fn created(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team: &Team,
+    id: Uuid,
+    token: String,
+) -> Result<Issued, InviteError> {
+    let invitation = find(conn, team.id, id).await?.ok_or(InviteError::NotFound)?;
+    let mailed = app.mail.is_some();
+    if mailed {
+        let link = link(&app.config.public_url, &token);
+        mails::post(conn, app, moment, &letter::letter(&invitation, &team.name, &link)).await?;
+    }
+    Ok(Issued { invitation, token: SecretString::from(token), mailed })
 }
 
 async fn find(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> sqlx::Result<Option<Invitation>> {
@@ -206,13 +219,14 @@ async fn take_open(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<(
 
 /// A new link and 7 more days; the link before stops working.
 pub async fn renew(
+    app: &App,
     conn: &mut PgConnection,
     moment: &Moment,
     team_id: Uuid,
     by: Uuid,
     id: Uuid,
 ) -> Result<Issued, InviteError> {
-    super::teams::lock(conn, team_id).await?;
+    let team = teams::lock(conn, team_id).await?;
     members::still_admin(conn, team_id, by).await?;
     let (email, role) = take_open(conn, team_id, id).await?;
     let token = moment.entropy().token(32);
@@ -227,7 +241,7 @@ pub async fn renew(
     .execute(&mut *conn)
     .await?;
     record(conn, moment, team_id, by, Kind::InvitationRenewed, id, described(&email, role)).await?;
-    issued(conn, team_id, id, token).await
+    created(app, conn, moment, &team, id, token).await
 }
 
 /// Takes an open invitation back: its link stops working.
@@ -238,7 +252,7 @@ pub async fn withdraw(
     by: Uuid,
     id: Uuid,
 ) -> Result<(), InviteError> {
-    super::teams::lock(conn, team_id).await?;
+    teams::lock(conn, team_id).await?;
     members::still_admin(conn, team_id, by).await?;
     let (email, role) = take_open(conn, team_id, id).await?;
     sqlx::query!("update invitations set withdrawn_at = $3 where id = $1 and team_id = $2", id, team_id, moment.now)

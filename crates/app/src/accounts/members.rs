@@ -220,7 +220,8 @@ pub async fn remove(
     Ok(())
 }
 
-/// Hands the team to another member, who becomes an admin where they are none. The one who was the owner stays an admin.
+/// Hands the team to another member, who becomes an admin where they are none. The one who was the owner stays an admin. Where the
+/// owner's account is gone, any admin can.
 pub async fn transfer(
     conn: &mut PgConnection,
     moment: &Moment,
@@ -230,17 +231,20 @@ pub async fn transfer(
 ) -> Result<Team, MemberError> {
     let team = teams::lock(conn, team_id).await?;
     if team.owner_user_id != by {
-        return Err(MemberError::NotOwner);
+        if load(conn, team_id, team.owner_user_id).await?.is_some() {
+            return Err(MemberError::NotOwner);
+        }
+        still_admin(conn, team_id, by).await?;
     }
     let member = load(conn, team_id, to).await?.ok_or(MemberError::NotFound)?;
-    if to == by {
+    if to == team.owner_user_id {
         return Ok(team);
     }
     if member.role != Role::Admin {
         set_role(conn, moment, team_id, by, &member, Role::Admin).await?;
     }
     teams::set_owner(conn, team_id, to).await?;
-    let payload = json!({ "before": { "owner_user_id": by }, "after": { "owner_user_id": to } });
+    let payload = json!({ "before": { "owner_user_id": team.owner_user_id }, "after": { "owner_user_id": to } });
     activity::record(conn, moment, team_id, Some(by), Kind::TeamOwnerChanged, Subject::Member(to), payload).await?;
     Ok(Team { owner_user_id: to, ..team })
 }

@@ -11,6 +11,7 @@ mod loaded;
 mod page;
 
 pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
+pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 
 use super::cookies::{Credential, credential};
@@ -88,6 +89,16 @@ impl Caller {
         let teams = teams::memberships(conn, self.user_id).await?;
         let seen = |team: Membership| self.effective(team.team_id, team.role).map(|role| Membership { role, ..team });
         Ok(teams.into_iter().filter_map(seen).collect())
+    }
+
+    /// Refuses an API token, for what concerns its maker and not the work of the team.
+    pub fn require_person(&self) -> Result<(), Problem> {
+        match &self.auth {
+            Auth::Session(_) | Auth::Clerk { .. } => Ok(()),
+            Auth::Token { .. } => Err(Problem::forbidden(
+                "An API token cannot do this for the person who made it. Sign in and do it yourself.",
+            )),
+        }
     }
 
     /// Whose requests are one sequence: what was answered to the person is not repeated to a token of lesser rights.

@@ -1,7 +1,8 @@
-//! What a request shows to say who it is: a bearer token, or one of our two cookies (the session, and the token that a form
-//! carries before there is one).
+//! What a request shows to say who it is: a bearer token, or one of our cookies (the session, and the token that a form carries before
+//! there is one). Two more cookies remember the team that a person with several looks at, and the invitation that somebody is
+//! about to accept.
 //!
-//! With an https `PUBLIC_URL` both have the `__Host-` prefix, so that no other host of the domain can set them. Scripts never
+//! With an https `PUBLIC_URL` all have the `__Host-` prefix, so that no other host of the domain can set them. Scripts never
 //! read them. Which credential of a request counts is decided here alone: where an `Authorization` header stands, the cookie
 //! is not looked at, neither by the sign-in nor by the CSRF guard.
 
@@ -10,9 +11,12 @@ use crate::accounts::token_hash;
 use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use uuid::Uuid;
 
 const SESSION: &str = "rejoinder_session";
 const PRE_SESSION: &str = "rejoinder_presession";
+const TEAM: &str = "rejoinder_team";
+const INVITATION: &str = "rejoinder_invitation";
 
 /// What a request shows to say who it is.
 #[derive(Debug, Clone)]
@@ -69,6 +73,31 @@ pub fn clear_session(public_url: &Url) -> HeaderValue {
 
 pub(super) fn set_pre_session(token: &SecretString, public_url: &Url) -> HeaderValue {
     cookie(PRE_SESSION, token.expose_secret(), "", public_url)
+}
+
+/// The team that this browser shows. It opens nothing: the membership is looked up each time.
+pub fn chosen_team(headers: &HeaderMap, public_url: &Url) -> Option<Uuid> {
+    read(headers, &name(TEAM, public_url)).and_then(|text| Uuid::parse_str(text).ok())
+}
+
+pub fn set_team(team_id: Uuid, public_url: &Url) -> HeaderValue {
+    cookie(TEAM, &team_id.to_string(), "; Max-Age=31536000", public_url)
+}
+
+/// The token of the invitation whose link was opened last.
+pub fn invitation(headers: &HeaderMap, public_url: &Url) -> Option<SecretString> {
+    read(headers, &name(INVITATION, public_url)).map(SecretString::from)
+}
+
+/// For an hour: long enough to sign in first. None where the text can be no token of ours.
+pub fn set_invitation(token: &SecretString, public_url: &Url) -> Option<HeaderValue> {
+    let token = token.expose_secret();
+    let ours = token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    ours.then(|| cookie(INVITATION, token, "; Max-Age=3600", public_url))
+}
+
+pub fn clear_invitation(public_url: &Url) -> HeaderValue {
+    cookie(INVITATION, "", "; Max-Age=0", public_url)
 }
 
 fn name(base: &str, public_url: &Url) -> String {
@@ -131,6 +160,20 @@ mod tests {
         assert!(matches!(credential(&sent, &url("https://replies.example")), Credential::None));
         let Credential::Session(hash) = credential(&sent, &url("http://localhost:3000")) else { panic!("no session") };
         assert_eq!(hash, token_hash("abc"));
+    }
+
+    #[test]
+    fn an_invitation_in_a_cookie_is_a_token_and_nothing_else() {
+        let at = url("https://replies.example");
+        let token = "a-_B".repeat(10) + "xyz";
+        let set = set_invitation(&token.as_str().into(), &at).unwrap();
+        let expected =
+            format!("__Host-rejoinder_invitation={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600; Secure");
+        assert_eq!(set.to_str().unwrap(), expected);
+        for text in ["", "short", &format!("{};x", &token[..41]), &format!("{}\n", &token[..42]), &format!("{token}x")]
+        {
+            assert!(set_invitation(&text.into(), &at).is_none(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //!
 //! `guard` looks at every unsafe request that carries the session cookie: it must come from our own pages, and to the API it
 //! must be JSON, which a plain form cannot send. Forms of our pages also carry a token that only the page could know
-//! (`CsrfForm`); before there is a session, the token hangs on a cookie of its own (`PreSession`, `PreSessionForm`).
+//! (`CsrfForm`); before there is a session, the token hangs on a cookie of its own (`PreSession`, `PreSessionForm`). Behind the token
+//! stands the team that the page showed: a form of a window left open on one team does nothing to another.
 
+use super::auth::PageTeam;
 use super::cookies::{self, Credential, credential};
 use crate::app::App;
 use crate::error::Problem;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Form, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -21,6 +23,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use url::{Url, form_urlencoded};
+use uuid::Uuid;
 
 const FIELD: &str = "csrf";
 const HEADER: &str = "x-csrf-token";
@@ -95,6 +98,22 @@ pub(super) fn form_token(cookie_hash: &[u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
+/// The token for the forms of a page about one team.
+pub(super) fn token_for_team(token: &str, team_id: Uuid) -> String {
+    format!("{token}.{}", team_id.simple())
+}
+
+fn check_team(shown: Option<&str>, extensions: &Extensions) -> Result<(), Problem> {
+    let (Some(shown), Some(PageTeam(team_id))) = (shown, extensions.get()) else { return Ok(()) };
+    if shown == team_id.simple().to_string() {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "other-team",
+        "The page showed another team than the one that you are in by now, so nothing was done. Load the page again and look which team it is.",
+    ))
+}
+
 /// A form sent by one of our pages while signed in.
 pub struct CsrfForm<T>(pub T);
 
@@ -158,10 +177,13 @@ async fn read_form<T: DeserializeOwned>(request: Request, app: &App, cookie_hash
         )
     })?;
     let (sent, fields) = split_token(&parts.headers, &bytes);
+    let sent = sent.unwrap_or_default();
+    let (sent, shown) = sent.split_once('.').map_or((sent.as_str(), None), |(token, team)| (token, Some(team)));
     let expected = form_token(cookie_hash);
-    if !bool::from(sent.unwrap_or_default().as_bytes().ct_eq(expected.as_bytes())) {
+    if !bool::from(sent.as_bytes().ct_eq(expected.as_bytes())) {
         return Err(stale_form());
     }
+    check_team(shown, &parts.extensions)?;
     let request = Request::from_parts(parts, Body::from(fields));
     Form::<T>::from_request(request, &()).await.map(|Form(value)| value).map_err(|rejection| {
         if rejection.status() == StatusCode::UNPROCESSABLE_ENTITY {

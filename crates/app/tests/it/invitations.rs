@@ -2,6 +2,8 @@
 
 use crate::client::{Client, person};
 use crate::harness::Harness;
+use crate::mail;
+use crate::smtp::MailServer;
 use rejoinder_app::accounts::{invitations, teams, users};
 use rejoinder_app::model::Role;
 use serde_json::{Value, json};
@@ -241,5 +243,33 @@ async fn what_ended_a_month_ago_is_forgotten() {
     h.advance(Duration::days(1));
     assert_eq!(invitations::delete_old(&mut *h.conn().await, h.now(), 10).await.unwrap(), 1);
     assert_eq!(refused(&Client::stranger(&h).await.post(PREVIEW, &token).await), (404, "unknown-invitation"));
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_server_sends_mail_the_invited_person_gets_the_link() {
+    let server = MailServer::start().await;
+    let h = mail::harness(&server).await;
+    let admin = Client::signed_in(&h).await;
+    let (_, answer) = admin.post(&path(&h), &json!({ "email": "Ben@example.com", "role": "editor" })).await;
+    assert_eq!(answer["mailed"], json!(true), "{answer}");
+    h.run_due().await;
+    let got = server.take_one();
+    assert_eq!(got.to, "ben@example.com");
+    assert!(
+        got.text.contains("Ana Lima invites you to the team \"Brassfinch\" on Rejoinder, as editor."),
+        "{}",
+        got.text
+    );
+    assert!(got.text.contains(answer["link"].as_str().unwrap()), "the link works as it is: {}", got.text);
+
+    let renew = format!("{}/{}/renew", path(&h), answer["id"].as_str().unwrap());
+    let (_, renewed) = admin.post(&renew, &json!({})).await;
+    h.run_due().await;
+    assert!(server.take_one().text.contains(renewed["link"].as_str().unwrap()));
+    let refused = admin.post(&path(&h), &json!({ "email": "ana@example.com", "role": "editor" })).await;
+    assert_eq!(refused.0, 409);
+    h.run_due().await;
+    assert_eq!(server.take().len(), 0, "who is not invited gets no mail");
     h.finish().await;
 }

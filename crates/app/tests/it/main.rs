@@ -23,6 +23,7 @@ mod notices;
 mod oauth_connect;
 mod pages;
 mod pause;
+mod people_pages;
 mod resolve;
 mod send;
 mod send_crash;

@@ -119,6 +119,22 @@ async fn the_owner_keeps_place_and_role_until_the_team_is_handed_over() {
 }
 
 #[tokio::test]
+async fn a_team_whose_owner_is_gone_is_taken_over_by_an_admin() {
+    let h = Harness::unconnected(&[]).await;
+    let (admin, admin_id) = Client::member(&h, "adam", Role::Admin).await;
+    let (editor, editor_id) = Client::member(&h, "emil", Role::Editor).await;
+    let owner = format!("/api/teams/{}/owner", h.team_id);
+    let me = json!({ "user_id": admin_id });
+    assert_eq!(code(&admin.post(&owner, &me).await.1), "not-owner");
+    without_its_owner(&h).await;
+    assert_eq!(editor.post(&owner, &json!({ "user_id": editor_id })).await.0, 403);
+    let (status, team) = admin.post(&owner, &me).await;
+    assert_eq!((status, &team["owner_user_id"]), (200, &json!(admin_id)), "{team}");
+    assert_eq!(code(&admin.delete(&of(&h, admin_id)).await.1), "is-owner");
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn leaving_and_being_removed_end_one_membership_and_no_other() {
     let h = Harness::unconnected(&[]).await;
     let owner = Client::signed_in(&h).await;

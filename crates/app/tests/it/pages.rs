@@ -27,6 +27,7 @@ pub struct Browser {
 pub struct Seen {
     pub status: StatusCode,
     pub location: String,
+    pub referrer_policy: String,
     pub html: String,
 }
 
@@ -48,10 +49,15 @@ impl Browser {
 
     pub async fn get(&mut self, path: &str) -> Seen {
         let seen = self.ask(Method::GET, path, Body::empty(), false).await;
-        if let Some(token) = seen.html.split("name=\"csrf\" value=\"").nth(1) {
+        self.look_at(&seen);
+        seen
+    }
+
+    /// Forms are sent from this page from now on, also where it was left open while another one was read.
+    pub fn look_at(&mut self, page: &Seen) {
+        if let Some(token) = page.html.split("name=\"csrf\" value=\"").nth(1) {
             self.csrf = token.split('"').next().unwrap().to_owned();
         }
-        seen
     }
 
     /// Sends a form of the page that was read last.
@@ -89,10 +95,12 @@ impl Browser {
             let (name, value) = pair.split_once('=').unwrap();
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
-        let location = response.headers().get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned());
+        let text = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (location, referrer_policy) = (text(header::LOCATION), text(header::REFERRER_POLICY).unwrap_or_default());
         let status = response.status();
         let html = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        Seen { status, location: location.unwrap_or_default(), html: String::from_utf8(html.to_vec()).unwrap() }
+        let html = String::from_utf8(html.to_vec()).unwrap();
+        Seen { status, location: location.unwrap_or_default(), referrer_policy, html }
     }
 }
 

@@ -2,6 +2,7 @@
 //! bodies only, so that it stands in no log of addresses.
 
 use crate::accounts::invitations::{self, AcceptError, Invitation, InviteError, Issued, Joined, Preview};
+use crate::accounts::mails::PostError;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::http::auth::{Admin, Caller, TeamMember};
@@ -122,7 +123,8 @@ impl From<InviteError> for Problem {
             InviteError::NotFound => Self::not_found("invitation"),
             InviteError::Accepted => Self::conflict("accepted", error.to_string()),
             InviteError::ActorChanged => Self::conflict("role-changed", error.to_string()),
-            InviteError::Database(error) => error.into(),
+            InviteError::Mail(PostError::Seal(error)) => Self::internal(&error),
+            InviteError::Mail(PostError::Database(error)) | InviteError::Database(error) => error.into(),
         }
     }
 }
@@ -162,7 +164,7 @@ pub async fn list_invitations(State(app): State<App>, member: TeamMember<Admin>)
 
 /// Invite an address into a team
 ///
-/// The link is in this answer and nowhere else; it works once, for 7 days, and only for an account with this address. An open
+/// The link is in this answer and, where the server sends mail, on its way to the address; it works once, for 7 days, and only for an account with this address. An open
 /// invitation to the same address is replaced: its link stops working.
 #[utoipa::path(post, path = "/api/teams/{team_id}/invitations", request_body = InviteBody,
     responses((status = 201, description = "The invitation with its link.", body = IssuedAnswer)))]
@@ -172,9 +174,9 @@ pub async fn create_invitation(
     JsonBody(body): JsonBody<InviteBody>,
 ) -> ApiResult<(StatusCode, Json<IssuedAnswer>)> {
     let (moment, by) = (app.moment(), member.caller.user_id);
-    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, moment.now).await?;
+    limits::count_invitation(&mut *app.db.acquire().await?, member.team_id, by, moment.now).await?;
     let mut tx = app.db.begin().await?;
-    let issued = invitations::create(&mut tx, &moment, member.team_id, by, &body.email, body.role).await?;
+    let issued = invitations::create(&app, &mut tx, &moment, member.team_id, by, &body.email, body.role).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(IssuedAnswer::of(&app, issued))))
 }
@@ -204,10 +206,10 @@ pub async fn renew_invitation(
     Path((team_id, id)): Path<(Uuid, Uuid)>,
     _: JsonBody<Nothing>,
 ) -> ApiResult<Json<IssuedAnswer>> {
-    let moment = app.moment();
-    limits::count_invitation(&mut *app.db.acquire().await?, team_id, moment.now).await?;
+    let (moment, by) = (app.moment(), member.caller.user_id);
+    limits::count_invitation(&mut *app.db.acquire().await?, team_id, by, moment.now).await?;
     let mut tx = app.db.begin().await?;
-    let issued = invitations::renew(&mut tx, &moment, team_id, member.caller.user_id, id).await?;
+    let issued = invitations::renew(&app, &mut tx, &moment, team_id, by, id).await?;
     tx.commit().await?;
     Ok(Json(IssuedAnswer::of(&app, issued)))
 }
@@ -237,6 +239,7 @@ pub async fn accept_invitation(
     caller: Caller,
     JsonBody(body): JsonBody<TokenBody>,
 ) -> ApiResult<Json<JoinedAnswer>> {
+    caller.require_person()?;
     let (moment, token) = (app.moment(), body.token.expose_secret());
     limits::count_acceptance(&mut *app.db.acquire().await?, address, token, moment.now).await?;
     let mut tx = app.db.begin().await?;

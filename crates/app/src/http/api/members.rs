@@ -108,7 +108,9 @@ pub async fn remove_member(
     Path((team_id, user_id)): Path<(Uuid, Uuid)>,
 ) -> ApiResult<StatusCode> {
     let by = member.caller.user_id;
-    if by != user_id {
+    if by == user_id {
+        member.caller.require_person()?;
+    } else {
         require_role(member.role, Role::Admin)?;
     }
     let mut tx = app.db.begin().await?;

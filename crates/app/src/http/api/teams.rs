@@ -91,6 +91,7 @@ pub async fn create_team(
     caller: Caller,
     JsonBody(body): JsonBody<TeamBody>,
 ) -> ApiResult<(StatusCode, Json<TeamAnswer>)> {
+    caller.require_person()?;
     let anybody = app.config.signup == SignUp::Open;
     let mut tx = app.db.begin().await?;
     let team = teams::found(&mut tx, &app.moment(), caller.user_id, &body.name, anybody).await?;
@@ -121,7 +122,7 @@ pub async fn update_team(
 
 /// Hand a team over
 ///
-/// Only its owner can, to a member, who becomes an admin. The owner of before stays an admin. To oneself: nothing changes.
+/// Only its owner can, in person and not by an API token, to a member, who becomes an admin. The owner of before stays an admin. To oneself: nothing changes.
 #[utoipa::path(post, path = "/api/teams/{team_id}/owner", request_body = OwnerBody,
     responses((status = 200, description = "The team with its new owner.", body = TeamAnswer)))]
 pub async fn transfer_team(
@@ -129,6 +130,7 @@ pub async fn transfer_team(
     member: TeamMember<Admin>,
     JsonBody(body): JsonBody<OwnerBody>,
 ) -> ApiResult<Json<TeamAnswer>> {
+    member.caller.require_person()?;
     let mut tx = app.db.begin().await?;
     let by = member.caller.user_id;
     let moved = members::transfer(&mut tx, &app.moment(), member.team_id, by, body.user_id).await;

@@ -1,5 +1,6 @@
 //! Things that are addressed by their own id, authorised before the handler sees them.
 
+use super::page::PageTeam;
 use super::{Caller, PathId, RequiredRole, path_id, require_role};
 use crate::accounts::access::{self, Access};
 use crate::app::App;
@@ -71,6 +72,8 @@ impl<T: Owned, R: RequiredRole> FromRequestParts<App> for Loaded<T, R> {
         let Access { team_id, role } = access.ok_or_else(|| Problem::not_found(T::WHAT))?;
         let role = caller.effective(team_id, role).ok_or_else(|| Problem::not_found(T::WHAT))?;
         require_role(role, R::ROLE)?;
+        // A form about a thing is about the thing's team, whichever the page shows by now.
+        parts.extensions.insert(PageTeam(team_id));
         Ok(Self { caller, team_id, role, id, kind: PhantomData })
     }
 }

@@ -4,6 +4,7 @@ use super::{Auth, Caller, RequiredRole, identify, require_role};
 use crate::accounts::teams::Membership;
 use crate::app::App;
 use crate::error::Problem;
+use crate::http::{cookies, csrf};
 use crate::model::Role;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -19,15 +20,21 @@ const SIGN_IN: &str = "/signin";
 #[derive(Debug, Clone)]
 pub struct PageCaller(pub Caller);
 
-/// As `TeamMember`, for pages: the person's oldest team.
+/// As `TeamMember`, for pages: the team that the person chose last in this browser, else the oldest.
 #[derive(Debug, Clone)]
 pub struct PageMember<R> {
     pub caller: Caller,
     pub team_id: Uuid,
     pub team_name: String,
     pub role: Role,
+    /// All teams of the person, the oldest first.
+    pub teams: Vec<Membership>,
     required: PhantomData<R>,
 }
+
+/// The team that a page of this request is about; forms of a page that showed another one are turned away (`csrf`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct PageTeam(pub Uuid);
 
 /// Why a page is not shown.
 #[derive(Debug)]
@@ -85,14 +92,17 @@ impl<R: RequiredRole> FromRequestParts<App> for PageMember<R> {
     type Rejection = SignInFirst;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
-        let PageCaller(caller) = PageCaller::from_request_parts(parts, app).await?;
+        let PageCaller(mut caller) = PageCaller::from_request_parts(parts, app).await?;
         let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
-        let Some(team) = teams.into_iter().next() else {
+        let chosen = cookies::chosen_team(&parts.headers, &app.config.public_url);
+        let Some(team) = teams.iter().find(|team| Some(team.team_id) == chosen).or(teams.first()) else {
             return Err(Problem::forbidden("You are in no team yet. Ask an admin of a team to invite you.").into());
         };
         require_role(team.role, R::ROLE)?;
-        let Membership { team_id, team_name, role, .. } = team;
-        Ok(Self { caller, team_id, team_name, role, required: PhantomData })
+        let (team_id, team_name, role) = (team.team_id, team.team_name.clone(), team.role);
+        parts.extensions.insert(PageTeam(team_id));
+        caller.csrf = csrf::token_for_team(&caller.csrf, team_id);
+        Ok(Self { caller, team_id, team_name, role, teams, required: PhantomData })
     }
 }
 

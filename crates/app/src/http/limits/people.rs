@@ -15,16 +15,25 @@ struct Allowed {
     secs: f64,
 }
 
-const INVITATIONS_PER_TEAM: Allowed = Allowed { most: 60.0, secs: 3600.0 };
+/// Of a team, and of a person in all of their teams.
+const INVITATIONS: Allowed = Allowed { most: 60.0, secs: 3600.0 };
 const ACCEPTANCES_PER_ADDRESS: Allowed = Allowed { most: 30.0, secs: 900.0 };
 /// Who holds a link may try a few addresses by mistake, not a list of them.
 const ACCEPTANCES_PER_LINK: Allowed = Allowed { most: 10.0, secs: 3600.0 };
 const SIGN_UPS_PER_ADDRESS: Allowed = Allowed { most: 5.0, secs: 3600.0 };
 
-/// Counts an invitation that a team sends or renews.
-pub async fn count_invitation(conn: &mut PgConnection, team_id: Uuid, now: OffsetDateTime) -> Result<(), Problem> {
-    let key = format!("invite-team:{}", team_id.simple());
-    count(conn, &key, INVITATIONS_PER_TEAM, "The team sent many invitations within the hour", now).await
+/// Counts an invitation that a person sends or renews for a team.
+pub async fn count_invitation(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    by: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), Problem> {
+    let keys = [format!("invite-team:{}", team_id.simple()), format!("invite-person:{}", by.simple())];
+    for key in keys {
+        count(conn, &key, INVITATIONS, "Many invitations were sent within the hour", now).await?;
+    }
+    Ok(())
 }
 
 /// Counts a try to accept an invitation.

@@ -99,6 +99,7 @@ impl Event {
             "suggestion" => Some(("Show the reply", format!("/dashboard/suggestions/{id}"))),
             "item" => Some(("Show the item", format!("/dashboard/inbox?filter=all&item={id}"))),
             "intent" => Some(("Show the intent", format!("/dashboard/intents?intent={id}#intent-{id}"))),
+            "member" | "invitation" => Some(("Show the team", "/dashboard/team".to_owned())),
             "integration" => Some(("Show the accounts", "/dashboard/accounts".to_owned())),
             _ => None,
         };

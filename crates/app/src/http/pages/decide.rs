@@ -14,7 +14,7 @@ use crate::flow::ingest::inbox;
 use crate::flow::send::{self, ResolveError, Seen};
 use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Suggestion};
-use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef};
+use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef, Viewer};
 use crate::http::csrf::CsrfForm;
 use crate::model::{ItemState, Mode, Status};
 use axum::extract::State;
@@ -46,7 +46,7 @@ struct Acting {
 impl Acting {
     async fn on(
         app: &App,
-        member: PageMember<Editor>,
+        member: PageMember<Viewer>,
         loaded: &Loaded<SuggestionRef, Editor>,
         asked: Asked,
         form: DraftForm,
@@ -125,7 +125,7 @@ async fn go_on(person: &Person, asked: &Asked, from: Uuid) -> Result<Response, P
 
 pub async fn ask(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<ItemRef, Editor>,
     asked: Asked,
     CsrfForm(form): CsrfForm<DraftForm>,
@@ -165,7 +165,7 @@ pub async fn ask(
 
 pub async fn done(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<ItemRef, Editor>,
     asked: Asked,
     CsrfForm(_): CsrfForm<DraftForm>,
@@ -250,7 +250,7 @@ macro_rules! decisions {
     ($($name:ident => $action:ident),+ $(,)?) => {$(
         pub async fn $name(
             State(app): State<App>,
-            member: PageMember<Editor>,
+            member: PageMember<Viewer>,
             loaded: Loaded<SuggestionRef, Editor>,
             asked: Asked,
             CsrfForm(form): CsrfForm<DraftForm>,
@@ -271,7 +271,7 @@ decisions! {
 /// What a person saw on the platform. An address that is not that of our reply comes back with the reason.
 pub async fn resolve(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<SuggestionRef, Editor>,
     asked: Asked,
     CsrfForm(form): CsrfForm<DraftForm>,
@@ -298,7 +298,7 @@ pub async fn resolve(
 /// What is typed is kept as it is typed; 204.
 pub async fn autosave(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<SuggestionRef, Editor>,
     CsrfForm(form): CsrfForm<DraftForm>,
 ) -> Result<Response, Problem> {

@@ -3,6 +3,7 @@
 use super::marks::Tone;
 use super::person::Person;
 use super::samples;
+use crate::accounts::teams::Membership;
 use crate::app::App;
 use crate::error::Problem;
 use crate::http::auth::{PageMember, Viewer};
@@ -19,6 +20,8 @@ use uuid::Uuid;
 pub struct Frame {
     pub team_id: Uuid,
     pub team_name: String,
+    /// Where the person may switch to.
+    pub other_teams: Vec<TeamChoice>,
     pub user_name: String,
     /// Token that every form of this session carries.
     pub csrf: String,
@@ -35,6 +38,20 @@ pub struct Frame {
     pub notice: Option<Notice>,
 }
 
+/// A team that the person may switch to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamChoice {
+    pub id: Uuid,
+    pub name: String,
+}
+
+impl TeamChoice {
+    pub fn beside(team_id: Uuid, teams: Vec<Membership>) -> Vec<Self> {
+        let others = teams.into_iter().filter(|team| team.team_id != team_id);
+        others.map(|team| Self { id: team.team_id, name: team.team_name }).collect()
+    }
+}
+
 /// Which entry of the navigation is the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
@@ -43,6 +60,7 @@ pub enum Section {
     Intents,
     Notices,
     Log,
+    Team,
     Settings,
 }
 
@@ -55,12 +73,13 @@ impl Section {
             Self::Intents => "intents",
             Self::Notices => "notices",
             Self::Log => "log",
+            Self::Team => "team",
             Self::Settings => "settings",
         }
     }
 
     pub fn parse(slug: &str) -> Option<Self> {
-        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Settings];
+        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Team, Self::Settings];
         all.into_iter().find(|section| section.slug() == slug)
     }
 }

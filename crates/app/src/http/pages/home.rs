@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::flow::suggestion;
 use crate::http::auth::{Loaded, PageCaller, SuggestionRef, Viewer};
+use crate::http::cookies;
 use axum::extract::{RawQuery, State};
+use axum::http::header;
 use axum::response::Response;
 
 pub async fn root(_: PageCaller) -> Response {
@@ -29,7 +31,10 @@ pub async fn suggestion(
 ) -> Result<Response, Problem> {
     let found = suggestion::load(&mut *app.db.acquire().await?, loaded.team_id, loaded.id).await?;
     let found = found.ok_or_else(|| Problem::not_found("suggestion"))?;
-    Ok(see_other(&format!("/dashboard/inbox?filter=all&item={}&step=draft", found.item_id)))
+    let mut answer = see_other(&format!("/dashboard/inbox?filter=all&item={}&step=draft", found.item_id));
+    // The link may lead into another team of the person.
+    answer.headers_mut().append(header::SET_COOKIE, cookies::set_team(loaded.team_id, &app.config.public_url));
+    Ok(answer)
 }
 
 pub async fn nothing_here() -> Problem {

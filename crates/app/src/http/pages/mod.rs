@@ -19,6 +19,7 @@ pub mod inbox_draft;
 pub mod inbox_list;
 pub mod inbox_thread;
 pub mod intents;
+pub mod invite;
 pub mod marks;
 pub mod notices;
 mod person;
@@ -27,7 +28,9 @@ pub mod samples;
 pub mod settings;
 pub mod setup;
 pub mod signin;
+pub mod signup;
 mod story;
+pub mod team;
 pub mod when;
 pub mod words;
 
@@ -42,7 +45,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
 pub use assets::asset_path;
-pub use frame::{Frame, Notice, PauseBar, Section};
+pub use frame::{Frame, Notice, PauseBar, Section, TeamChoice};
 pub use marks::{Icon, Mark, Tone, icon};
 pub use when::{ago, moment, rel, when};
 pub use words::WebLink;
@@ -52,6 +55,10 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(home::root))
         .route("/signin", get(signin::show).post(signin::submit))
+        .route("/signup", get(signup::show).post(signup::submit))
+        .route("/invite", get(invite::show))
+        .route("/invite/join", post(invite::join))
+        .route("/invite/account", post(invite::make_account))
         .route("/signout", post(signin::sign_out))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/enter", get(setup::enter))
@@ -88,6 +95,17 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/resume", post(accounts::resume_team))
         .route("/dashboard/notices", get(notices::show))
         .route("/dashboard/notices/{notice_id}/dismiss", post(notices::dismiss))
+        .route("/dashboard/team", get(team::show))
+        .route("/dashboard/team/switch", post(team::switch))
+        .route("/dashboard/team/new", post(team::found))
+        .route("/dashboard/team/name", post(team::rename))
+        .route("/dashboard/team/owner", post(team::hand_over))
+        .route("/dashboard/team/leave", post(team::leave))
+        .route("/dashboard/team/members/{user_id}/role", post(team::change_role))
+        .route("/dashboard/team/members/{user_id}/remove", post(team::remove))
+        .route("/dashboard/team/invitations", post(team::invite))
+        .route("/dashboard/team/invitations/{id}/renew", post(team::renew))
+        .route("/dashboard/team/invitations/{id}/withdraw", post(team::withdraw))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))

@@ -1,6 +1,6 @@
 //! Who looks at a page: what every pane needs to know to be drawn.
 
-use super::frame::{Frame, Notice, PauseBar};
+use super::frame::{Frame, Notice, PauseBar, TeamChoice};
 use super::marks::{Mark, Tone};
 use crate::accounts::integrations;
 use crate::app::App;
@@ -23,6 +23,8 @@ pub struct Person {
     pub team_id: Uuid,
     pub team_name: String,
     pub role: Role,
+    /// The teams beside this one.
+    pub other_teams: Vec<TeamChoice>,
     pub csrf: String,
 }
 
@@ -33,6 +35,7 @@ impl Person {
             now: app.clock.now(),
             user_id: member.caller.user_id,
             name: member.caller.name,
+            other_teams: TeamChoice::beside(member.team_id, member.teams),
             team_id: member.team_id,
             team_name: member.team_name,
             role: member.role,
@@ -67,6 +70,7 @@ impl Person {
         Ok(Frame {
             team_id: self.team_id,
             team_name: self.team_name.clone(),
+            other_teams: self.other_teams.clone(),
             user_name: self.name.clone(),
             csrf: self.csrf.clone(),
             now: self.now,

@@ -6,6 +6,7 @@ use super::asked::see_other;
 use crate::accounts::sessions::{self, NewSession};
 use crate::accounts::{SignInError, check_password};
 use crate::app::App;
+use crate::config::SignUp;
 use crate::error::Problem;
 use crate::http::auth::{Auth, PageCaller, SignInFirst, local_path};
 use crate::http::cookies;
@@ -29,6 +30,8 @@ pub struct SignInPage {
     pub error: Option<String>,
     /// "You signed out." and the like.
     pub message: Option<String>,
+    /// Whether strangers may make an account (`SIGNUP`).
+    pub signup_open: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +52,7 @@ pub struct SignInForm {
 pub struct NoFields {}
 
 pub async fn show(
+    State(app): State<App>,
     session: PreSession,
     caller: Result<PageCaller, SignInFirst>,
     Query(query): Query<SignInQuery>,
@@ -57,7 +61,9 @@ pub async fn show(
         return see_other(way_on(query.next.as_deref()));
     }
     let message = query.out.map(|_| "You are signed out.".to_owned());
-    let page = SignInPage { csrf: session.csrf, email: String::new(), next: query.next, error: None, message };
+    let signup_open = app.config.signup == SignUp::Open;
+    let page =
+        SignInPage { csrf: session.csrf, email: String::new(), next: query.next, error: None, message, signup_open };
     let mut answer = super::page(StatusCode::OK, &page);
     if let Some(cookie) = session.set_cookie {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
@@ -72,9 +78,10 @@ pub async fn submit(
     PreSessionForm(form): PreSessionForm<SignInForm>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
+    let signup_open = app.config.signup == SignUp::Open;
     let refused = |status: StatusCode, error: String| {
         let (csrf, email, next) = (session.csrf.clone(), form.email.clone(), form.next.clone());
-        Ok(super::page(status, &SignInPage { csrf, email, next, error: Some(error), message: None }))
+        Ok(super::page(status, &SignInPage { csrf, email, next, error: Some(error), message: None, signup_open }))
     };
     let counted = limits::count_sign_in(&mut *app.db.acquire().await?, address, &form.email, now).await;
     match counted {
@@ -127,8 +134,14 @@ fn way_on(next: Option<&str>) -> &str {
 
 impl SignInPage {
     pub fn samples() -> Vec<(&'static str, Self)> {
-        let empty =
-            Self { csrf: "sample-token".to_owned(), email: String::new(), next: None, error: None, message: None };
+        let empty = Self {
+            csrf: "sample-token".to_owned(),
+            email: String::new(),
+            next: None,
+            error: None,
+            message: None,
+            signup_open: false,
+        };
         let refused = Self {
             email: "ada@acme.example".to_owned(),
             next: Some("/dashboard/inbox?item=0190\"><script>alert(1)</script>".to_owned()),
@@ -136,6 +149,7 @@ impl SignInPage {
             ..empty.clone()
         };
         let signed_out = Self { message: Some("You are signed out.".to_owned()), ..empty.clone() };
-        vec![("empty", empty), ("refused", refused), ("signed-out", signed_out)]
+        let open = Self { signup_open: true, ..empty.clone() };
+        vec![("open", open), ("empty", empty), ("refused", refused), ("signed-out", signed_out)]
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 pub fn told(row: &ActivityRow) -> (String, Tone) {
     let (what, tone) = match row.kind.as_str() {
         "team.created" => ("made the team", Tone::Plain),
+        "team.renamed" => ("renamed the team", Tone::Plain),
         "team.settings_changed" => ("changed the settings of the team", Tone::Plain),
         "team.paused" => ("paused all replies of the team", Tone::Held),
         "team.resumed" => ("resumed the replies of the team", Tone::Plain),
@@ -51,6 +52,9 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "reply.read_back" => ("looked on the platform for the reply", Tone::Plain),
         other => (other, Tone::Plain),
     };
+    if let Some(what) = about_people(row) {
+        return (what, tone);
+    }
     let mut what = what.to_owned();
     if row.kind == "item.state_changed"
         && let Some(state) = row.payload["after"]["state"].as_str()
@@ -61,6 +65,27 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         what.push_str(&format!(" ({name})"));
     }
     (what, tone)
+}
+
+/// Who joined, left, was asked in or may do something else now.
+fn about_people(row: &ActivityRow) -> Option<String> {
+    let whom = row.subject_name.as_deref().unwrap_or("somebody");
+    let role = |when: &str| row.payload[when]["role"].as_str().unwrap_or("another role").to_owned();
+    let address = || {
+        let places = [&row.payload["address"], &row.payload["after"]["address"]];
+        places.into_iter().find_map(Value::as_str).unwrap_or("somebody").to_owned()
+    };
+    Some(match row.kind.as_str() {
+        "member.joined" => format!("joined the team as {}", role("after")),
+        "member.role_changed" => format!("changed the role of {whom} from {} to {}", role("before"), role("after")),
+        "member.removed" => format!("removed {whom} from the team"),
+        "member.left" => "left the team".to_owned(),
+        "team.owner_changed" => format!("handed the team over to {whom}"),
+        "invitation.created" => format!("invited {} as {}", address(), role("after")),
+        "invitation.renewed" => format!("renewed the invitation of {}", address()),
+        "invitation.withdrawn" => format!("withdrew the invitation of {}", address()),
+        _ => return None,
+    })
 }
 
 /// The name that the entry itself holds, of an intent or an account of ours.

@@ -103,11 +103,7 @@ fn back_to(intent_id: Uuid) -> Response {
 }
 
 /// The page with one refused form, put in by `put`.
-async fn refused(
-    app: &App,
-    member: PageMember<Editor>,
-    put: impl FnOnce(&mut IntentsPage),
-) -> Result<Response, Problem> {
+async fn refused<R>(app: &App, member: PageMember<R>, put: impl FnOnce(&mut IntentsPage)) -> Result<Response, Problem> {
     let mut conn = app.db.acquire().await?;
     let mut shown = IntentsPage::load(&mut conn, &Person::of(app, member), None).await?;
     put(&mut shown);
@@ -149,7 +145,7 @@ pub async fn create(
 
 pub async fn update(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<IntentRef, Editor>,
     CsrfForm(sent): CsrfForm<SentIntent>,
 ) -> Result<Response, Problem> {
@@ -179,7 +175,7 @@ pub async fn update(
 
 pub async fn delete(
     State(app): State<App>,
-    _: PageMember<Editor>,
+    _: PageMember<Viewer>,
     loaded: Loaded<IntentRef, Editor>,
     CsrfForm(NoFields {}): CsrfForm<NoFields>,
 ) -> Result<Response, Problem> {
@@ -194,7 +190,7 @@ pub async fn delete(
 
 pub async fn add_variation(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<IntentRef, Editor>,
     CsrfForm(sent): CsrfForm<SentVariation>,
 ) -> Result<Response, Problem> {
@@ -224,7 +220,7 @@ pub async fn add_variation(
 
 pub async fn update_variation(
     State(app): State<App>,
-    member: PageMember<Editor>,
+    member: PageMember<Viewer>,
     loaded: Loaded<VariationRef, Editor>,
     CsrfForm(sent): CsrfForm<SentVariation>,
 ) -> Result<Response, Problem> {
@@ -258,7 +254,7 @@ pub async fn update_variation(
 /// The form around the button sends its fields too; they do not count.
 pub async fn delete_variation(
     State(app): State<App>,
-    _: PageMember<Editor>,
+    _: PageMember<Viewer>,
     loaded: Loaded<VariationRef, Editor>,
     CsrfForm(NoFields {}): CsrfForm<NoFields>,
 ) -> Result<Response, Problem> {

@@ -8,9 +8,10 @@ pub mod inbox;
 pub mod intents;
 pub mod notices;
 pub mod settings;
+pub mod team;
 pub mod threads;
 
-use super::{Frame, Mark, Notice, PauseBar, Tone};
+use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
 use askama::Template;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -36,6 +37,8 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
     add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
+    add(&mut rendered, "signup", super::signup::SignUpPage::samples())?;
+    add(&mut rendered, "invite", super::invite::InvitePage::samples())?;
     add(&mut rendered, "inbox", super::inbox::InboxPage::samples())?;
     add(&mut rendered, "inbox-list", super::inbox_list::ListPane::samples())?;
     add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
@@ -44,6 +47,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
+    add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
@@ -90,6 +94,7 @@ pub fn frame() -> Frame {
     Frame {
         team_id: id(1),
         team_name: "Acme Coffee".to_owned(),
+        other_teams: Vec::new(),
         user_name: "Ada Lovelace".to_owned(),
         csrf: "sample-token".to_owned(),
         now: NOW,
@@ -105,6 +110,10 @@ pub fn frame() -> Frame {
 pub fn troubled_frame() -> Frame {
     Frame {
         team_name: "Gesellschaft für Kaffeemaschinen und Zubehör <b>mbH</b>".to_owned(),
+        other_teams: vec![
+            TeamChoice { id: id(2), name: "Acme Coffee".to_owned() },
+            TeamChoice { id: id(3), name: HOSTILE.to_owned() },
+        ],
         user_name: "Maximiliane von Hohenstein-Waldenburg".to_owned(),
         waiting: 12_408,
         account_problems: 2,
