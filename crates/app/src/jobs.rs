@@ -1,6 +1,8 @@
 //! All jobs and schedules of the product. A stage hands over to the next by `enqueue` on its own transaction.
 
 use crate::accounts::mails::MailSend;
+use crate::accounts::password_resets::PasswordForgot;
+use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
@@ -23,6 +25,8 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<IntegrationPoll>()
         .job::<MailSend>()
+        .job::<SecurityNotice>()
+        .job::<PasswordForgot>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
@@ -49,6 +53,8 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     IntegrationPoll::NAME,
     MailSend::NAME,
+    SecurityNotice::NAME,
+    PasswordForgot::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     SuggestSweep::NAME,

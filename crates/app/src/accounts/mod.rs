@@ -3,18 +3,27 @@
 //! Passwords are hashed off the async threads and few at a time; tokens stand in the database as hashes only. Signing in
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
-//! `sessions`, `setup_links`, `mails`.
+//! `sessions`, `setup_links`, `mails`, `password_resets`,
+//! `totp_secrets`, `recovery_codes`, `second_steps`.
 
 pub mod access;
 pub mod connect;
+pub mod device;
 pub mod integrations;
 pub mod mails;
+pub mod operator;
+pub mod password_change;
+pub mod password_resets;
 pub mod passwords;
+pub mod second_factor;
+pub mod second_steps;
+pub mod security;
 pub mod sessions;
 pub mod setup;
 pub mod team_settings;
 pub mod teams;
 pub mod tokens;
+pub mod totp;
 pub mod users;
 
 use passwords::{HashError, Passwords};

@@ -7,9 +7,11 @@
 
 mod loaded;
 mod page;
+mod signed_in;
 
 pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
+pub use signed_in::SignedInPerson;
 
 use super::cookies::{Credential, credential};
 use super::csrf::form_token;

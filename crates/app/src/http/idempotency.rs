@@ -33,12 +33,14 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
     answer(app, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The answer of `oauth/start` holds a secret of its own and is not stored; beginning again does no harm.
 fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    method == Method::POST
-        && path.starts_with("/api/")
-        && !path.ends_with("/oauth/start")
-        && headers.contains_key(HEADER)
+    method == Method::POST && path.starts_with("/api/") && !is_secret_bearing(path) && headers.contains_key(HEADER)
+}
+
+/// Answers that hold a secret are not stored: those of `oauth/start`, where beginning again does no harm, and those about the
+/// caller's own door, where a repetition is refused.
+pub(super) fn is_secret_bearing(path: &str) -> bool {
+    path.ends_with("/oauth/start") || path.starts_with("/api/me/")
 }
 
 async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {

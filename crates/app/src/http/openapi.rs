@@ -49,7 +49,7 @@ fn complete() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             add_path_parameters(path, operation);
-            if method == "post" && !path.ends_with("/oauth/start") {
+            if method == "post" && !super::idempotency::is_secret_bearing(path) {
                 operation.parameters.get_or_insert_default().push(idempotency_key().into());
             }
             add_errors(method, path, operation);

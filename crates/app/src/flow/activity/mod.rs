@@ -18,6 +18,15 @@ pub enum Kind {
     TeamSettingsChanged,
     TeamPaused,
     TeamResumed,
+    /// A person's own door: password, second factor, sessions.
+    AccountPasswordChanged,
+    AccountPasswordReset,
+    AccountResetLinkMade,
+    AccountTotpOn,
+    AccountTotpOff,
+    AccountRecoveryCodeUsed,
+    AccountSessionsEnded,
+    MemberMadeAdmin,
     IntegrationConnected,
     IntegrationReconnectNeeded,
     IntegrationPaused,
@@ -62,6 +71,14 @@ impl Kind {
             Self::TeamSettingsChanged => "team.settings_changed",
             Self::TeamPaused => "team.paused",
             Self::TeamResumed => "team.resumed",
+            Self::AccountPasswordChanged => "account.password_changed",
+            Self::AccountPasswordReset => "account.password_reset",
+            Self::AccountResetLinkMade => "account.reset_link_made",
+            Self::AccountTotpOn => "account.totp_on",
+            Self::AccountTotpOff => "account.totp_off",
+            Self::AccountRecoveryCodeUsed => "account.recovery_code_used",
+            Self::AccountSessionsEnded => "account.sessions_ended",
+            Self::MemberMadeAdmin => "member.made_admin",
             Self::IntegrationConnected => "integration.connected",
             Self::IntegrationReconnectNeeded => "integration.reconnect_needed",
             Self::IntegrationPaused => "integration.paused",
@@ -105,6 +122,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Team(Uuid),
+    User(Uuid),
     Integration(Uuid),
     Intent(Uuid),
     Item(Uuid),
@@ -116,6 +134,7 @@ impl Subject {
     pub fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::Team(id) => ("team", id),
+            Self::User(id) => ("user", id),
             Self::Integration(id) => ("integration", id),
             Self::Intent(id) => ("intent", id),
             Self::Item(id) => ("item", id),
@@ -195,7 +214,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Integration(id) => Some((events::Kind::Integration, id)),
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
-        Subject::Team(_) | Subject::Intent(_) => None,
+        Subject::Team(_) | Subject::User(_) | Subject::Intent(_) => None,
     }
 }
 

@@ -44,6 +44,7 @@ pub enum Section {
     Notices,
     Log,
     Settings,
+    Account,
 }
 
 impl Section {
@@ -56,11 +57,12 @@ impl Section {
             Self::Notices => "notices",
             Self::Log => "log",
             Self::Settings => "settings",
+            Self::Account => "account",
         }
     }
 
     pub fn parse(slug: &str) -> Option<Self> {
-        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Settings];
+        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Settings, Self::Account];
         all.into_iter().find(|section| section.slug() == slug)
     }
 }

@@ -1,6 +1,7 @@
 //! Declared samples: what each page looks like when it is empty, full, too long, hostile or in trouble. The tests
 //! render every one of them, the previewer shows them. The moment is fixed, so a sample always renders the same.
 
+pub mod account;
 pub mod accounts;
 pub mod activity;
 pub mod drafts;
@@ -35,6 +36,9 @@ pub struct Rendered {
 pub fn all() -> askama::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
     add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
+    add(&mut rendered, "signin-code", super::signin_code::CodePage::samples())?;
+    add(&mut rendered, "forgot", super::forgot::ForgotPage::samples())?;
+    add(&mut rendered, "reset", super::forgot::ResetPage::samples())?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
     add(&mut rendered, "inbox", super::inbox::InboxPage::samples())?;
     add(&mut rendered, "inbox-list", super::inbox_list::ListPane::samples())?;
@@ -45,6 +49,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
+    add(&mut rendered, "account", super::account::AccountPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
