@@ -147,6 +147,6 @@ pub async fn make_admin(conn: &mut PgConnection, moment: &Moment, user_id: Uuid,
     .execute(&mut *conn)
     .await?;
     let payload = json!({ "before": { "role": before.map(Role::as_str) }, "after": { "role": "admin" } });
-    activity::record(conn, moment, team_id, None, Kind::MemberMadeAdmin, Subject::User(user_id), payload).await?;
+    activity::record(conn, moment, team_id, None, Kind::MemberMadeAdmin, Subject::Member(user_id), payload).await?;
     Ok(true)
 }

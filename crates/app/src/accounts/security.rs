@@ -34,7 +34,7 @@ pub async fn record(
         team_id,
         actor,
         kind,
-        subject: Subject::User(user_id),
+        subject: Subject::Member(user_id),
         payload: payload.clone(),
         request_id: request_id::current(),
     };

@@ -36,6 +36,14 @@ pub enum AiProvider {
     Template,
 }
 
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Whom an admin of a team invites.
+    Invite,
+    Open,
+}
+
 /// The server of `SMTP_URL`.
 #[derive(Debug, Clone)]
 pub(super) struct SmtpServer {
@@ -176,6 +184,11 @@ pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
     items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
 }
 
+/// Scheme, host and port of pages, as browsers name them.
+pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
+    items(text).map(|item| origin_url(item).map(|url| url.origin().ascii_serialization())).collect()
+}
+
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -201,6 +214,10 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
 
 pub(super) fn ai_provider(text: &str) -> Parsed<AiProvider> {
     one_of(text, &[("gemini", AiProvider::Gemini), ("openai", AiProvider::OpenAi), ("template", AiProvider::Template)])
+}
+
+pub(super) fn sign_up(text: &str) -> Parsed<SignUp> {
+    one_of(text, &[("invite", SignUp::Invite), ("open", SignUp::Open)])
 }
 
 fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {

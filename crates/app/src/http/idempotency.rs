@@ -33,21 +33,23 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
     answer(app, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    method == Method::POST && path.starts_with("/api/") && !is_secret_bearing(path) && headers.contains_key(HEADER)
+/// Whether answers of this address are kept. Those that hold a secret are not: beginning a consent again does no harm, and a
+/// second invitation to an address replaces the first; at the caller's own door a repetition is refused. Who looks at an
+/// invitation need not be anybody.
+pub(super) fn keeps(path: &str) -> bool {
+    !path.starts_with("/api/me/")
+        && !["/oauth/start", "/invitations", "/renew", "/invitations/preview"].iter().any(|end| path.ends_with(end))
 }
 
-/// Answers that hold a secret are not stored: those of `oauth/start`, where beginning again does no harm, and those about the
-/// caller's own door, where a repetition is refused.
-pub(super) fn is_secret_bearing(path: &str) -> bool {
-    path.ends_with("/oauth/start") || path.starts_with("/api/me/")
+fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    method == Method::POST && path.starts_with("/api/") && keeps(path) && headers.contains_key(HEADER)
 }
 
 async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &app).await?;
     let key = Key {
-        caller_id: caller.user_id,
+        caller_id: caller.key_owner(),
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         key: key_of(&parts.headers)?,
@@ -144,6 +146,10 @@ mod tests {
         assert!(!concerned(&Method::GET, "/api/me", &keyed));
         assert!(!concerned(&Method::POST, "/items/1/done", &keyed));
         assert!(!concerned(&Method::POST, "/api/integrations/reddit/oauth/start", &keyed), "its answer is a secret");
+        for path in ["/api/teams/1/invitations", "/api/teams/1/invitations/2/renew", "/api/invitations/preview"] {
+            assert!(!concerned(&Method::POST, path, &keyed), "{path}");
+        }
+        assert!(concerned(&Method::POST, "/api/invitations/accept", &keyed));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! How often one may ask.
 //!
-//! Every request counts against its caller: 600 a minute, kept in this process so that no request costs a database write. A
-//! session that is not live counts against its address as well, so that guessing tokens is limited like anything else.
+//! Every request counts against its caller (a session or a token): 600 a minute, kept in this process so that no request costs a
+//! database write. A session or token that is not live counts against its address as well, so that guessing tokens is limited like anything else.
 //! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
-//! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out. Before that they count in this
-//! process, whatever cookie they bring, so that a flood of them costs neither a connection nor a hash. Codes of a second factor, and
-//! what a signed-in person has to confirm, count per person.
+//! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out. So do invitations and sign-ups
+//! (`people`). Before that they count in this process, whatever cookie they bring, so that a flood of them costs neither a connection
+//! nor a hash. Codes of a second factor, and what a signed-in person has to confirm, count per person.
+
+mod people;
+
+pub use people::{count_acceptance, count_invitation, count_sign_up};
 
 use super::cookies::{Credential, credential};
+use crate::accounts::token_hash;
 use crate::app::App;
 use crate::coord::buckets::{self, TakeError};
 use crate::error::Problem;
@@ -16,6 +21,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -98,6 +104,7 @@ fn line_of(address: IpAddr) -> u128 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Session([u8; 32]),
+    Token([u8; 32]),
     Address(u128),
     /// Requests of an address that were answered 401.
     Refused(u128),
@@ -108,7 +115,7 @@ enum Key {
 impl Key {
     fn per_minute(self) -> f64 {
         match self {
-            Self::Session(_) | Self::Address(_) | Self::Refused(_) => PER_MINUTE,
+            Self::Session(_) | Self::Token(_) | Self::Address(_) | Self::Refused(_) => PER_MINUTE,
             Self::Door(_) => DOOR_PER_MINUTE,
         }
     }
@@ -179,7 +186,8 @@ pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, reques
     let line = line_of(address_of(request.extensions(), request.headers(), &app));
     let key = match credential(request.headers(), &app.config.public_url) {
         Credential::Session(hash) => Key::Session(hash),
-        Credential::None | Credential::Header => Key::Address(line),
+        Credential::Bearer(token) => Key::Token(token_hash(token.expose_secret())),
+        Credential::None | Credential::Malformed => Key::Address(line),
     };
     if is_door(request.method(), request.uri().path())
         && let Err(secs) = limits.take(Key::Door(line), 1.0, now)

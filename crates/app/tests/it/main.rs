@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod clerk;
 mod client;
 mod cluster;
 mod conflicts;
@@ -12,11 +13,14 @@ mod explain;
 mod harness;
 mod ingest;
 mod inputs;
+mod invitations;
 mod journey;
 mod limits;
 mod machine;
 mod mail;
+mod members;
 mod notices;
+mod oauth_connect;
 mod pages;
 mod password;
 mod pause;
@@ -29,4 +33,5 @@ mod settings;
 mod smtp;
 mod story;
 mod suggest;
+mod teams;
 mod totp;

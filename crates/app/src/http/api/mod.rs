@@ -4,12 +4,15 @@
 //! are `Problem`s. No SQL here.
 
 mod activity;
+mod connect;
 mod docs;
 mod health;
 mod integrations;
 mod intents;
+mod invitations;
 mod items;
 mod me;
+mod members;
 mod notices;
 mod own_account;
 mod own_sessions;
@@ -20,6 +23,7 @@ mod settings;
 mod suggestion_answers;
 mod suggestion_reads;
 mod suggestions;
+mod teams;
 
 use super::events;
 use crate::app::App;
@@ -59,11 +63,25 @@ routes! {
     post   "/api/me/totp"                                       own_account::begin_totp;
     post   "/api/me/totp/confirm"                               own_account::confirm_totp;
     post   "/api/me/totp/disable"                               own_account::end_totp;
-    get    "/api/teams"                                         me::list_teams;
+    get    "/api/teams"                                         teams::list_teams;
+    post   "/api/teams"                                         teams::create_team;
+    get    "/api/teams/{team_id}"                               teams::get_team;
+    patch  "/api/teams/{team_id}"                               teams::update_team;
+    post   "/api/teams/{team_id}/owner"                         teams::transfer_team;
+    get    "/api/teams/{team_id}/members"                       members::list_members;
+    patch  "/api/teams/{team_id}/members/{user_id}"             members::update_member;
+    delete "/api/teams/{team_id}/members/{user_id}"             members::remove_member;
+    get    "/api/teams/{team_id}/invitations"                   invitations::list_invitations;
+    post   "/api/teams/{team_id}/invitations"                   invitations::create_invitation;
+    delete "/api/teams/{team_id}/invitations/{id}"              invitations::withdraw_invitation;
+    post   "/api/teams/{team_id}/invitations/{id}/renew"        invitations::renew_invitation;
+    post   "/api/invitations/preview"                           invitations::preview_invitation;
+    post   "/api/invitations/accept"                            invitations::accept_invitation;
     get    "/api/teams/{team_id}/integrations"                  integrations::list_integrations;
-    get    "/api/integrations/{platform}/oauth/start"           integrations::oauth_start;
-    post   "/api/integrations/{platform}/oauth/start"           integrations::oauth_start_post;
-    get    "/api/integrations/{platform}/oauth/callback"        integrations::oauth_callback;
+    get    "/api/integrations/{platform}/oauth/start"           connect::oauth_start;
+    post   "/api/integrations/{platform}/oauth/start"           connect::oauth_start_post;
+    get    "/api/integrations/{platform}/oauth/callback"        connect::oauth_callback;
+    post   "/api/integrations/complete"                         connect::complete_connection;
     post   "/api/integrations/{id}/refresh"                     integrations::refresh_integration;
     post   "/api/integrations/{id}/pause"                       pause::pause_integration;
     post   "/api/integrations/{id}/resume"                      pause::resume_integration;

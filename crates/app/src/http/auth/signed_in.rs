@@ -18,7 +18,7 @@ pub struct SignedInPerson {
 
 impl SignedInPerson {
     pub fn of(caller: &Caller) -> Result<Self, Problem> {
-        let session_id = session_of(caller.auth).ok_or_else(|| {
+        let session_id = session_of(&caller.auth).ok_or_else(|| {
             Problem::new(
                 StatusCode::FORBIDDEN,
                 "session-only",
@@ -30,9 +30,10 @@ impl SignedInPerson {
     }
 }
 
-fn session_of(auth: Auth) -> Option<Uuid> {
+fn session_of(auth: &Auth) -> Option<Uuid> {
     match auth {
-        Auth::Session(id) => Some(id),
+        Auth::Session(id) => Some(*id),
+        Auth::Token { .. } | Auth::Clerk { .. } => None,
     }
 }
 
