@@ -2,6 +2,8 @@
 
 use crate::accounts::connect::PendingSweep;
 use crate::accounts::mails::MailSend;
+use crate::accounts::password_resets::PasswordForgot;
+use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
@@ -24,6 +26,8 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<IntegrationPoll>()
         .job::<MailSend>()
+        .job::<SecurityNotice>()
+        .job::<PasswordForgot>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
@@ -51,6 +55,8 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     IntegrationPoll::NAME,
     MailSend::NAME,
+    SecurityNotice::NAME,
+    PasswordForgot::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     SuggestSweep::NAME,

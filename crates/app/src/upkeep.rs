@@ -1,6 +1,6 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
-use crate::accounts::{connect, invitations, mails, sessions, tokens};
+use crate::accounts::{connect, invitations, mails, password_resets, second_steps, sessions, tokens};
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
 use crate::flow::activity;
@@ -93,6 +93,8 @@ impl Job<State> for Upkeep {
         let mut conn = state.app.db.acquire().await?;
         activity::prepare_months(&mut conn, &moment).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
+        second_steps::delete_expired(&mut conn, ctx.now).await?;
+        password_resets::delete_old(&mut conn, ctx.now).await?;
         invitations::delete_old(&mut conn, ctx.now, SWEEP).await?;
         mails::forget_old(&mut conn, ctx.now).await?;
         connect::forget_old_states(&mut conn, &moment).await?;

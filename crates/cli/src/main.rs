@@ -1,6 +1,7 @@
 //! The command line. Exit code 0 only when what was asked for is done; every error is one line that says what to do.
 
 mod config;
+mod database;
 mod demo;
 mod migrate;
 mod openapi;
@@ -8,6 +9,7 @@ mod pause;
 mod run;
 mod sandbox;
 mod serve;
+mod users;
 
 use clap::{Parser, Subcommand};
 use rejoinder_app::error::chain;
@@ -44,6 +46,12 @@ enum Command {
         after_help = "What waited goes out under the usual limits.\n\nExample:\n  rejoinder resume\n  rejoinder resume --integration 0195f3a0-0000-7000-8000-000000000002"
     )]
     Resume(pause::ResumeArgs),
+    /// See and help the people who have an account here: locked out, without a password, without an admin.
+    #[command(
+        subcommand,
+        after_help = "Works beside a running server.\n\nExample:\n  rejoinder users list\n  rejoinder users reset-password ana@example.com"
+    )]
+    Users(users::Command),
     /// Show or check the settings.
     #[command(subcommand, after_help = "Example:\n  rejoinder config check\n  rejoinder config print")]
     Config(config::Command),
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
         Command::Migrate => run::blocking(migrate::run()),
         Command::Pause(args) => run::blocking(pause::pause(args)),
         Command::Resume(args) => run::blocking(pause::resume(args)),
+        Command::Users(command) => run::blocking(users::run(command)),
         Command::Config(command) => config::run(&command),
         Command::Openapi => openapi::run(),
         Command::Sandbox(args) => run::blocking(sandbox::run(args)),

@@ -1,14 +1,13 @@
 //! `rejoinder pause` and `rejoinder resume`: the operator's switch. They need the database and nothing else, so they work beside a
 //! running server, beside a broken one and without any.
 
-use crate::run;
+use crate::database::{self, Reach};
 use anyhow::{Result, bail};
 use clap::Args;
 use rejoinder_app::accounts::integrations;
 use rejoinder_app::clock::{Clock, Entropy};
-use rejoinder_app::config::{Config, process_env};
 use rejoinder_app::flow::send::{self, Paused, SwitchError, SwitchScope, Switches};
-use rejoinder_app::lifecycle::{self, Database};
+use rejoinder_app::lifecycle::Database;
 use rejoinder_app::model::IntegrationState;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
@@ -38,51 +37,39 @@ struct Of {
     /// Only this account's.
     #[arg(long, value_name = "ID")]
     integration: Option<Uuid>,
-    /// Of the demo, which keeps a database of its own.
-    #[arg(long)]
-    demo: bool,
+    #[command(flatten)]
+    reach: Reach,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub async fn pause(args: PauseArgs) -> Result<()> {
-    let paused = with_database(&args.of, async |database| {
+    let paused = database::with(&args.of.reach, async |database, _| {
         let scope = args.of.scope(database).await?;
         // The command line is no member of a team.
         Ok(switches(database).pause(scope, None, args.reason.as_deref()).await?)
     })
-    .await?;
+    .await
+    .map_err(explained)?;
     print!("{}", args.of.pause_told(&paused)?);
     Ok(())
 }
 
 pub async fn resume(args: ResumeArgs) -> Result<()> {
-    let wider = with_database(&args.of, async |database| {
+    let wider = database::with(&args.of.reach, async |database, _| {
         let scope = args.of.scope(database).await?;
         switches(database).resume(scope, None).await?;
         wider(database, scope).await
     })
-    .await?;
+    .await
+    .map_err(explained)?;
     print!("{}", args.of.resume_told(&wider));
     Ok(())
 }
 
 fn switches(database: &Database) -> Switches<'_> {
     Switches { db: &database.pool, clock: &Clock::System, entropy: &Entropy::System }
-}
-
-/// Opens the database for `work`, and lets go what was started for it, whatever came of it.
-async fn with_database<T>(of: &Of, work: impl AsyncFnOnce(&Database) -> Result<T>) -> Result<T> {
-    let config = if of.demo { Config::load_demo(&process_env)? } else { Config::load(&process_env)? };
-    run::start_logging(&config)?;
-    let database = lifecycle::reach_database(&config).await?;
-    let done = work(&database).await;
-    database.pool.close().await;
-    if let Some(cluster) = database.cluster {
-        cluster.stop().await?;
-    }
-    done.map_err(explained)
 }
 
 /// What the operator does next.
@@ -97,16 +84,9 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
             )
         }
         Some(SwitchError::NotLive(_)) => anyhow::anyhow!("the account is disconnected; nothing goes out from it"),
-        Some(SwitchError::Database(database)) if is_older(database) => {
-            anyhow::anyhow!("the database was made by an older Rejoinder; bring it up to date first: rejoinder migrate")
-        }
+        Some(SwitchError::Database(error)) if database::is_older(error) => database::migrate_first(),
         _ => error,
     }
-}
-
-/// The table is not there yet.
-fn is_older(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P01")
 }
 
 /// The switches around `scope` that are on.

@@ -3,22 +3,31 @@
 //! Passwords are hashed off the async threads and few at a time; tokens stand in the database as hashes only. Signing in
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
-//! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`.
+//! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`, `password_resets`, `totp_secrets`,
+//! `recovery_codes`, `second_steps`.
 
 pub mod access;
 pub mod clerk;
 pub mod connect;
+pub mod device;
 pub mod integrations;
 pub mod invitations;
 pub mod mails;
 pub mod members;
+pub mod operator;
+pub mod password_change;
+pub mod password_resets;
 pub mod passwords;
+pub mod second_factor;
+pub mod second_steps;
+pub mod security;
 pub mod sessions;
 pub mod setup;
 pub mod signup;
 pub mod team_settings;
 pub mod teams;
 pub mod tokens;
+pub mod totp;
 pub mod users;
 
 use passwords::{HashError, Passwords};

@@ -3,9 +3,11 @@
 //! A session lives 14 days from its last use and 90 days from its start, whichever ends first. Use is written down at most
 //! every 5 minutes, so a page view is a read. Ended ones are removed in batches by upkeep.
 
-use super::token_hash;
-use crate::clock::Entropy;
+use super::{security, token_hash};
+use crate::clock::{Entropy, Moment};
+use crate::flow::activity::Kind;
 use secrecy::SecretString;
+use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -79,6 +81,65 @@ pub async fn lookup(conn: &mut PgConnection, hash: &[u8; 32], now: OffsetDateTim
 
 fn expiry(created_at: OffsetDateTime, used_at: OffsetDateTime) -> OffsetDateTime {
     (used_at + IDLE_LIFETIME).min(created_at + ABSOLUTE_LIFETIME)
+}
+
+/// Notes what a session runs on, as `device::summary` words it.
+pub async fn remember_device(conn: &mut PgConnection, id: Uuid, device: &str) -> sqlx::Result<()> {
+    sqlx::query!("update sessions set device = $2 where id = $1", id, device).execute(conn).await?;
+    Ok(())
+}
+
+/// A live session as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: Uuid,
+    pub device: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub last_seen_at: OffsetDateTime,
+}
+
+/// The live sessions of a person, the last used first; nobody looks through more than a hundred.
+pub async fn live(conn: &mut PgConnection, user_id: Uuid, now: OffsetDateTime) -> sqlx::Result<Vec<SessionRow>> {
+    sqlx::query_as!(
+        SessionRow,
+        "select id, device, created_at, last_seen_at
+        from sessions
+        where user_id = $1 and expires_at > $2
+        order by last_seen_at desc, id desc
+        limit 100",
+        user_id,
+        now
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Signs a person out of one session of theirs. False: there is none of that id.
+pub async fn end(conn: &mut PgConnection, moment: &Moment, user_id: Uuid, id: Uuid) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query!("delete from sessions where id = $1 and user_id = $2", id, user_id).execute(&mut *conn).await?;
+    let ended = done.rows_affected() == 1;
+    if ended {
+        let payload = json!({ "sessions_ended": 1 });
+        security::record(conn, moment, user_id, Some(user_id), Kind::AccountSessionsEnded, payload).await?;
+    }
+    Ok(ended)
+}
+
+/// Signs a person out of all sessions but one. Says how many.
+pub async fn end_others(conn: &mut PgConnection, moment: &Moment, user_id: Uuid, keep: Uuid) -> sqlx::Result<u64> {
+    let ended = delete_others(conn, user_id, keep).await?;
+    if ended > 0 {
+        let payload = json!({ "sessions_ended": ended });
+        security::record(conn, moment, user_id, Some(user_id), Kind::AccountSessionsEnded, payload).await?;
+    }
+    Ok(ended)
+}
+
+pub(super) async fn delete_others(conn: &mut PgConnection, user_id: Uuid, keep: Uuid) -> sqlx::Result<u64> {
+    let done =
+        sqlx::query!("delete from sessions where user_id = $1 and id <> $2", user_id, keep).execute(conn).await?;
+    Ok(done.rows_affected())
 }
 
 pub async fn delete(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {

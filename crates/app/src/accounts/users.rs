@@ -112,6 +112,50 @@ pub(super) async fn with_password(
     }))
 }
 
+/// How a person gets in.
+pub struct Door {
+    pub name: String,
+    pub email: Option<String>,
+    /// None: another service signs the person in, or nothing does yet.
+    pub password_hash: Option<SecretString>,
+    pub by_clerk: bool,
+}
+
+pub async fn door(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Door>> {
+    let row = sqlx::query!(
+        r#"select name, email, password_hash, clerk_id is not null as "by_clerk!" from users where id = $1"#,
+        id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Door {
+        name: row.name,
+        email: row.email,
+        password_hash: row.password_hash.map(SecretString::from),
+        by_clerk: row.by_clerk,
+    }))
+}
+
+/// Sets a new password in the place of the one that was checked. False: it is not that one any more.
+pub async fn replace_password(
+    conn: &mut PgConnection,
+    user_id: Uuid,
+    old_hash: &SecretString,
+    new_hash: &SecretString,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update users set password_hash = $3, updated_at = $4 where id = $1 and password_hash = $2",
+        user_id,
+        old_hash.expose_secret(),
+        new_hash.expose_secret(),
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Sets a new password; the caller ends the person's sessions (`sessions::delete_all_of`).
 pub async fn set_password(
     conn: &mut PgConnection,

@@ -9,10 +9,12 @@ mod bearer;
 mod clerk;
 mod loaded;
 mod page;
+mod signed_in;
 
 pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
 pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
+pub use signed_in::SignedInPerson;
 
 use super::cookies::{Credential, credential};
 use super::csrf::form_token;

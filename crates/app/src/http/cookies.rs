@@ -1,11 +1,12 @@
-//! What a request shows to say who it is: a bearer token, or one of our cookies (the session, and the token that a form carries before
-//! there is one). Two more cookies remember the team that a person with several looks at, and the invitation that somebody is
-//! about to accept.
+//! What a request shows to say who it is: a bearer token, or one of our cookies (the session, the token that a form carries before
+//! there is one, and the one between password and code). Two more cookies remember the team that a person with several looks at, and
+//! the invitation that somebody is about to accept.
 //!
 //! With an https `PUBLIC_URL` all have the `__Host-` prefix, so that no other host of the domain can set them. Scripts never
 //! read them. Which credential of a request counts is decided here alone: where an `Authorization` header stands, the cookie
 //! is not looked at, neither by the sign-in nor by the CSRF guard.
 
+use crate::accounts::second_steps;
 use crate::accounts::sessions::ABSOLUTE_LIFETIME;
 use crate::accounts::token_hash;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -17,6 +18,7 @@ const SESSION: &str = "rejoinder_session";
 const PRE_SESSION: &str = "rejoinder_presession";
 const TEAM: &str = "rejoinder_team";
 const INVITATION: &str = "rejoinder_invitation";
+const SECOND_STEP: &str = "rejoinder_second_step";
 
 /// What a request shows to say who it is.
 #[derive(Debug, Clone)]
@@ -58,6 +60,20 @@ fn session_hash(headers: &HeaderMap, public_url: &Url) -> Option<[u8; 32]> {
 /// Hash of the token in the pre-session cookie.
 pub fn pre_session_hash(headers: &HeaderMap, public_url: &Url) -> Option<[u8; 32]> {
     read(headers, &name(PRE_SESSION, public_url)).map(token_hash)
+}
+
+/// Hash of the token in the cookie that the right password left.
+pub fn second_step_hash(headers: &HeaderMap, public_url: &Url) -> Option<[u8; 32]> {
+    read(headers, &name(SECOND_STEP, public_url)).map(token_hash)
+}
+
+pub fn set_second_step(token: &SecretString, public_url: &Url) -> HeaderValue {
+    let max_age = format!("; Max-Age={}", second_steps::LIFETIME.whole_seconds());
+    cookie(SECOND_STEP, token.expose_secret(), &max_age, public_url)
+}
+
+pub fn clear_second_step(public_url: &Url) -> HeaderValue {
+    cookie(SECOND_STEP, "", "; Max-Age=0", public_url)
 }
 
 /// The `Set-Cookie` that signs in.

@@ -34,9 +34,11 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
 }
 
 /// Whether answers of this address are kept. Those that hold a secret are not: beginning a consent again does no harm, and a
-/// second invitation to an address replaces the first. Who looks at an invitation need not be anybody.
+/// second invitation to an address replaces the first; at the caller's own door a repetition is refused. Who looks at an
+/// invitation need not be anybody.
 pub(super) fn keeps(path: &str) -> bool {
-    !["/oauth/start", "/invitations", "/renew", "/invitations/preview"].iter().any(|end| path.ends_with(end))
+    !path.starts_with("/api/me/")
+        && !["/oauth/start", "/invitations", "/renew", "/invitations/preview"].iter().any(|end| path.ends_with(end))
 }
 
 fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {

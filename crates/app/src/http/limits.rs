@@ -4,7 +4,8 @@
 //! database write. A session or token that is not live counts against its address as well, so that guessing tokens is limited like anything else.
 //! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
 //! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out. So do invitations and sign-ups
-//! (`people`).
+//! (`people`). Before that they count in this process, whatever cookie they bring, so that a flood of them costs neither a connection
+//! nor a hash. Codes of a second factor, and what a signed-in person has to confirm, count per person.
 
 mod people;
 
@@ -17,7 +18,7 @@ use crate::coord::buckets::{self, TakeError};
 use crate::error::Problem;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
@@ -28,9 +29,11 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 const PER_MINUTE: f64 = 600.0;
-const REFILL_PER_SEC: f64 = PER_MINUTE / 60.0;
+/// Forms that are sent before signing in, per address: more than Postgres will let through, to keep the rest away from it.
+const DOOR_PER_MINUTE: f64 = 30.0;
 /// Half of the callers that are remembered at most.
 const GENERATION: usize = 5_000;
 const SIGN_IN_PER_ADDRESS: f64 = 10.0;
@@ -39,6 +42,15 @@ const SIGN_IN_PER_PAIR: f64 = 5.0;
 /// From wherever they come: what many addresses together may guess.
 const SIGN_IN_PER_EMAIL: f64 = 50.0;
 const SIGN_IN_PER_EMAIL_SECS: f64 = 15.0 * 60.0;
+
+/// Mails with a link that one address gets.
+const MAILS_PER_EMAIL: f64 = 3.0;
+const MAILS_PER_EMAIL_SECS: f64 = 3600.0;
+const CONFIRM_PER_PERSON: f64 = 5.0;
+const CONFIRM_PER_PERSON_SECS: f64 = 15.0 * 60.0;
+/// Six digits, of which three are right at a time: guessed with even chances in about ten years.
+const CODES_PER_PERSON: f64 = 5.0;
+const CODES_PER_PERSON_SECS: f64 = 50.0 * 60.0;
 
 /// Where the request comes from, as far as it can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +108,17 @@ enum Key {
     Address(u128),
     /// Requests of an address that were answered 401.
     Refused(u128),
+    /// Attempts of an address to get in.
+    Door(u128),
+}
+
+impl Key {
+    fn per_minute(self) -> f64 {
+        match self {
+            Self::Session(_) | Self::Token(_) | Self::Address(_) | Self::Refused(_) => PER_MINUTE,
+            Self::Door(_) => DOOR_PER_MINUTE,
+        }
+    }
 }
 
 /// The callers of this process. Bounded: when half of the places are new, those that were idle longest are forgotten.
@@ -120,7 +143,7 @@ impl CallerLimits {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bucket = generations.bucket(key, now);
         if bucket.tokens < 1.0 {
-            return Err(whole_secs((1.0 - bucket.tokens) / REFILL_PER_SEC));
+            return Err(whole_secs((1.0 - bucket.tokens) * 60.0 / key.per_minute()));
         }
         if cost > 0.0 {
             bucket.tokens -= cost;
@@ -133,9 +156,10 @@ impl CallerLimits {
 impl Generations {
     fn bucket(&self, key: Key, now: OffsetDateTime) -> Bucket {
         let known = self.young.get(&key).or_else(|| self.old.get(&key));
-        known.map_or(Bucket { tokens: PER_MINUTE, refilled_at: now }, |bucket| {
-            let gained = (now - bucket.refilled_at).as_seconds_f64().max(0.0) * REFILL_PER_SEC;
-            Bucket { tokens: (bucket.tokens + gained).min(PER_MINUTE), refilled_at: bucket.refilled_at.max(now) }
+        let most = key.per_minute();
+        known.map_or(Bucket { tokens: most, refilled_at: now }, |bucket| {
+            let gained = (now - bucket.refilled_at).as_seconds_f64().max(0.0) * most / 60.0;
+            Bucket { tokens: (bucket.tokens + gained).min(most), refilled_at: bucket.refilled_at.max(now) }
         })
     }
 
@@ -165,6 +189,11 @@ pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, reques
         Credential::Bearer(token) => Key::Token(token_hash(token.expose_secret())),
         Credential::None | Credential::Malformed => Key::Address(line),
     };
+    if is_door(request.method(), request.uri().path())
+        && let Err(secs) = limits.take(Key::Door(line), 1.0, now)
+    {
+        return too_many_attempts(secs).into_response();
+    }
     let admitted = limits.take(Key::Refused(line), 0.0, now).and_then(|()| limits.take(key, 1.0, now));
     if let Err(secs) = admitted {
         return too_many(secs).into_response();
@@ -177,6 +206,11 @@ pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, reques
     response
 }
 
+/// The forms that somebody sends who is not signed in.
+fn is_door(method: &Method, path: &str) -> bool {
+    method == Method::POST && matches!(path, "/signin" | "/signin/code" | "/forgot" | "/reset" | "/setup")
+}
+
 /// Counts an attempt to sign in, before the password is looked at. 429 says when to try again.
 pub async fn count_sign_in(
     conn: &mut PgConnection,
@@ -184,7 +218,7 @@ pub async fn count_sign_in(
     email: &str,
     now: OffsetDateTime,
 ) -> Result<(), Problem> {
-    let line = format!("signin-address:{}", short_hash(&line_of(address.0).to_be_bytes()));
+    let line = line_key(address);
     // The tight ones first: what they refuse does not count against the e-mail address.
     let limits = [
         (line, SIGN_IN_PER_ADDRESS, SIGN_IN_PER_ADDRESS_SECS),
@@ -192,14 +226,62 @@ pub async fn count_sign_in(
         (email_key(email), SIGN_IN_PER_EMAIL, SIGN_IN_PER_EMAIL_SECS),
     ];
     for (key, most, secs) in limits {
-        buckets::take(conn, &key, 1.0, most, most / secs, now).await.map_err(|error| sign_in_refused(error, now))?;
+        take_one(conn, &key, most, secs, now).await?;
     }
     Ok(())
+}
+
+async fn take_one(
+    conn: &mut PgConnection,
+    key: &str,
+    most: f64,
+    secs: f64,
+    now: OffsetDateTime,
+) -> Result<(), Problem> {
+    buckets::take(conn, key, 1.0, most, most / secs, now).await.map_err(|error| sign_in_refused(error, now))
+}
+
+/// Counts somebody who asks for a link by mail. False: that address got mails enough, which is not told.
+pub async fn count_forgot(
+    conn: &mut PgConnection,
+    address: ClientAddress,
+    email: &str,
+    now: OffsetDateTime,
+) -> Result<bool, Problem> {
+    take_one(conn, &line_key(address), SIGN_IN_PER_ADDRESS, SIGN_IN_PER_ADDRESS_SECS, now).await?;
+    let mails = format!("mail-email:{}", short_hash(email.trim().to_lowercase().as_bytes()));
+    match take_one(conn, &mails, MAILS_PER_EMAIL, MAILS_PER_EMAIL_SECS, now).await {
+        Ok(()) => Ok(true),
+        Err(problem) if problem.status == StatusCode::TOO_MANY_REQUESTS => Ok(false),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Counts a code of the second step, from wherever it comes: whoever gets here knows the password.
+pub async fn count_code(conn: &mut PgConnection, user_id: Uuid, now: OffsetDateTime) -> Result<(), Problem> {
+    take_one(conn, &format!("code:{user_id}"), CODES_PER_PERSON, CODES_PER_PERSON_SECS, now).await
+}
+
+pub async fn code_was_right(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<()> {
+    buckets::forget(conn, &format!("code:{user_id}")).await
+}
+
+/// Counts a password or code that a signed-in person gives once more.
+pub async fn count_confirmation(conn: &mut PgConnection, user_id: Uuid, now: OffsetDateTime) -> Result<(), Problem> {
+    take_one(conn, &format!("confirm:{user_id}"), CONFIRM_PER_PERSON, CONFIRM_PER_PERSON_SECS, now).await
+}
+
+pub async fn confirmed(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<()> {
+    buckets::forget(conn, &format!("confirm:{user_id}")).await
 }
 
 /// The right password clears the count of its e-mail address at this client address.
 pub async fn sign_in_succeeded(conn: &mut PgConnection, address: ClientAddress, email: &str) -> Result<(), Problem> {
     Ok(buckets::forget(conn, &pair_key(address, email)).await?)
+}
+
+fn line_key(address: ClientAddress) -> String {
+    format!("signin-address:{}", short_hash(&line_of(address.0).to_be_bytes()))
 }
 
 fn email_key(email: &str) -> String {
@@ -217,13 +299,14 @@ fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn too_many_attempts(secs: u64) -> Problem {
+    let wait = if secs < 120 { format!("{secs} s") } else { format!("{} min", secs.div_ceil(60)) };
+    Problem::too_many(secs, format!("Too many attempts to sign in. Try again in {wait}."))
+}
+
 fn sign_in_refused(error: TakeError, now: OffsetDateTime) -> Problem {
     match error {
-        TakeError::Wait { until } => {
-            let secs = whole_secs((until - now).as_seconds_f64());
-            let wait = if secs < 120 { format!("{secs} s") } else { format!("{} min", secs.div_ceil(60)) };
-            Problem::too_many(secs, format!("Too many attempts to sign in. Try again in {wait}."))
-        }
+        TakeError::Wait { until } => too_many_attempts(whole_secs((until - now).as_seconds_f64())),
         TakeError::Database(error) => error.into(),
     }
 }

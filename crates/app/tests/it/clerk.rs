@@ -121,3 +121,26 @@ async fn a_token_that_does_not_count_is_told_why() {
     assert_eq!(rows, 0, "a token that does not count makes nobody");
     world.harness.finish().await;
 }
+
+#[tokio::test]
+async fn password_second_step_and_sessions_are_no_business_of_a_token() {
+    let world = World::start().await;
+    let bearer = format!("Bearer {}", world.token("user_ada"));
+    assert_eq!(world.me(&world.token("user_ada")).await.0, 200);
+    let headers = [(header::AUTHORIZATION.as_str(), bearer.as_str()), ("content-type", "application/json")];
+    let routes = [
+        (Method::POST, "/api/me/password", json!({ "current_password": "x", "new_password": "y" })),
+        (Method::GET, "/api/me/sessions", Value::Null),
+        (Method::DELETE, "/api/me/sessions", Value::Null),
+        (Method::DELETE, "/api/me/sessions/0195f3a0-0000-7000-8000-000000000001", Value::Null),
+        (Method::GET, "/api/me/totp", Value::Null),
+        (Method::POST, "/api/me/totp", json!({ "password": "x" })),
+        (Method::POST, "/api/me/totp/confirm", json!({ "code": "000000" })),
+        (Method::POST, "/api/me/totp/disable", json!({ "password": "x", "code": "000000" })),
+    ];
+    for (method, path, body) in routes {
+        let (status, answer) = world.ask(method.clone(), path, &headers, body.to_string()).await;
+        assert_eq!((status, &answer["type"]), (403, &"/problems/session-only".into()), "{method} {path}: {answer}");
+    }
+    world.harness.finish().await;
+}

@@ -8,7 +8,7 @@ use time::Duration;
 const SECRET: &str = "http://localhost:3000/reset?token=opens-the-door";
 
 pub async fn harness(server: &MailServer) -> Harness {
-    Harness::with(&[("SMTP_URL", &server.url()), ("MAIL_FROM", "Rejoinder <replies@example.com>")]).await
+    Harness::unconnected(&[("SMTP_URL", &server.url()), ("MAIL_FROM", "Rejoinder <replies@example.com>")]).await
 }
 
 fn mail() -> Mail {
@@ -100,7 +100,7 @@ async fn a_wrong_login_loses_no_mail() {
     let server = MailServer::start().await;
     server.require_login("replies", "right");
     let url = server.url().replace("smtp://", "smtp://replies:wrong@");
-    let h = Harness::with(&[("SMTP_URL", &url), ("MAIL_FROM", "replies@example.com")]).await;
+    let h = Harness::unconnected(&[("SMTP_URL", &url), ("MAIL_FROM", "replies@example.com")]).await;
     post(&h).await;
     let report = h.run_due().await;
     assert!(report.dead.is_empty(), "the operator can mend it: {:?}", report.dead);

@@ -16,6 +16,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 const ORIGIN: &str = "http://localhost:3000";
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /// Keeps cookies and the page that it was on; follows no redirect by itself.
 pub struct Browser {
@@ -28,6 +29,7 @@ pub struct Seen {
     pub status: StatusCode,
     pub location: String,
     pub referrer_policy: String,
+    pub retry_after: Option<String>,
     pub html: String,
 }
 
@@ -45,6 +47,22 @@ impl Browser {
         browser.cookies.insert("rejoinder_session".to_owned(), token);
         browser.get("/dashboard/inbox").await;
         browser
+    }
+
+    /// Fills in the sign-in page.
+    pub async fn sign_in(&mut self, email: &str, password: &str) -> Seen {
+        self.get("/signin").await;
+        self.post("/signin", &[("email", email), ("password", password)]).await
+    }
+
+    /// The token of the form that was read last.
+    pub fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Another browser with the same cookies.
+    pub fn copy(&self) -> Self {
+        Self { router: self.router.clone(), cookies: self.cookies.clone(), csrf: self.csrf.clone() }
     }
 
     pub async fn get(&mut self, path: &str) -> Seen {
@@ -84,6 +102,7 @@ impl Browser {
             .uri(path)
             .header(header::ACCEPT, "text/html")
             .header(header::ORIGIN, ORIGIN)
+            .header(header::USER_AGENT, USER_AGENT)
             .header(header::COOKIE, cookies.join("; "))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if htmx {
@@ -96,11 +115,12 @@ impl Browser {
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
         let text = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let (location, referrer_policy) = (text(header::LOCATION), text(header::REFERRER_POLICY).unwrap_or_default());
+        let (location, retry_after) = (text(header::LOCATION), text(header::RETRY_AFTER));
+        let referrer_policy = text(header::REFERRER_POLICY).unwrap_or_default();
         let status = response.status();
         let html = to_bytes(response.into_body(), 4 << 20).await.unwrap();
         let html = String::from_utf8(html.to_vec()).unwrap();
-        Seen { status, location: location.unwrap_or_default(), referrer_policy, html }
+        Seen { status, location: location.unwrap_or_default(), referrer_policy, retry_after, html }
     }
 }
 

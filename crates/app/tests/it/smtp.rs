@@ -23,6 +23,14 @@ impl Received {
         let line = self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
         line.unwrap_or_else(|| panic!("no {name} in {}", self.head))
     }
+
+    /// The only link in it.
+    pub fn link(&self) -> &str {
+        let mut links = self.text.split_whitespace().filter(|word| word.starts_with("http"));
+        let link = links.next().unwrap_or_else(|| panic!("no link in {}", self.text));
+        assert_eq!(links.next(), None, "one link only: {}", self.text);
+        link
+    }
 }
 
 #[derive(Debug, Default)]

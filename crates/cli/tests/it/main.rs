@@ -18,4 +18,5 @@ mod server;
 mod several;
 mod stage;
 mod start;
+mod users;
 mod wait;

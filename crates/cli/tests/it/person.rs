@@ -51,6 +51,35 @@ impl Person {
         Self { cookie: set_cookie(&submitted), client, base: base.to_owned() }
     }
 
+    /// Opens a link for a new password and fills it in.
+    pub async fn sets_password(base: &str, link: &str, password: &str) {
+        let client = client();
+        let page = client.get(link).send().await.unwrap();
+        assert_eq!(page.status(), 200, "{link}");
+        let pre_session = set_cookie(&page);
+        let html = page.text().await.unwrap();
+        let form =
+            [("csrf", field(&html, "csrf")), ("token", field(&html, "token")), ("password", password.to_owned())];
+        let request = client.post(format!("{base}/reset")).header(COOKIE, pre_session).header(ORIGIN, base);
+        let submitted = request.form(&form).send().await.unwrap();
+        assert_eq!(location(&submitted), "/signin?new=1");
+    }
+
+    /// Fills in the sign-in page; an error is what it answered.
+    pub async fn signs_in(base: &str, email: &str, password: &str) -> Result<Self, u16> {
+        let client = client();
+        let page = client.get(format!("{base}/signin")).send().await.unwrap();
+        let pre_session = set_cookie(&page);
+        let csrf = field(&page.text().await.unwrap(), "csrf");
+        let form = [("csrf", csrf.as_str()), ("email", email), ("password", password)];
+        let request = client.post(format!("{base}/signin")).header(COOKIE, pre_session).header(ORIGIN, base);
+        let submitted = request.form(&form).send().await.unwrap();
+        if !submitted.status().is_redirection() {
+            return Err(submitted.status().as_u16());
+        }
+        Ok(Self { cookie: set_cookie(&submitted), client, base: base.to_owned() })
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         read(self.ask(Method::GET, path, None).await.unwrap()).await
     }

@@ -62,6 +62,7 @@ pub enum Section {
     Log,
     Team,
     Settings,
+    Account,
 }
 
 impl Section {
@@ -75,11 +76,21 @@ impl Section {
             Self::Log => "log",
             Self::Team => "team",
             Self::Settings => "settings",
+            Self::Account => "account",
         }
     }
 
     pub fn parse(slug: &str) -> Option<Self> {
-        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Team, Self::Settings];
+        let all = [
+            Self::Inbox,
+            Self::Accounts,
+            Self::Intents,
+            Self::Notices,
+            Self::Log,
+            Self::Team,
+            Self::Settings,
+            Self::Account,
+        ];
         all.into_iter().find(|section| section.slug() == slug)
     }
 }

@@ -5,6 +5,7 @@
 //! carries no inline script and no inline style, which the strict [`CSP`] also forbids; forms work without scripts
 //! and htmx only makes them quicker. What can go wrong: a template that fails to render answers a plain 500.
 
+pub mod account;
 pub mod accounts;
 pub mod activity;
 mod asked;
@@ -12,6 +13,7 @@ pub mod assets;
 pub mod consent;
 mod decide;
 pub mod error;
+pub mod forgot;
 pub mod frame;
 mod home;
 pub mod inbox;
@@ -24,10 +26,12 @@ pub mod marks;
 pub mod notices;
 mod person;
 mod place;
+mod qr;
 pub mod samples;
 pub mod settings;
 pub mod setup;
 pub mod signin;
+pub mod signin_code;
 pub mod signup;
 mod story;
 pub mod team;
@@ -59,6 +63,9 @@ pub fn routes() -> Router<App> {
         .route("/invite", get(invite::show))
         .route("/invite/join", post(invite::join))
         .route("/invite/account", post(invite::make_account))
+        .route("/signin/code", get(signin_code::show).post(signin_code::submit))
+        .route("/forgot", get(forgot::show).post(forgot::submit))
+        .route("/reset", get(forgot::show_reset).post(forgot::submit_reset))
         .route("/signout", post(signin::sign_out))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/enter", get(setup::enter))
@@ -90,6 +97,13 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/intents/{intent_id}/variations", post(intents::add_variation))
         .route("/dashboard/variations/{variation_id}", post(intents::update_variation))
         .route("/dashboard/variations/{variation_id}/delete", post(intents::delete_variation))
+        .route("/dashboard/account", get(account::show))
+        .route("/dashboard/account/password", post(account::change_password))
+        .route("/dashboard/account/totp", post(account::begin_totp))
+        .route("/dashboard/account/totp/confirm", post(account::confirm_totp))
+        .route("/dashboard/account/totp/disable", post(account::end_totp))
+        .route("/dashboard/account/sessions/end-others", post(account::end_others))
+        .route("/dashboard/account/sessions/{session_id}/end", post(account::end_session))
         .route("/dashboard/frame", get(frame::show))
         .route("/dashboard/pause", post(accounts::pause_team))
         .route("/dashboard/resume", post(accounts::resume_team))

@@ -7,11 +7,13 @@
 use super::asked::see_other;
 use super::signin::signed_in;
 use crate::accounts::passwords::MIN_CHARS;
+use crate::accounts::sessions;
 use crate::accounts::setup::{self, FirstAdmin, LinkFault, RedeemError};
 use crate::app::App;
 use crate::error::Problem;
 use crate::http::auth::{PageCaller, SignInFirst};
 use crate::http::csrf::{PreSession, PreSessionForm};
+use crate::http::device::Device;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -87,6 +89,7 @@ pub async fn show(
 
 pub async fn submit(
     State(app): State<App>,
+    device: Device,
     session: PreSession,
     PreSessionForm(form): PreSessionForm<SetupForm>,
 ) -> Result<Response, Problem> {
@@ -100,7 +103,10 @@ pub async fn submit(
     let now = app.clock.now();
     let token = form.token.expose_secret();
     match setup::redeem_first_admin(&app.db, &app.passwords, token, admin, now, &app.entropy).await {
-        Ok(redeemed) => Ok(signed_in(&app, &redeemed.session, "/dashboard")),
+        Ok(redeemed) => {
+            sessions::remember_device(&mut *app.db.acquire().await?, redeemed.session.id, &device.0).await?;
+            Ok(signed_in(&app, &redeemed.session, "/dashboard"))
+        }
         Err(error) => {
             let status = page.tell(error)?;
             Ok(super::page(status, &page))
@@ -111,12 +117,16 @@ pub async fn submit(
 /// The demo's link. Opened a second time in the same browser it leads where the first one led.
 pub async fn enter(
     State(app): State<App>,
+    device: Device,
     caller: Result<PageCaller, SignInFirst>,
     Query(link): Query<LinkQuery>,
 ) -> Result<Response, Problem> {
     let token = link.token();
     match setup::redeem_sign_in(&app.db, token.expose_secret(), app.clock.now(), &app.entropy).await {
-        Ok(session) => Ok(signed_in(&app, &session, "/dashboard")),
+        Ok(session) => {
+            sessions::remember_device(&mut *app.db.acquire().await?, session.id, &device.0).await?;
+            Ok(signed_in(&app, &session, "/dashboard"))
+        }
         Err(RedeemError::Link(_)) if caller.is_ok() => Ok(see_other("/dashboard")),
         Err(error) => {
             let mut page = SetupPage { makes_account: false, ..SetupPage::empty(String::new(), &token) };

@@ -1,23 +1,26 @@
 //! Sign-in with e-mail and password, for instances with built-in accounts, and the way out.
 //!
-//! What always holds: `next` leads to a path of this server only; a wrong address and a wrong password read alike.
+//! What always holds: `next` leads to a path of this server only; a wrong address and a wrong password read alike; whoever has a
+//! second factor gets no session before its code.
 
 use super::asked::see_other;
 use crate::accounts::sessions::{self, NewSession};
-use crate::accounts::{SignInError, check_password};
+use crate::accounts::{SignInError, check_password, second_factor, second_steps, users};
 use crate::app::App;
 use crate::config::SignUp;
 use crate::error::Problem;
 use crate::http::auth::{Auth, PageCaller, SignInFirst, local_path};
 use crate::http::cookies;
 use crate::http::csrf::{CsrfForm, PreSession, PreSessionForm};
+use crate::http::device::Device;
 use crate::http::limits::{self, ClientAddress};
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::form_urlencoded;
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "signin.html")]
@@ -39,6 +42,12 @@ pub struct SignInQuery {
     next: Option<String>,
     #[serde(default)]
     out: Option<String>,
+    /// A new password was set.
+    #[serde(default)]
+    new: Option<String>,
+    /// The second step took too long.
+    #[serde(default)]
+    late: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,13 +69,37 @@ pub async fn show(
     if caller.is_ok() {
         return see_other(way_on(query.next.as_deref()));
     }
-    let message = query.out.map(|_| "You are signed out.".to_owned());
+    let message = match (query.out, query.new, query.late) {
+        (Some(_), _, _) => Some("You are signed out."),
+        (_, Some(_), _) => Some("Your new password is set. Sign in with it."),
+        (_, _, Some(_)) => Some("The second step was too late. Begin again."),
+        _ => None,
+    };
+    let message = message.map(str::to_owned);
     let signup_open = app.config.signup == SignUp::Open;
-    let page =
-        SignInPage { csrf: session.csrf, email: String::new(), next: query.next, error: None, message, signup_open };
-    let mut answer = super::page(StatusCode::OK, &page);
+    let page = SignInPage {
+        csrf: session.csrf.clone(),
+        email: String::new(),
+        next: query.next,
+        error: None,
+        message,
+        signup_open,
+    };
+    in_pre_session(session, super::page(StatusCode::OK, &page))
+}
+
+/// With the cookie that the form of the page needs.
+pub fn in_pre_session(session: PreSession, mut answer: Response) -> Response {
     if let Some(cookie) = session.set_cookie {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+/// With the time at which to try again.
+pub fn with_wait(mut answer: Response, problem: &Problem) -> Response {
+    if let Some(secs) = problem.retry_after_secs {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
     }
     answer
 }
@@ -74,6 +107,7 @@ pub async fn show(
 pub async fn submit(
     State(app): State<App>,
     address: ClientAddress,
+    device: Device,
     session: PreSession,
     PreSessionForm(form): PreSessionForm<SignInForm>,
 ) -> Result<Response, Problem> {
@@ -87,7 +121,8 @@ pub async fn submit(
     match counted {
         Ok(()) => {}
         Err(problem) if problem.status == StatusCode::TOO_MANY_REQUESTS => {
-            return refused(StatusCode::TOO_MANY_REQUESTS, problem.detail);
+            let answer = refused(StatusCode::TOO_MANY_REQUESTS, problem.detail.clone());
+            return answer.map(|answer| with_wait(answer, &problem));
         }
         Err(problem) => return Err(problem),
     }
@@ -101,10 +136,27 @@ pub async fn submit(
         }
         Err(SignInError::Database(error)) => return Err(error.into()),
     };
-    let mut conn = app.db.acquire().await?;
-    limits::sign_in_succeeded(&mut conn, address, &form.email).await?;
-    let new = sessions::create(&mut conn, user.id, now, &app.entropy).await?;
-    Ok(signed_in(&app, &new, way_on(form.next.as_deref())))
+    limits::sign_in_succeeded(&mut *app.db.acquire().await?, address, &form.email).await?;
+    let_in(&app, &user, &device, form.next.as_deref()).await
+}
+
+/// The password was right: on to the dashboard, or to the second step.
+async fn let_in(app: &App, user: &users::User, device: &Device, next: Option<&str>) -> Result<Response, Problem> {
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    if !second_factor::is_on(&mut tx, user.id).await? {
+        let new = sessions::create(&mut tx, user.id, moment.now, &app.entropy).await?;
+        sessions::remember_device(&mut tx, new.id, &device.0).await?;
+        tx.commit().await?;
+        return Ok(signed_in(app, &new, way_on(next)));
+    }
+    let token = second_steps::open(&mut tx, &moment, user.id).await?;
+    tx.commit().await?;
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", way_on(next)).finish();
+    let mut answer = see_other(&format!("/signin/code?{query}"));
+    let cookie = cookies::set_second_step(&token, &app.config.public_url);
+    answer.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(answer)
 }
 
 pub async fn sign_out(
@@ -128,7 +180,7 @@ pub fn signed_in(app: &App, session: &NewSession, to: &str) -> Response {
     answer
 }
 
-fn way_on(next: Option<&str>) -> &str {
+pub fn way_on(next: Option<&str>) -> &str {
     next.and_then(local_path).unwrap_or("/dashboard")
 }
 

@@ -170,6 +170,7 @@ fn small_pages_look_as_reviewed() {
         "notices/full",
         "settings/wrong",
         "signin/refused",
+        "account/wrong-code",
         "inbox-draft/posted",
         "inbox-draft/queued",
     ];

@@ -1,6 +1,7 @@
 //! Declared samples: what each page looks like when it is empty, full, too long, hostile or in trouble. The tests
 //! render every one of them, the previewer shows them. The moment is fixed, so a sample always renders the same.
 
+pub mod account;
 pub mod accounts;
 pub mod activity;
 pub mod drafts;
@@ -36,6 +37,9 @@ pub struct Rendered {
 pub fn all() -> askama::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
     add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
+    add(&mut rendered, "signin-code", super::signin_code::CodePage::samples())?;
+    add(&mut rendered, "forgot", super::forgot::ForgotPage::samples())?;
+    add(&mut rendered, "reset", super::forgot::ResetPage::samples())?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
     add(&mut rendered, "signup", super::signup::SignUpPage::samples())?;
     add(&mut rendered, "invite", super::invite::InvitePage::samples())?;
@@ -49,6 +53,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
+    add(&mut rendered, "account", super::account::AccountPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
