@@ -3,10 +3,12 @@
 //! Passwords are hashed off the async threads and few at a time; tokens stand in the database as hashes only. Signing in
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
-//! `sessions`, `setup_links`.
+//! `sessions`, `setup_links`, `api_tokens`, `event_tickets`.
 
 pub mod access;
+pub mod api_tokens;
 pub mod connect;
+pub mod event_tickets;
 pub mod integrations;
 pub mod passwords;
 pub mod sessions;

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
 mod accounts;
+mod api_tokens;
 mod approve;
+mod callers;
 mod client;
 mod cluster;
 mod conflicts;
@@ -25,3 +27,5 @@ mod send_gate;
 mod settings;
 mod story;
 mod suggest;
+mod tenants;
+mod twin;

@@ -24,6 +24,8 @@ pub enum Kind {
     IntegrationResumed,
     IntegrationDisconnected,
     TokenRefreshed,
+    ApiTokenCreated,
+    ApiTokenRevoked,
     IntentCreated,
     IntentChanged,
     IntentDeleted,
@@ -68,6 +70,8 @@ impl Kind {
             Self::IntegrationResumed => "integration.resumed",
             Self::IntegrationDisconnected => "integration.disconnected",
             Self::TokenRefreshed => "integration.token_refreshed",
+            Self::ApiTokenCreated => "api_token.created",
+            Self::ApiTokenRevoked => "api_token.revoked",
             Self::IntentCreated => "intent.created",
             Self::IntentChanged => "intent.changed",
             Self::IntentDeleted => "intent.deleted",
@@ -109,6 +113,7 @@ pub enum Subject {
     Intent(Uuid),
     Item(Uuid),
     Suggestion(Uuid),
+    ApiToken(Uuid),
 }
 
 impl Subject {
@@ -120,6 +125,7 @@ impl Subject {
             Self::Intent(id) => ("intent", id),
             Self::Item(id) => ("item", id),
             Self::Suggestion(id) => ("suggestion", id),
+            Self::ApiToken(id) => ("api_token", id),
         }
     }
 }
@@ -195,7 +201,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Integration(id) => Some((events::Kind::Integration, id)),
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
-        Subject::Team(_) | Subject::Intent(_) => None,
+        Subject::Team(_) | Subject::Intent(_) | Subject::ApiToken(_) => None,
     }
 }
 

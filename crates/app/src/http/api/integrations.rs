@@ -8,11 +8,11 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem, chain};
 use crate::flow::ingest::IntegrationPoll;
 use crate::http::auth::{
-    Admin, Caller, Editor, IntegrationRef, Loaded, PageCaller, SignInFirst, TeamMember, Viewer, require_role,
+    Admin, Editor, IntegrationRef, Loaded, NamedTeam, PageCaller, SignInFirst, TeamMember, Viewer,
 };
 use crate::http::body::{JsonBody, Nothing, Path, Query};
 use crate::jobs;
-use crate::model::{IntegrationState, PauseCause, Role};
+use crate::model::{IntegrationState, PauseCause};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -30,9 +30,11 @@ pub struct IntegrationAnswer {
     pub team_id: Uuid,
     #[schema(example = "reddit")]
     pub platform: String,
+    #[schema(example = "t2_9xk2p")]
     pub platform_account_id: String,
     #[schema(example = "moka_and_co")]
     pub display_name: String,
+    #[schema(example = json!(["identity", "read", "submit"]))]
     pub scopes: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
@@ -154,11 +156,11 @@ pub struct OauthStart {
     responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
 pub async fn oauth_start(
     State(app): State<App>,
-    caller: Caller,
+    by: NamedTeam<Admin>,
     Path(platform): Path<String>,
     Query(query): Query<OauthStart>,
 ) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, query.team_id).await
+    begin(&app, &by, &platform, query.team_id).await
 }
 
 /// Begin to connect an account
@@ -168,33 +170,22 @@ pub async fn oauth_start(
     responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
 pub async fn oauth_start_post(
     State(app): State<App>,
-    caller: Caller,
+    by: NamedTeam<Admin>,
     Path(platform): Path<String>,
     JsonBody(body): JsonBody<OauthStart>,
 ) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, body.team_id).await
+    begin(&app, &by, &platform, body.team_id).await
 }
 
-async fn begin(app: &App, caller: &Caller, platform: &str, team_id: Option<Uuid>) -> ApiResult<Json<OauthStartAnswer>> {
-    let team_id = admin_team(app, caller, team_id).await?;
-    let url = connect::start(app, &app.moment(), team_id, caller.user_id, platform).await?;
+async fn begin(
+    app: &App,
+    by: &NamedTeam<Admin>,
+    platform: &str,
+    team_id: Option<Uuid>,
+) -> ApiResult<Json<OauthStartAnswer>> {
+    let team_id = by.team(app, team_id).await?;
+    let url = connect::start(app, &app.moment(), team_id, by.caller.user_id, platform).await?;
     Ok(Json(OauthStartAnswer { redirect_url: url.into() }))
-}
-
-/// The named team, or the only one that the caller is an admin of.
-async fn admin_team(app: &App, caller: &Caller, named: Option<Uuid>) -> ApiResult<Uuid> {
-    let mut conn = app.db.acquire().await?;
-    if let Some(team_id) = named {
-        require_role(caller.role_in(&mut conn, team_id).await?, Role::Admin)?;
-        return Ok(team_id);
-    }
-    let teams = caller.memberships(&mut conn).await?;
-    let admin_of: Vec<Uuid> = teams.iter().filter(|team| team.role == Role::Admin).map(|team| team.team_id).collect();
-    match admin_of.as_slice() {
-        [only] => Ok(*only),
-        [] => Err(Problem::forbidden("This needs the role admin in a team; you have it in none.")),
-        _ => Err(Problem::field("team_id", "Name the team: you are an admin of several.")),
-    }
 }
 
 /// What platforms append to the callback address; whatever else they add does not matter.

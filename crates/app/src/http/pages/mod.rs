@@ -28,6 +28,7 @@ pub mod settings;
 pub mod setup;
 pub mod signin;
 mod story;
+pub mod tokens;
 pub mod when;
 pub mod words;
 
@@ -88,6 +89,8 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/notices", get(notices::show))
         .route("/dashboard/notices/{notice_id}/dismiss", post(notices::dismiss))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
+        .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
+        .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

@@ -9,6 +9,7 @@ pub mod intents;
 pub mod notices;
 pub mod settings;
 pub mod threads;
+pub mod tokens;
 
 use super::{Frame, Mark, Notice, PauseBar, Tone};
 use askama::Template;
@@ -45,6 +46,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
+    add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
