@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Problem details as they go over the wire.
@@ -25,6 +26,10 @@ pub struct Problem {
     /// One entry per field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What stands there instead, where the request was about an older state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub current: Option<Box<Value>>,
     #[serde(skip)]
     pub retry_after_secs: Option<u32>,
 }
@@ -51,6 +56,7 @@ impl Problem {
             detail: detail.into(),
             request_id: None,
             errors: Vec::new(),
+            current: None,
             retry_after_secs: None,
         }
     }

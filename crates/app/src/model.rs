@@ -1,15 +1,32 @@
 //! Words of the field that more than one part uses, with the text that stands in the database and in JSON.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An enum that is text in the database and in JSON. `parse` of a database value cannot fail unless the schema and the code
 /// disagree, which the check constraints prevent.
 macro_rules! text_enum {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+    ($(#[doc = $doc:literal])* $name:ident { $($variant:ident => $text:literal),+ $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum $name { $(#[serde(rename = $text)] $variant),+ }
+
+        // The derive does not see a name that comes through a macro, and would describe the variants of the code.
+        impl ToSchema for $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let about = concat!($($doc),*).trim();
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description((!about.is_empty()).then_some(about))
+                    .enum_values(Some([$($text),+]))
+                    .build()
+                    .into()
+            }
+        }
 
         impl $name {
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
@@ -127,4 +144,17 @@ text_enum! {
 text_enum! {
     /// What became of one attempt to post.
     Outcome { Uncertain => "uncertain", Posted => "posted", Refused => "refused", NotSent => "not_sent" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_the_values_that_go_over_the_wire() {
+        let described = serde_json::to_value(Status::schema()).unwrap();
+        let sent: Vec<_> = Status::ALL.iter().map(|status| serde_json::to_value(status).unwrap()).collect();
+        assert_eq!(described["enum"], serde_json::Value::Array(sent));
+        assert_eq!(described["description"], "Where a suggestion stands, as others see it.");
+    }
 }

@@ -110,3 +110,18 @@ pub async fn to_notice(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx
     .fetch_optional(conn)
     .await
 }
+
+/// Live tokens: everybody's own, and for admins all of the team.
+pub async fn to_api_token(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from api_tokens o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1 and o.revoked_at is null and (o.created_by = $2 or m.role = 'admin')",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}

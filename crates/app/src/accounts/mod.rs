@@ -4,12 +4,14 @@
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
 //! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`, `password_resets`, `totp_secrets`,
-//! `recovery_codes`, `second_steps`.
+//! `recovery_codes`, `second_steps`, `api_tokens`, `event_tickets`.
 
 pub mod access;
+pub mod api_tokens;
 pub mod clerk;
 pub mod connect;
 pub mod device;
+pub mod event_tickets;
 pub mod integrations;
 pub mod invitations;
 pub mod mails;

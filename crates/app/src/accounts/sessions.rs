@@ -79,6 +79,13 @@ pub async fn lookup(conn: &mut PgConnection, hash: &[u8; 32], now: OffsetDateTim
     Ok(Some(Session { id: row.id, user_id: row.user_id, user_name: row.name }))
 }
 
+/// Whether it would still open something.
+pub async fn is_live(conn: &mut PgConnection, id: Uuid, now: OffsetDateTime) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from sessions where id = $1 and expires_at > $2) as "live!""#, id, now)
+        .fetch_one(conn)
+        .await
+}
+
 fn expiry(created_at: OffsetDateTime, used_at: OffsetDateTime) -> OffsetDateTime {
     (used_at + IDLE_LIFETIME).min(created_at + ABSOLUTE_LIFETIME)
 }

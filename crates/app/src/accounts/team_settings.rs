@@ -88,7 +88,7 @@ pub async fn load(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings
 }
 
 /// Keeps others from changing the row until the transaction ends.
-async fn take(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings, sqlx::Error> {
+pub async fn take(conn: &mut PgConnection, team_id: Uuid) -> Result<TeamSettings, sqlx::Error> {
     select_settings!("for no key update", team_id).fetch_one(conn).await
 }
 

@@ -180,13 +180,13 @@ pub(super) fn origin_url(text: &str) -> Parsed<Url> {
     }
 }
 
-pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
-    items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
-}
-
-/// Scheme, host and port of pages, as browsers name them.
+/// As browsers write them in `Origin`: "https://app.example.com".
 pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
     items(text).map(|item| origin_url(item).map(|url| url.origin().ascii_serialization())).collect()
+}
+
+pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
+    items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {

@@ -39,6 +39,8 @@ pub struct Config {
     /// Scheme, host and port only; the path is `/`.
     pub public_url: Url,
     pub redirect_base: Url,
+    /// Origins of frontends that may read the API with a bearer token.
+    pub cors_origins: Vec<String>,
     pub data_dir: PathBuf,
     pub postgres_bin_dir: Option<PathBuf>,
     pub metrics_bind: Option<SocketAddr>,
@@ -160,6 +162,7 @@ impl Config {
             database_url: read.optional("DATABASE_URL", kinds::postgres_url),
             public_url,
             redirect_base,
+            cors_origins: read.value("CORS_ORIGINS", kinds::origins),
             data_dir: read.value("DATA_DIR", kinds::path),
             postgres_bin_dir: read.optional("POSTGRES_BIN_DIR", kinds::path),
             metrics_bind: read.optional("METRICS_BIND", kinds::socket_address),

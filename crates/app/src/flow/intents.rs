@@ -150,6 +150,14 @@ pub async fn load(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Op
     .await
 }
 
+/// Keeps others from changing the intent until the transaction ends.
+pub async fn take(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<Intent>, sqlx::Error> {
+    sqlx::query!("select id from intents where id = $1 and team_id = $2 for no key update", id, team_id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    load(conn, team_id, id).await
+}
+
 /// All variations of the team's intents, in the order they were written.
 pub async fn variations(conn: &mut PgConnection, team_id: Uuid) -> Result<Vec<Variation>, sqlx::Error> {
     sqlx::query_as!(

@@ -1,34 +1,38 @@
 //! Who asks, and may they: extractors that stand in the signatures of handlers.
 //!
-//! `Caller` is anybody signed in; `TeamMember<Editor>` a member with at least that role in the team of the path;
+//! `Caller` is anybody signed in, by session or by token; `InPerson` no API token; `TeamMember<Editor>` a member with at least that role in the team of the path;
 //! `Loaded<SuggestionRef, Editor>` the same for a thing addressed by its own id. What belongs to another team answers 404, like
 //! what does not exist; too low a role answers 403 with the role that is needed. `page` has the variants that lead a
 //! browser to the sign-in page.
 
 mod bearer;
 mod clerk;
+mod demand;
 mod loaded;
 mod page;
 mod signed_in;
+mod team;
 
-pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
+pub use demand::{Declares, Demand, demand_of};
+pub use loaded::{
+    ApiTokenRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef,
+};
 pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 pub use signed_in::SignedInPerson;
+pub use team::{InPerson, NamedTeam, TeamMember};
 
 use super::cookies::{Credential, credential};
 use super::csrf::form_token;
+use crate::accounts::sessions;
 use crate::accounts::teams::{self, Membership};
-use crate::accounts::{sessions, token_hash};
 use crate::app::App;
 use crate::error::Problem;
 use crate::model::Role;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use secrecy::ExposeSecret;
 use sqlx::PgConnection;
 use std::fmt;
-use std::marker::PhantomData;
 use uuid::Uuid;
 
 /// Whoever is signed in.
@@ -93,16 +97,6 @@ impl Caller {
         Ok(teams.into_iter().filter_map(seen).collect())
     }
 
-    /// Refuses an API token, for what concerns its maker and not the work of the team.
-    pub fn require_person(&self) -> Result<(), Problem> {
-        match &self.auth {
-            Auth::Session(_) | Auth::Clerk { .. } => Ok(()),
-            Auth::Token { .. } => Err(Problem::forbidden(
-                "An API token cannot do this for the person who made it. Sign in and do it yourself.",
-            )),
-        }
-    }
-
     /// Whose requests are one sequence: what was answered to the person is not repeated to a token of lesser rights.
     pub fn key_owner(&self) -> Uuid {
         match &self.auth {
@@ -135,15 +129,6 @@ macro_rules! required_role {
 }
 required_role!(Viewer, Editor, Admin);
 
-/// A member of the team of the path, or of the caller's only team where the path names none.
-#[derive(Debug, Clone)]
-pub struct TeamMember<R> {
-    pub caller: Caller,
-    pub team_id: Uuid,
-    pub role: Role,
-    required: PhantomData<R>,
-}
-
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
@@ -160,9 +145,7 @@ async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Caller>, Proble
     let caller = match credential(&parts.headers, &app.config.public_url) {
         Credential::None => return Ok(None),
         Credential::Malformed => return Err(bearer::malformed()),
-        Credential::Bearer(token) if bearer::is_ours(&token) => {
-            Some(bearer::api_token(app, token_hash(token.expose_secret())).await?)
-        }
+        Credential::Bearer(token) if bearer::is_ours(&token) => Some(bearer::api_token(app, &token).await?),
         Credential::Bearer(token) => Some(bearer::bearer_person(app, &token).await?),
         Credential::Session(hash) => {
             let session = sessions::lookup(&mut *app.db.acquire().await?, &hash, app.clock.now()).await?;
@@ -178,30 +161,6 @@ async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Caller>, Proble
         parts.extensions.insert(caller.clone());
     }
     Ok(caller)
-}
-
-impl<R: RequiredRole> FromRequestParts<App> for TeamMember<R> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let (team_id, role) = match path_id(parts, &["team_id"]).await {
-            PathId::Id(team_id) => (team_id, caller.role_in(&mut *app.db.acquire().await?, team_id).await?),
-            PathId::NoId => return Err(Problem::not_found("team")),
-            PathId::Absent => only_team(app, &caller).await?,
-        };
-        require_role(role, R::ROLE)?;
-        Ok(Self { caller, team_id, role, required: PhantomData })
-    }
-}
-
-async fn only_team(app: &App, caller: &Caller) -> Result<(Uuid, Role), Problem> {
-    let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
-    match teams.as_slice() {
-        [only] => Ok((only.team_id, only.role)),
-        [] => Err(Problem::not_found("team")),
-        _ => Err(Problem::field("team_id", "Name the team: you are a member of several.")),
-    }
 }
 
 /// 403 with the role that is needed, when `has` is below it.

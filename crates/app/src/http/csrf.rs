@@ -38,7 +38,14 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
 }
 
 fn check_request(method: &Method, path: &str, headers: &HeaderMap, public_url: &Url) -> Result<(), Problem> {
-    if method.is_safe() || !matches!(credential(headers, public_url), Credential::Session(_)) {
+    if !matches!(credential(headers, public_url), Credential::Session(_)) {
+        return Ok(());
+    }
+    if path.starts_with("/api/") && headers.contains_key(header::ORIGIN) {
+        // Reading too: from another origin only a token counts.
+        check_named_origin(headers, public_url)?;
+    }
+    if method.is_safe() {
         return Ok(());
     }
     if path.starts_with("/api/") {
@@ -49,6 +56,17 @@ fn check_request(method: &Method, path: &str, headers: &HeaderMap, public_url: &
         return check_is_json(headers);
     }
     check_origin(headers, public_url)
+}
+
+/// Where an origin is named, it must be ours, whatever else the request says of itself.
+fn check_named_origin(headers: &HeaderMap, public_url: &Url) -> Result<(), Problem> {
+    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    if text(header::ORIGIN).is_some_and(|origin| is_own_origin(origin, text(header::HOST), public_url)) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "The session cookie counts on this server's own pages only. From another origin send a bearer token.",
+    ))
 }
 
 /// Whether the browser says that the request comes from one of our own pages.
@@ -253,6 +271,17 @@ mod tests {
             assert_eq!(status(Method::POST, "/items/1/done", pairs), 403, "{pairs:?}");
         }
         assert_eq!(status(Method::GET, "/items", &[("sec-fetch-site", "cross-site")]), 200, "reading changes nothing");
+    }
+
+    #[test]
+    fn another_origin_reads_nothing_of_the_api_with_the_cookie() {
+        let with = |pairs: &[(&'static str, &str)]| status(Method::GET, "/api/me", pairs);
+        assert_eq!(with(&[("origin", "https://app.example")]), 403);
+        assert_eq!(with(&[("origin", "null")]), 403);
+        assert_eq!(with(&[("origin", "https://replies.example")]), 200);
+        assert_eq!(with(&[]), 200);
+        let token = [("origin", "https://app.example"), ("authorization", "Bearer x")];
+        assert_eq!(with(&token), 200, "a token is no cookie");
     }
 
     #[test]

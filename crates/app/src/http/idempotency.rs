@@ -21,6 +21,10 @@ use std::panic::resume_unwind;
 use time::OffsetDateTime;
 use tracing::Instrument;
 
+/// Put into an answer that holds a secret: it is given once and not kept. Whoever repeats the request learns that it was done.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretAnswer;
+
 const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotent-replayed";
 const KEY_CHARS: usize = 255;
@@ -47,7 +51,14 @@ fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
 
 async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    let caller = match Caller::from_request_parts(&mut parts, &app).await {
+        Ok(caller) => caller,
+        // Nobody's request is repeated; whether it needs somebody is for the route to say.
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
+            return Ok(next.run(Request::from_parts(parts, body)).await);
+        }
+        Err(problem) => return Err(problem),
+    };
     let key = Key {
         caller_id: caller.key_owner(),
         method: parts.method.to_string(),
@@ -103,10 +114,14 @@ fn key_of(headers: &HeaderMap) -> ApiResult<String> {
 async fn settle(app: &App, key: &Key, claimed_at: OffsetDateTime, response: Response) -> ApiResult<Response> {
     let status = response.status();
     let (parts, body) = response.into_parts();
+    let secret = parts.extensions.get::<SecretAnswer>().is_some();
     let bytes = to_bytes(body, usize::MAX).await.map_err(|error| Problem::internal(&error))?;
     let stored = async {
         let mut conn = app.db.acquire().await?;
-        if status.is_success() {
+        if status.is_success() && secret {
+            let told = serde_json::to_value(was_done()).unwrap_or(Value::Null);
+            idempotency::keep(&mut conn, key, claimed_at, StatusCode::CONFLICT.as_u16(), &told).await
+        } else if status.is_success() {
             let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
             idempotency::keep(&mut conn, key, claimed_at, status.as_u16(), &answer).await
         } else {
@@ -119,7 +134,17 @@ async fn settle(app: &App, key: &Key, claimed_at: OffsetDateTime, response: Resp
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 
+fn was_done() -> Problem {
+    Problem::conflict(
+        "answer-not-kept",
+        "This request was carried out. Its answer held a secret, which is shown once and not kept. Look what was made, or send a new key to make another.",
+    )
+}
+
 fn replay(status: u16, answer: Value) -> Response {
+    if status == StatusCode::CONFLICT.as_u16() {
+        return was_done().into_response();
+    }
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = match answer {
         Value::Null => status.into_response(),

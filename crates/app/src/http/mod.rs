@@ -1,16 +1,18 @@
 //! The web server: every route, and what lies around them.
 //!
-//! Layers from the outside in: request id, strict headers, measure, problems as pages, panics, size and time limits, cross-site
+//! Layers from the outside in: request id, strict headers, measure, other origins, problems as pages, panics, size and time limits, cross-site
 //! guard, caller limits, requests sent twice.
 
 pub mod api;
 pub mod auth;
 pub mod body;
 pub mod cookies;
+mod cors;
 pub mod csrf;
 pub mod device;
+mod etag;
 pub mod events;
-mod idempotency;
+pub mod idempotency;
 mod layers;
 pub mod limits;
 pub mod openapi;
@@ -47,6 +49,7 @@ pub fn router(app: App, stopping: CancellationToken) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(CatchPanicLayer::custom(layers::answer_panic))
         .layer(from_fn(pages::error::as_page))
+        .layer(from_fn_with_state(app.clone(), cors::allow))
         .layer(from_fn(layers::measure))
         .layer(from_fn_with_state(app.clone(), layers::secure))
         .layer(from_fn_with_state(app.clone(), request_id::assign))

@@ -1,4 +1,4 @@
-//! A program that was given the cookie of a session, and speaks JSON with the whole router.
+//! A program that was given the cookie of a session or a token, and speaks JSON with the whole router.
 
 use crate::harness::Harness;
 use axum::Router;
@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 pub struct Client {
     router: Router,
-    cookie: String,
+    /// Name and value of the header that says who asks.
+    credential: (header::HeaderName, String),
 }
 
 impl Client {
@@ -28,7 +29,17 @@ impl Client {
         let (app, mut conn) = (&harness.app, harness.conn().await);
         let session = sessions::create(&mut conn, user_id, app.clock.now(), &app.entropy).await.unwrap();
         let cookie = format!("rejoinder_session={}", session.token.expose_secret());
-        Self { router: router(app.clone(), CancellationToken::new()), cookie }
+        Self { router: router(app.clone(), CancellationToken::new()), credential: (header::COOKIE, cookie) }
+    }
+
+    pub fn with_token(harness: &Harness, token: &str) -> Self {
+        let router = router(harness.app.clone(), CancellationToken::new());
+        Self { router, credential: (header::AUTHORIZATION, format!("Bearer {token}")) }
+    }
+
+    /// As it stands in the header.
+    pub fn cookie(&self) -> &str {
+        &self.credential.1
     }
 
     /// As another member of the team.
@@ -63,7 +74,7 @@ impl Client {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::COOKIE, &self.cookie)
+            .header(&self.credential.0, &self.credential.1)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.into())
             .unwrap();

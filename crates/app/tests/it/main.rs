@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
 mod accounts;
+mod api_tokens;
 mod approve;
 mod clerk;
+mod callers;
 mod client;
 mod cluster;
 mod conflicts;
@@ -36,3 +38,5 @@ mod story;
 mod suggest;
 mod teams;
 mod totp;
+mod tenants;
+mod twin;

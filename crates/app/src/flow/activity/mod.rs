@@ -44,6 +44,8 @@ pub enum Kind {
     IntegrationResumed,
     IntegrationDisconnected,
     TokenRefreshed,
+    ApiTokenCreated,
+    ApiTokenRevoked,
     IntentCreated,
     IntentChanged,
     IntentDeleted,
@@ -107,6 +109,8 @@ impl Kind {
             Self::IntegrationResumed => "integration.resumed",
             Self::IntegrationDisconnected => "integration.disconnected",
             Self::TokenRefreshed => "integration.token_refreshed",
+            Self::ApiTokenCreated => "api_token.created",
+            Self::ApiTokenRevoked => "api_token.revoked",
             Self::IntentCreated => "intent.created",
             Self::IntentChanged => "intent.changed",
             Self::IntentDeleted => "intent.deleted",
@@ -151,6 +155,7 @@ pub enum Subject {
     Intent(Uuid),
     Item(Uuid),
     Suggestion(Uuid),
+    ApiToken(Uuid),
 }
 
 impl Subject {
@@ -164,6 +169,7 @@ impl Subject {
             Self::Intent(id) => ("intent", id),
             Self::Item(id) => ("item", id),
             Self::Suggestion(id) => ("suggestion", id),
+            Self::ApiToken(id) => ("api_token", id),
         }
     }
 }
@@ -240,7 +246,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
         Subject::Member(id) | Subject::Invitation(id) => Some((events::Kind::Member, id)),
-        Subject::Team(_) | Subject::Intent(_) => None,
+        Subject::Team(_) | Subject::Intent(_) | Subject::ApiToken(_) => None,
     }
 }
 

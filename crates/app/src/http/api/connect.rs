@@ -5,7 +5,7 @@ use super::integrations::{self, IntegrationAnswer};
 use crate::accounts::connect::{self, Arrived, Callback, CompleteError, ConnectError, target};
 use crate::app::App;
 use crate::error::{ApiResult, Problem, chain};
-use crate::http::auth::{Caller, PageCaller, SignInFirst, require_role};
+use crate::http::auth::{Admin, Caller, InPerson, NamedTeam, PageCaller, SignInFirst, require_role};
 use crate::http::body::{JsonBody, Path, Query};
 use crate::model::Role;
 use axum::Json;
@@ -87,11 +87,11 @@ pub struct OauthStart {
     responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
 pub async fn oauth_start(
     State(app): State<App>,
-    caller: Caller,
+    by: NamedTeam<Admin>,
     Path(platform): Path<String>,
     Query(query): Query<OauthStart>,
 ) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, query).await
+    begin(&app, &by, &platform, query).await
 }
 
 /// Begin to connect an account
@@ -101,34 +101,23 @@ pub async fn oauth_start(
     responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
 pub async fn oauth_start_post(
     State(app): State<App>,
-    caller: Caller,
+    by: NamedTeam<Admin>,
     Path(platform): Path<String>,
     JsonBody(body): JsonBody<OauthStart>,
 ) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, body).await
+    begin(&app, &by, &platform, body).await
 }
 
-async fn begin(app: &App, caller: &Caller, platform: &str, asked: OauthStart) -> ApiResult<Json<OauthStartAnswer>> {
-    let team_id = admin_team(app, caller, asked.team_id).await?;
-    let for_whom = (team_id, caller.user_id);
+async fn begin(
+    app: &App,
+    by: &NamedTeam<Admin>,
+    platform: &str,
+    asked: OauthStart,
+) -> ApiResult<Json<OauthStartAnswer>> {
+    let team_id = by.team(app, asked.team_id).await?;
+    let for_whom = (team_id, by.caller.user_id);
     let url = connect::start(app, &app.moment(), for_whom, platform, asked.return_to.as_deref()).await?;
     Ok(Json(OauthStartAnswer { redirect_url: url.into() }))
-}
-
-/// The named team, or the only one that the caller is an admin of.
-async fn admin_team(app: &App, caller: &Caller, named: Option<Uuid>) -> ApiResult<Uuid> {
-    let mut conn = app.db.acquire().await?;
-    if let Some(team_id) = named {
-        require_role(caller.role_in(&mut conn, team_id).await?, Role::Admin)?;
-        return Ok(team_id);
-    }
-    let teams = caller.memberships(&mut conn).await?;
-    let admin_of: Vec<Uuid> = teams.iter().filter(|team| team.role == Role::Admin).map(|team| team.team_id).collect();
-    match admin_of.as_slice() {
-        [only] => Ok(*only),
-        [] => Err(Problem::forbidden("This needs the role admin in a team; you have it in none.")),
-        _ => Err(Problem::field("team_id", "Name the team: you are an admin of several.")),
-    }
 }
 
 /// What platforms append to the callback address; whatever else they add does not matter.
@@ -216,6 +205,7 @@ pub struct CompleteConnection {
 pub async fn complete_connection(
     State(app): State<App>,
     caller: Caller,
+    _: InPerson,
     JsonBody(body): JsonBody<CompleteConnection>,
 ) -> ApiResult<Json<IntegrationAnswer>> {
     let done = connect::complete(&app, &app.moment(), caller.user_id, &body.ticket).await?;

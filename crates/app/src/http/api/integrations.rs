@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::ingest::IntegrationPoll;
 use crate::http::auth::{Admin, Editor, IntegrationRef, Loaded, TeamMember, Viewer};
-use crate::http::body::{JsonBody, Nothing};
+use crate::http::body::{JsonBody, Nothing, Path};
 use crate::jobs;
 use crate::model::{IntegrationState, PauseCause};
 use axum::Json;
@@ -24,9 +24,11 @@ pub struct IntegrationAnswer {
     pub team_id: Uuid,
     #[schema(example = "reddit")]
     pub platform: String,
+    #[schema(example = "t2_9xk2p")]
     pub platform_account_id: String,
     #[schema(example = "moka_and_co")]
     pub display_name: String,
+    #[schema(example = json!(["identity", "read", "submit"]))]
     pub scopes: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,

@@ -5,9 +5,11 @@ use crate::error::{ApiResult, Problem};
 use crate::flow::intents::{self, Intent, IntentError, IntentFields, Variation, VariationFields};
 use crate::http::auth::{Editor, IntentRef, Loaded, TeamMember, VariationRef, Viewer};
 use crate::http::body::JsonBody;
+use crate::http::etag::{IfMatch, etag};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -25,6 +27,7 @@ pub struct IntentAnswer {
     /// From 0 to 1: below it no rule posts by itself.
     #[schema(example = 0.8)]
     pub confidence_threshold: f64,
+    #[schema(example = "Calm and concrete. Never sorry twice.")]
     pub brand_voice: String,
     pub variations: Vec<VariationAnswer>,
     #[serde(with = "time::serde::rfc3339")]
@@ -167,10 +170,10 @@ pub async fn create_intent(
 /// One intent
 #[utoipa::path(get, path = "/api/intents/{id}",
     responses((status = 200, description = "The intent with its variations.", body = IntentAnswer)))]
-pub async fn get_intent(State(app): State<App>, intent: Loaded<IntentRef, Viewer>) -> ApiResult<Json<IntentAnswer>> {
+pub async fn get_intent(State(app): State<App>, intent: Loaded<IntentRef, Viewer>) -> ApiResult<impl IntoResponse> {
     let mut conn = app.db.acquire().await?;
     let row = intents::load(&mut conn, intent.team_id, intent.id).await?.ok_or(IntentError::NotFound)?;
-    Ok(Json(with_variations(&mut conn, intent.team_id, row).await?))
+    Ok((etag(row.updated_at), Json(with_variations(&mut conn, intent.team_id, row).await?)))
 }
 
 async fn with_variations(conn: &mut PgConnection, team_id: Uuid, intent: Intent) -> ApiResult<IntentAnswer> {
@@ -179,19 +182,27 @@ async fn with_variations(conn: &mut PgConnection, team_id: Uuid, intent: Intent)
 }
 
 /// Change an intent
+///
+/// With the `ETag` that you saw as `If-Match`, only while nobody else changed it.
 #[utoipa::path(patch, path = "/api/intents/{id}", request_body = IntentBody,
+    params(("If-Match" = Option<String>, Header, description = "The ETag of what you saw; a change since answers 412.")),
     responses((status = 200, description = "The intent as it is now.", body = IntentAnswer)))]
 pub async fn update_intent(
     State(app): State<App>,
     intent: Loaded<IntentRef, Editor>,
+    if_match: IfMatch,
     JsonBody(body): JsonBody<IntentBody>,
-) -> ApiResult<Json<IntentAnswer>> {
+) -> ApiResult<impl IntoResponse> {
     let mut tx = app.db.begin().await?;
+    let stands = intents::take(&mut tx, intent.team_id, intent.id).await?.ok_or(IntentError::NotFound)?;
+    let variations = intents::variations(&mut tx, intent.team_id).await?;
+    if_match.check(stands.updated_at, || IntentAnswer::new(stands, &variations))?;
     let actor = intent.caller.user_id;
     let row = intents::update(&mut tx, &app.moment(), intent.team_id, intent.id, actor, body.fields()).await?;
+    let tag = etag(row.updated_at);
     let answer = with_variations(&mut tx, intent.team_id, row).await?;
     tx.commit().await?;
-    Ok(Json(answer))
+    Ok((tag, Json(answer)))
 }
 
 /// Take an intent out of use

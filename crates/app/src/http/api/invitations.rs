@@ -5,7 +5,7 @@ use crate::accounts::invitations::{self, AcceptError, Invitation, InviteError, I
 use crate::accounts::mails::PostError;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
-use crate::http::auth::{Admin, Caller, TeamMember};
+use crate::http::auth::{Admin, Caller, InPerson, TeamMember};
 use crate::http::body::{JsonBody, Nothing, Path};
 use crate::http::limits::{self, ClientAddress};
 use crate::model::Role;
@@ -171,6 +171,7 @@ pub async fn list_invitations(State(app): State<App>, member: TeamMember<Admin>)
 pub async fn create_invitation(
     State(app): State<App>,
     member: TeamMember<Admin>,
+    _: InPerson,
     JsonBody(body): JsonBody<InviteBody>,
 ) -> ApiResult<(StatusCode, Json<IssuedAnswer>)> {
     let (moment, by) = (app.moment(), member.caller.user_id);
@@ -187,6 +188,7 @@ pub async fn create_invitation(
 pub async fn withdraw_invitation(
     State(app): State<App>,
     member: TeamMember<Admin>,
+    _: InPerson,
     Path((team_id, id)): Path<(Uuid, Uuid)>,
 ) -> ApiResult<StatusCode> {
     let mut tx = app.db.begin().await?;
@@ -203,6 +205,7 @@ pub async fn withdraw_invitation(
 pub async fn renew_invitation(
     State(app): State<App>,
     member: TeamMember<Admin>,
+    _: InPerson,
     Path((team_id, id)): Path<(Uuid, Uuid)>,
     _: JsonBody<Nothing>,
 ) -> ApiResult<Json<IssuedAnswer>> {
@@ -237,9 +240,9 @@ pub async fn accept_invitation(
     State(app): State<App>,
     address: ClientAddress,
     caller: Caller,
+    _: InPerson,
     JsonBody(body): JsonBody<TokenBody>,
 ) -> ApiResult<Json<JoinedAnswer>> {
-    caller.require_person()?;
     let (moment, token) = (app.moment(), body.token.expose_secret());
     limits::count_acceptance(&mut *app.db.acquire().await?, address, token, moment.now).await?;
     let mut tx = app.db.begin().await?;

@@ -24,6 +24,7 @@ pub struct ItemAnswer {
     #[schema(example = "reddit")]
     pub platform: String,
     pub target_kind: TargetKind,
+    #[schema(example = "t1_2fghij")]
     pub target_platform_id: String,
     pub post_id: Uuid,
     pub comment_id: Option<Uuid>,

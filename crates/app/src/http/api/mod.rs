@@ -24,7 +24,9 @@ mod suggestion_answers;
 mod suggestion_reads;
 mod suggestions;
 mod teams;
+mod tokens;
 
+use super::auth::{Demand, demand_of};
 use super::events;
 use crate::app::App;
 use axum::Router;
@@ -40,6 +42,11 @@ macro_rules! routes {
         /// Method and path of every route.
         #[cfg(test)]
         pub(super) const TABLE: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+
+        /// What each route asks of its caller, from its handler's signature.
+        pub(super) fn demands() -> Vec<(&'static str, &'static str, Demand)> {
+            vec![$((stringify!($method), $path, demand_of(&$module::$handler))),+]
+        }
 
         /// The document as the handlers describe themselves; `http::openapi` completes it.
         #[derive(OpenApi)]
@@ -121,4 +128,8 @@ routes! {
     get    "/api/teams/{team_id}/notices"                       notices::list_notices;
     post   "/api/notices/{id}/dismiss"                          notices::dismiss_notice;
     get    "/api/teams/{team_id}/events"                        events::team_events;
+    post   "/api/teams/{team_id}/events/ticket"                 events::make_ticket;
+    get    "/api/tokens"                                        tokens::list_tokens;
+    post   "/api/tokens"                                        tokens::create_token;
+    delete "/api/tokens/{id}"                                   tokens::revoke_token;
 }

@@ -45,6 +45,7 @@ pub struct ResumeAnswer {
     #[schema(example = false)]
     pub paused: bool,
     /// Wider switches that still keep everything in: "team", "instance".
+    #[schema(example = json!(["team"]))]
     pub still_paused_by: Vec<&'static str>,
 }
 

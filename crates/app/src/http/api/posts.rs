@@ -27,6 +27,7 @@ pub struct PostAnswer {
     pub own: bool,
     #[schema(example = "Our new grinder is here")]
     pub title: Option<String>,
+    #[schema(example = "Ask us anything.")]
     pub body: String,
     #[schema(example = "r/espresso")]
     pub community: Option<String>,

@@ -5,8 +5,10 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::http::auth::{Admin, TeamMember, Viewer};
 use crate::http::body::JsonBody;
+use crate::http::etag::{IfMatch, etag};
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -119,24 +121,30 @@ impl From<SettingsError> for Problem {
 
 /// The settings of a team
 #[utoipa::path(get, path = "/api/teams/{team_id}/settings",
-    responses((status = 200, description = "As they stand.", body = SettingsAnswer)))]
-pub async fn get_settings(State(app): State<App>, member: TeamMember<Viewer>) -> ApiResult<Json<SettingsAnswer>> {
-    Ok(Json(team_settings::load(&mut *app.db.acquire().await?, member.team_id).await?.into()))
+    responses((status = 200, description = "As they stand, with their ETag.", body = SettingsAnswer)))]
+pub async fn get_settings(State(app): State<App>, member: TeamMember<Viewer>) -> ApiResult<impl IntoResponse> {
+    let settings = team_settings::load(&mut *app.db.acquire().await?, member.team_id).await?;
+    Ok((etag(settings.updated_at), Json(SettingsAnswer::from(settings))))
 }
 
 /// Change settings of a team
 ///
-/// All of what is given or, where a field is wrong, nothing. Replies that wait already go on when they were told to.
+/// All of what is given or, where a field is wrong, nothing. Replies that wait already go on when they were told to. With the
+/// `ETag` that you saw as `If-Match`, only while nobody else changed them.
 #[utoipa::path(patch, path = "/api/teams/{team_id}/settings", request_body = SettingsBody,
+    params(("If-Match" = Option<String>, Header, description = "The ETag of what you saw; a change since answers 412.")),
     responses((status = 200, description = "As they stand now.", body = SettingsAnswer)))]
 pub async fn change_settings(
     State(app): State<App>,
     member: TeamMember<Admin>,
+    if_match: IfMatch,
     JsonBody(body): JsonBody<SettingsBody>,
-) -> ApiResult<Json<SettingsAnswer>> {
+) -> ApiResult<impl IntoResponse> {
     let (moment, by) = (app.moment(), member.caller.user_id);
     let mut tx = app.db.begin().await?;
+    let stands = team_settings::take(&mut tx, member.team_id).await?;
+    if_match.check(stands.updated_at, || SettingsAnswer::from(stands))?;
     let settings = team_settings::change(&mut tx, &moment, member.team_id, by, body.changes()).await?;
     tx.commit().await?;
-    Ok(Json(settings.into()))
+    Ok((etag(settings.updated_at), Json(SettingsAnswer::from(settings))))
 }

@@ -29,6 +29,7 @@ pub struct SuggestionAnswer {
     pub stage: Stage,
     /// Why it stands there, in words for a person.
     pub stage_reason: Option<String>,
+    #[schema(example = json!(["links to a host that the team did not name"]))]
     pub held_reasons: Vec<String>,
     /// Rises with each change; name the one that you saw when you edit or approve.
     #[schema(example = 2)]
@@ -38,6 +39,7 @@ pub struct SuggestionAnswer {
     pub text: Option<String>,
     pub original_text: Option<String>,
     pub edited: bool,
+    #[schema(example = json!(["Yes, any 58 mm basket."]))]
     pub alternatives: Vec<String>,
     pub intent_id: Option<Uuid>,
     pub tone: Option<String>,

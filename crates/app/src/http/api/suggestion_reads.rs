@@ -28,7 +28,7 @@ pub struct SuggestionsQuery {
 }
 
 /// The suggestions of a team, the newest first
-#[utoipa::path(get, path = "/api/teams/{team_id}/suggestions", params(SuggestionsQuery),
+#[utoipa::path(get, path = "/api/teams/{team_id}/suggestions", tag = "suggestions", params(SuggestionsQuery),
     responses((status = 200, description = "One page of suggestions.", body = Page<SuggestionCard>)))]
 pub async fn list_suggestions(
     State(app): State<App>,
@@ -43,7 +43,7 @@ pub async fn list_suggestions(
 }
 
 /// One suggestion with what was tried to post it
-#[utoipa::path(get, path = "/api/suggestions/{id}",
+#[utoipa::path(get, path = "/api/suggestions/{id}", tag = "suggestions",
     responses((status = 200, description = "The suggestion.", body = SuggestionStory)))]
 pub async fn get_suggestion(
     State(app): State<App>,
@@ -58,7 +58,7 @@ pub async fn get_suggestion(
 /// What happened to a suggestion, step by step
 ///
 /// Who drafted, changed and approved it, what it waited for, each attempt with its answer, each look on the platform.
-#[utoipa::path(get, path = "/api/suggestions/{id}/story",
+#[utoipa::path(get, path = "/api/suggestions/{id}/story", tag = "suggestions",
     responses((status = 200, description = "Its life so far.", body = StoryAnswer)))]
 pub async fn suggestion_story(
     State(app): State<App>,

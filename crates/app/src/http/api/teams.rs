@@ -5,7 +5,7 @@ use crate::accounts::teams::{self, Membership, Team, TeamError};
 use crate::app::App;
 use crate::config::SignUp;
 use crate::error::{ApiResult, Problem};
-use crate::http::auth::{Admin, Caller, TeamMember, Viewer};
+use crate::http::auth::{Admin, Caller, InPerson, TeamMember, Viewer};
 use crate::http::body::JsonBody;
 use crate::model::Role;
 use axum::Json;
@@ -89,9 +89,9 @@ pub async fn list_teams(State(app): State<App>, caller: Caller) -> ApiResult<Jso
 pub async fn create_team(
     State(app): State<App>,
     caller: Caller,
+    _: InPerson,
     JsonBody(body): JsonBody<TeamBody>,
 ) -> ApiResult<(StatusCode, Json<TeamAnswer>)> {
-    caller.require_person()?;
     let anybody = app.config.signup == SignUp::Open;
     let mut tx = app.db.begin().await?;
     let team = teams::found(&mut tx, &app.moment(), caller.user_id, &body.name, anybody).await?;
@@ -128,9 +128,9 @@ pub async fn update_team(
 pub async fn transfer_team(
     State(app): State<App>,
     member: TeamMember<Admin>,
+    _: InPerson,
     JsonBody(body): JsonBody<OwnerBody>,
 ) -> ApiResult<Json<TeamAnswer>> {
-    member.caller.require_person()?;
     let mut tx = app.db.begin().await?;
     let by = member.caller.user_id;
     let moved = members::transfer(&mut tx, &app.moment(), member.team_id, by, body.user_id).await;

@@ -50,6 +50,7 @@ owned! {
     IntentRef, "intent", "intent_id", access::to_intent;
     VariationRef, "variation", "variation_id", access::to_variation;
     NoticeRef, "notice", "notice_id", access::to_notice;
+    ApiTokenRef, "token", "token_id", access::to_api_token;
 }
 
 /// The id of a thing that the caller may act on with at least the role `R`.

@@ -34,6 +34,7 @@ const SOURCES: &[(&str, &str, &[u8])] = &[
     ("live.js", JS, include_bytes!("../../../assets/live.js")),
     ("draft.js", JS, include_bytes!("../../../assets/draft.js")),
     ("keys.js", JS, include_bytes!("../../../assets/keys.js")),
+    ("copy.js", JS, include_bytes!("../../../assets/copy.js")),
     ("icon.svg", SVG, include_bytes!("../../../assets/icon.svg")),
 ];
 

@@ -35,6 +35,7 @@ pub mod signin_code;
 pub mod signup;
 mod story;
 pub mod team;
+pub mod tokens;
 pub mod when;
 pub mod words;
 
@@ -121,6 +122,8 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/team/invitations/{id}/renew", post(team::renew))
         .route("/dashboard/team/invitations/{id}/withdraw", post(team::withdraw))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
+        .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
+        .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

@@ -29,6 +29,8 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "integration.resumed" => ("resumed an account", Tone::Plain),
         "integration.disconnected" => ("disconnected an account", Tone::Plain),
         "integration.token_refreshed" => ("renewed the access of an account", Tone::Plain),
+        "api_token.created" => ("made an API token", Tone::Plain),
+        "api_token.revoked" => ("revoked an API token", Tone::Plain),
         "intent.created" => ("made an intent", Tone::Plain),
         "intent.changed" => ("changed an intent", Tone::Plain),
         "intent.deleted" => ("deleted an intent", Tone::Plain),

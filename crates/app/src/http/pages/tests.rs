@@ -143,7 +143,7 @@ fn every_linked_file_is_one_of_ours() {
             for path in ["src", "href"].iter().filter_map(|at| attribute(tag, at)) {
                 assert!(!path.starts_with("//"), "{name}: {tag}");
                 if path.starts_with("/assets/") {
-                    let known = ["app.css", "htmx.js", "draft.js", "keys.js", "live.js", "icon.svg"];
+                    let known = ["app.css", "htmx.js", "draft.js", "keys.js", "live.js", "copy.js", "icon.svg"];
                     assert!(known.iter().any(|file| super::asset_path(file) == path), "{name}: {path}");
                 }
             }

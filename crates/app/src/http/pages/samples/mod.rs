@@ -11,6 +11,7 @@ pub mod notices;
 pub mod settings;
 pub mod team;
 pub mod threads;
+pub mod tokens;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
 use askama::Template;
@@ -54,6 +55,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "account", super::account::AccountPage::samples())?;
+    add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
