@@ -8,6 +8,7 @@
 pub mod access;
 pub mod clerk;
 pub mod connect;
+mod departure;
 pub mod integrations;
 pub mod passwords;
 pub mod sessions;

@@ -1,14 +1,17 @@
 //! People who come with session tokens of Clerk.
 
-use crate::harness::Harness;
+use crate::harness::{Harness, START};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, header};
+use rejoinder_app::accounts::{sessions, teams};
 use rejoinder_app::http::router;
-use rejoinder_sandbox::ClerkToken;
+use rejoinder_sandbox::{ClerkToken, ClerkUser, SignedMessage};
 use serde_json::{Value, json};
+use time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 const SITE: &str = "http://localhost:3000";
 
@@ -120,4 +123,166 @@ async fn a_token_that_does_not_count_is_told_why() {
         .unwrap();
     assert_eq!(rows, 0, "a token that does not count makes nobody");
     world.harness.finish().await;
+}
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+impl World {
+    async fn with_webhooks() -> Self {
+        Self::with(&[("CLERK_WEBHOOK_SECRET", &format!("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, {SECRET}"))]).await
+    }
+
+    async fn deliver(&self, message: &SignedMessage) -> (u16, Value) {
+        let headers: Vec<(&str, &str)> = message.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.ask(Method::POST, "/api/webhooks/clerk", &headers, message.body.clone()).await
+    }
+
+    /// A change of Ana, `after` seconds later than the start.
+    fn ana(&self, kind: &str, first_name: &str, email: Option<(&str, bool)>, after: i64) -> SignedMessage {
+        let updated_at = START + Duration::seconds(after);
+        let user = ClerkUser { id: "user_ana", first_name, last_name: "Lima", email, updated_at };
+        self.harness.platform.clerk_user_event(SECRET, kind, user)
+    }
+
+    async fn told(&self, message: &SignedMessage) -> String {
+        let (status, body) = self.deliver(message).await;
+        assert_eq!(status, 200, "{body}");
+        body["outcome"].as_str().unwrap().to_owned()
+    }
+
+    fn deletion(&self, user: &str) -> SignedMessage {
+        let data = json!({ "id": user, "object": "user", "deleted": true });
+        self.harness.platform.clerk_event(SECRET, "user.deleted", &data)
+    }
+}
+
+#[tokio::test]
+async fn webhooks_fill_the_account_in_whatever_order_they_come() {
+    let world = World::with_webhooks().await;
+    let id = world.me(&world.token("user_ana")).await.1["id"].clone();
+    let updated = world.ana("user.updated", "Anna", Some(("Ana@Example.com", true)), 60);
+    let created = world.ana("user.created", "Ana", None, 0);
+    assert_eq!(world.told(&updated).await, "done");
+    assert_eq!(world.told(&updated).await, "repeated");
+    assert_eq!(world.told(&created).await, "ignored", "older than what is known");
+    let me = world.me(&world.token("user_ana")).await.1;
+    // The harness has a built-in account of this address: it stays that account's alone.
+    assert_eq!((&me["id"], &me["name"], &me["email"]), (&id, &json!("Anna Lima"), &Value::Null));
+    let verified: Option<String> = sqlx::query_scalar("select verified_email from users where clerk_id = 'user_ana'")
+        .fetch_one(world.harness.pool())
+        .await
+        .unwrap();
+    assert_eq!(verified.as_deref(), Some("ana@example.com"));
+    assert_eq!(world.told(&world.ana("user.updated", "Anna", Some(("anna@example.com", false)), 61)).await, "done");
+    assert_eq!(world.me(&world.token("user_ana")).await.1["email"], Value::Null, "not verified");
+    assert_eq!(world.told(&world.ana("user.updated", "Anna", Some(("anna@example.com", true)), 62)).await, "done");
+    assert_eq!(world.me(&world.token("user_ana")).await.1["email"], "anna@example.com");
+    assert_eq!(world.told(&world.harness.platform.clerk_event(SECRET, "session.created", &json!({}))).await, "ignored");
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn who_was_deleted_stays_deleted() {
+    let world = World::with_webhooks().await;
+    let token = world.token("user_ana");
+    assert_eq!(world.told(&world.ana("user.created", "Ana", Some(("a@example.com", true)), 0)).await, "done");
+    assert_eq!(world.me(&token).await.0, 200);
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    assert_eq!(world.refused(&token).await, "account_deleted");
+    assert_eq!(world.told(&world.ana("user.updated", "Ana", Some(("a@example.com", true)), 99)).await, "ignored");
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "ignored");
+    assert_eq!(world.refused(&token).await, "account_deleted");
+    let row: (String, Option<String>, Option<String>) =
+        sqlx::query_as("select name, email, verified_email from users where clerk_id = 'user_ana'")
+            .fetch_one(world.harness.pool())
+            .await
+            .unwrap();
+    assert_eq!(row, ("Deleted person".to_owned(), None, None));
+    // The deletion of somebody never seen holds as well.
+    assert_eq!(world.told(&world.deletion("user_ben")).await, "done");
+    assert_eq!(world.refused(&world.token("user_ben")).await, "account_deleted");
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_team_outlives_its_owner() {
+    let world = World::with_webhooks().await;
+    let harness = &world.harness;
+    let ana = world.me(&world.token("user_ana")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let ben = world.me(&world.token("user_ben")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let moment = harness.app.moment();
+    let team = |id, owner_user_id| teams::NewTeam { id, member_id: moment.id(), owner_user_id, name: "Beans" };
+    let (shared, own) = (moment.id(), moment.id());
+    teams::create(&mut *harness.conn().await, team(shared, ana), moment.now).await.unwrap();
+    teams::create(&mut *harness.conn().await, team(own, ana), moment.now).await.unwrap();
+    sqlx::query("insert into team_members (id, team_id, user_id, role, accepted_at) values ($1, $2, $3, 'admin', $4)")
+        .bind(moment.id())
+        .bind(shared)
+        .bind(ben)
+        .bind(moment.now)
+        .execute(harness.pool())
+        .await
+        .unwrap();
+    sessions::create(&mut *harness.conn().await, ana, moment.now, &harness.app.entropy).await.unwrap();
+
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    let owners: Vec<(Uuid, Uuid)> =
+        sqlx::query_as("select id, owner_user_id from teams where name = 'Beans' order by id")
+            .fetch_all(harness.pool())
+            .await
+            .unwrap();
+    assert_eq!(owners, [(shared, ben), (own, ana)], "the other admin owns it now; without one nobody new does");
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from team_members where user_id = $1) + (select count(*) from sessions where user_id = $1)",
+    )
+    .bind(ana)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(
+        (harness.story(shared).await, harness.story(own).await),
+        (vec!["person.deleted".to_owned()], vec!["person.deleted".to_owned()])
+    );
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn only_what_clerk_signed_is_believed_and_only_in_its_shape() {
+    let world = World::with_webhooks().await;
+    let good = world.ana("user.created", "Ana", None, 0);
+    let with = |name: &str, value: &str| {
+        let mut message = good.clone();
+        message.headers.retain(|(header, _)| *header != name || !value.is_empty());
+        message.headers.iter_mut().filter(|(header, _)| *header == name).for_each(|(_, text)| *text = value.to_owned());
+        message
+    };
+    let other_body = SignedMessage { body: good.body.replace("Ana", "Eve"), ..good.clone() };
+    for message in [&with("svix-signature", ""), &with("svix-id", "msg_2"), &with("svix-timestamp", "1"), &other_body] {
+        let (status, body) = world.deliver(message).await;
+        assert_eq!((status, &body["type"]), (401, &json!("/problems/signature-invalid")));
+    }
+    let body = |text: &str| world.harness.platform.clerk_signed_body(SECRET, text.to_owned());
+    for (text, field) in [
+        ("", "body"),
+        ("[]", "body"),
+        (r#"{"type":"user.created"}"#, "body"),
+        (r#"{"type":"user.created","data":{"id":7}}"#, "data.id"),
+        (r#"{"type":"user.created","data":{"id":"","updated_at":1}}"#, "data.id"),
+        (r#"{"type":"user.created","data":{"id":"u","updated_at":9223372036854775807}}"#, "data.updated_at"),
+        (r#"{"type":"user.deleted","data":{}}"#, "data"),
+    ] {
+        let (status, answer) = world.deliver(&body(text)).await;
+        assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!(field)), "{text}: {answer}");
+    }
+    assert_eq!(world.told(&good).await, "done");
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from webhook_seen").fetch_one(world.harness.pool()).await.unwrap();
+    assert_eq!(rows, 1, "what was refused may come again");
+    world.harness.finish().await;
+
+    let off = World::start().await;
+    let (status, answer) = off.deliver(&good).await;
+    assert_eq!((status, &answer["type"]), (404, &json!("/problems/webhooks-off")));
+    off.harness.finish().await;
 }

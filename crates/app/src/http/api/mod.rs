@@ -4,6 +4,7 @@
 //! are `Problem`s. No SQL here.
 
 mod activity;
+mod clerk_webhook;
 mod docs;
 mod health;
 mod integrations;
@@ -49,6 +50,7 @@ routes! {
     get    "/api/docs"                                          docs::docs_page;
     get    "/api/auth/verify"                                   me::verify;
     get    "/api/me"                                            me::me;
+    post   "/api/webhooks/clerk"                                clerk_webhook::clerk_webhook;
     get    "/api/teams"                                         me::list_teams;
     get    "/api/teams/{team_id}/integrations"                  integrations::list_integrations;
     get    "/api/integrations/{platform}/oauth/start"           integrations::oauth_start;
