@@ -219,7 +219,7 @@ pub async fn assemble(
     let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
-    let approvals = Rounds::start(approving, 2);
+    let approvals = Rounds::start(approving, 1);
     let passwords = Passwords::default();
     let clerk = match config.clerk.clone() {
         Some(settings) => {
@@ -233,8 +233,8 @@ pub async fn assemble(
     Ok((App::new(shared), writers))
 }
 
-/// Two rounds of approving, and one each of claiming, arming and finishing.
-const BATCH_CONNECTIONS: u32 = 5;
+/// One round each of approving, claiming, arming and finishing.
+const BATCH_CONNECTIONS: u32 = 4;
 
 /// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
 fn batch_pool(options: &PgConnectOptions) -> PgPool {

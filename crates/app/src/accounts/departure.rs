@@ -5,7 +5,7 @@
 //! nobody is made an admin by somebody else's leaving, so a team whose last admin left waits for the operator, which the log
 //! of the team and of the server say.
 
-use super::sessions;
+use super::{sessions, teams};
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
 use serde_json::json;
@@ -46,9 +46,7 @@ async fn close_ways_in(conn: &mut PgConnection, moment: &Moment, user_id: Uuid) 
 }
 
 async fn leave(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, user_id: Uuid) -> sqlx::Result<()> {
-    let owner = sqlx::query_scalar!("select owner_user_id from teams where id = $1 for no key update", team_id)
-        .fetch_one(&mut *conn)
-        .await?;
+    let owned = teams::lock(conn, team_id).await?.owner_user_id == user_id;
     let role = sqlx::query_scalar!(
         "delete from team_members where team_id = $1 and user_id = $2 returning role",
         team_id,
@@ -65,9 +63,8 @@ async fn leave(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, user_id:
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let owned = owner == user_id;
     if let Some(next) = first_admin.filter(|_| owned) {
-        sqlx::query!("update teams set owner_user_id = $2 where id = $1", team_id, next).execute(&mut *conn).await?;
+        teams::set_owner(conn, team_id, next).await?;
     }
     if first_admin.is_none() {
         tracing::warn!(%team_id, "the last admin of a team is gone; make somebody an admin: rejoinder users");
@@ -77,5 +74,5 @@ async fn leave(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, user_id:
         "owner_user_id": first_admin.filter(|_| owned),
         "without_admin": first_admin.is_none(),
     });
-    activity::record(conn, moment, team_id, None, Kind::PersonDeleted, Subject::Team(team_id), payload).await
+    activity::record(conn, moment, team_id, None, Kind::PersonDeleted, Subject::Member(user_id), payload).await
 }

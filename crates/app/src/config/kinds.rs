@@ -34,6 +34,14 @@ pub enum AiProvider {
     Template,
 }
 
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Whom an admin of a team invites.
+    Invite,
+    Open,
+}
+
 pub(super) fn port(text: &str) -> Parsed<u16> {
     text.parse().map_err(|_| format!("is \"{text}\", which is not a port number up to 65535"))
 }
@@ -159,6 +167,10 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
 
 pub(super) fn ai_provider(text: &str) -> Parsed<AiProvider> {
     one_of(text, &[("gemini", AiProvider::Gemini), ("openai", AiProvider::OpenAi), ("template", AiProvider::Template)])
+}
+
+pub(super) fn sign_up(text: &str) -> Parsed<SignUp> {
+    one_of(text, &[("invite", SignUp::Invite), ("open", SignUp::Open)])
 }
 
 fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {

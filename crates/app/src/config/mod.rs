@@ -9,7 +9,7 @@ mod kinds;
 mod network;
 mod reader;
 
-pub use kinds::{AiProvider, AppEnv, LogFormat};
+pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
@@ -53,6 +53,7 @@ pub struct Config {
     pub log_format: LogFormat,
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
+    pub signup: SignUp,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
@@ -167,6 +168,7 @@ impl Config {
             log_format: read.value("LOG_FORMAT", kinds::log_format),
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
+            signup: read.value("SIGNUP", kinds::sign_up),
             reddit: read_reddit(read),
             ai: read_ai(read),
             clerk,

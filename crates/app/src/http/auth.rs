@@ -10,6 +10,7 @@ mod clerk;
 mod loaded;
 mod page;
 
+pub use clerk::problem as clerk_problem;
 pub use loaded::{IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef};
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 
@@ -51,8 +52,6 @@ pub enum Auth {
     /// A session of Clerk: `session` is its id there.
     Clerk {
         session: Option<String>,
-        /// Shown by a cookie of our pages and not by a program.
-        cookie: bool,
     },
 }
 

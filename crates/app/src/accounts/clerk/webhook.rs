@@ -4,7 +4,7 @@
 //! it was; what is older than what we know is not written, and after a deletion nothing is. A person whom we never saw gets a row
 //! all the same, and so does one of whom we only hear the deletion: whatever comes later finds it.
 
-use super::people;
+use super::{dashboard, people};
 use crate::accounts::{departure, users};
 use crate::clock::Moment;
 use serde::Deserialize;
@@ -68,7 +68,7 @@ struct Verification {
 }
 
 #[derive(Deserialize)]
-struct Deleted {
+struct Named {
     id: String,
 }
 
@@ -82,6 +82,10 @@ pub async fn receive(db: &PgPool, moment: &Moment, id: &str, body: &[u8]) -> Res
     let changed = match event.kind.as_str() {
         "user.created" | "user.updated" => changed(&mut tx, moment, read("data", event.data)?).await?,
         "user.deleted" => deleted(&mut tx, moment, read("data", event.data)?).await?,
+        "session.ended" | "session.removed" | "session.revoked" => {
+            let Named { id } = read("data", event.data)?;
+            dashboard::end(&mut tx, &id).await?
+        }
         _ => false,
     };
     tx.commit().await?;
@@ -150,7 +154,7 @@ async fn changed(conn: &mut PgConnection, moment: &Moment, user: User) -> Result
     Ok(done.rows_affected() == 1)
 }
 
-async fn deleted(conn: &mut PgConnection, moment: &Moment, user: Deleted) -> Result<bool, EventError> {
+async fn deleted(conn: &mut PgConnection, moment: &Moment, user: Named) -> Result<bool, EventError> {
     let id = checked_id(&user.id)?;
     people::make(conn, moment, id).await?;
     let row = sqlx::query!(

@@ -27,6 +27,7 @@ pub mod samples;
 pub mod settings;
 pub mod setup;
 pub mod signin;
+pub mod signin_clerk;
 mod story;
 pub mod when;
 pub mod words;
@@ -51,7 +52,7 @@ pub use words::WebLink;
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(home::root))
-        .route("/signin", get(signin::show).post(signin::submit))
+        .route("/signin", get(signin_clerk::show).post(signin::submit))
         .route("/signout", post(signin::sign_out))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/enter", get(setup::enter))
@@ -72,6 +73,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/resolve", post(decide::resolve))
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
         .route("/dashboard/accounts", get(accounts::show))
+        .route("/dashboard/accounts/complete", post(accounts::complete))
         .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))
         .route("/dashboard/accounts/{integration_id}/pause", post(accounts::pause))
         .route("/dashboard/accounts/{integration_id}/resume", post(accounts::resume))

@@ -71,6 +71,7 @@ pub async fn submit(
     session: PreSession,
     PreSessionForm(form): PreSessionForm<SignInForm>,
 ) -> Result<Response, Problem> {
+    require_passwords(&app)?;
     let now = app.clock.now();
     let refused = |status: StatusCode, error: String| {
         let (csrf, email, next) = (session.csrf.clone(), form.email.clone(), form.next.clone());
@@ -100,6 +101,14 @@ pub async fn submit(
     Ok(signed_in(&app, &new, way_on(form.next.as_deref())))
 }
 
+/// Where people sign in through Clerk, a form of ours opens nothing.
+fn require_passwords(app: &App) -> Result<(), Problem> {
+    if app.takes_passwords() {
+        return Ok(());
+    }
+    Err(Problem::forbidden("People sign in to this server through Clerk. Load the page to sign in again."))
+}
+
 pub async fn sign_out(
     State(app): State<App>,
     PageCaller(caller): PageCaller,
@@ -121,7 +130,7 @@ pub fn signed_in(app: &App, session: &NewSession, to: &str) -> Response {
     answer
 }
 
-fn way_on(next: Option<&str>) -> &str {
+pub(super) fn way_on(next: Option<&str>) -> &str {
     next.and_then(local_path).unwrap_or("/dashboard")
 }
 

@@ -35,6 +35,7 @@ pub struct Rendered {
 pub fn all() -> askama::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
     add(&mut rendered, "signin", super::signin::SignInPage::samples())?;
+    add(&mut rendered, "signin-clerk", super::signin_clerk::ClerkSignInPage::samples())?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
     add(&mut rendered, "inbox", super::inbox::InboxPage::samples())?;
     add(&mut rendered, "inbox-list", super::inbox_list::ListPane::samples())?;
