@@ -6,6 +6,7 @@
 mod accounts;
 mod approve;
 mod clerk;
+mod clerk_dashboard;
 mod clerk_keys;
 mod clerk_world;
 mod client;
