@@ -4,6 +4,7 @@
 mod api;
 mod caps;
 mod chaos;
+mod clerk;
 mod cpu;
 mod crowd;
 mod home;
@@ -48,6 +49,8 @@ enum Command {
     Caps(caps::Args),
     /// Pause sending under load, and count what starts afterwards.
     Switch(switch::Args),
+    /// Time the check of Clerk's session tokens.
+    Clerk(clerk::Args),
     /// Run an empty Postgres with the settings of a measurement; prints its address.
     Postgres,
 }
@@ -77,6 +80,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Storm(args) => storm::run(args, program()?).await,
         Command::Caps(args) => caps::run(args, program()?).await,
         Command::Switch(args) => switch::run(args, program()?).await,
+        Command::Clerk(args) => clerk::run(args).await,
         Command::Postgres => postgres::run(stopped()).await,
     }
 }

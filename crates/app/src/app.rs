@@ -41,6 +41,12 @@ impl App {
         Self(Arc::new(shared))
     }
 
+    /// Whether accounts of this server sign in with their passwords.
+    pub fn takes_passwords(&self) -> bool {
+        let dashboard = self.clerk.as_ref().and_then(|clerk| clerk.settings().dashboard.as_ref());
+        dashboard.is_none_or(|dashboard| dashboard.builtin_too)
+    }
+
     /// Now, with a source of ids.
     pub fn moment(&self) -> Moment {
         Moment::new(&self.clock, &self.entropy)

@@ -1,6 +1,6 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
-use crate::accounts::{connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens};
+use crate::accounts::{clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens};
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
 use crate::flow::activity;
@@ -99,6 +99,7 @@ impl Job<State> for Upkeep {
         mails::forget_old(&mut conn, ctx.now).await?;
         event_tickets::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
+        clerk::webhook::forget_old(&mut conn, ctx.now - time::Duration::days(30), SWEEP).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())

@@ -28,6 +28,11 @@ pub struct ClerkUser<'a> {
     pub updated_at: OffsetDateTime,
 }
 
+/// The key that signs at the start, in PEM, as the instance's page shows it.
+pub fn clerk_public_key() -> &'static str {
+    include_str!("vendors/clerk/key_1.pub.pem")
+}
+
 impl Control {
     /// Header and claims of a good token that begins now, to be changed and signed.
     pub fn clerk_claims(&self, token: ClerkToken<'_>) -> (Value, Value) {

@@ -76,7 +76,7 @@ use url::Url;
 
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
-pub use control_clerk::{ClerkToken, ClerkUser};
+pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;

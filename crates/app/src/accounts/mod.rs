@@ -10,6 +10,7 @@ pub mod access;
 pub mod api_tokens;
 pub mod clerk;
 pub mod connect;
+mod departure;
 pub mod device;
 pub mod event_tickets;
 pub mod integrations;

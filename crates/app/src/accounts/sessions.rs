@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 pub const IDLE_LIFETIME: Duration = Duration::days(14);
 pub const ABSOLUTE_LIFETIME: Duration = Duration::days(90);
+/// Of those that stand for a session elsewhere: as long as its end may go unnoticed where no webhook tells of it.
+pub const BORROWED_LIFETIME: Duration = Duration::hours(12);
 const TOUCH_EVERY: Duration = Duration::minutes(5);
 
 /// A session just made; the only moment in which its token is known.
@@ -59,9 +61,10 @@ pub async fn lookup(conn: &mut PgConnection, hash: &[u8; 32], now: OffsetDateTim
         "select s.id, s.user_id, u.name, s.created_at, s.last_seen_at
         from sessions s
         join users u on u.id = s.user_id
-        where s.token_hash = $1 and s.expires_at > $2",
+        where s.token_hash = $1 and s.expires_at > $2 and (s.clerk_session is null or s.created_at > $3)",
         &hash[..],
-        now
+        now,
+        now - BORROWED_LIFETIME
     )
     .fetch_optional(&mut *conn)
     .await?;

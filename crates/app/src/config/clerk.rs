@@ -72,3 +72,79 @@ fn signing_secrets(text: &str) -> Result<Vec<SigningSecret>, String> {
     let secrets = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
     secrets.map(|part| SigningSecret::parse(part).map_err(|error| error.to_string())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, ConfigErrors};
+    use std::collections::HashMap;
+
+    fn load(settings: &[(&str, &str)]) -> Result<Option<Settings>, ConfigErrors> {
+        let env: HashMap<&str, &str> = settings.iter().copied().collect();
+        Config::load(&|name| env.get(name).map(|value| (*value).to_owned())).map(|config| config.clerk)
+    }
+
+    fn on(settings: &[(&str, &str)]) -> Settings {
+        load(settings).unwrap().unwrap()
+    }
+
+    const KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
+
+    #[test]
+    fn clerk_is_on_by_its_issuer_or_by_the_publishable_key() {
+        assert!(load(&[]).unwrap().is_none());
+        let api_only = on(&[("CLERK_ISSUER", "https://clerk.example.com/")]);
+        assert_eq!(api_only.expected.issuer, "https://clerk.example.com");
+        assert!(api_only.dashboard.is_none(), "the dashboard keeps its passwords");
+        let whole = on(&[("CLERK_PUBLISHABLE_KEY", KEY)]);
+        assert_eq!(whole.expected.issuer, "https://clerk.example.com");
+        let dashboard = whole.dashboard.unwrap();
+        assert_eq!(dashboard.sign_in_url.as_str(), "https://accounts.example.com/sign-in");
+        assert!(!dashboard.builtin_too);
+        for name in ["CLERK_API_KEY", "CLERK_JWKS_URL", "CLERK_AUTHORIZED_PARTIES"] {
+            let faults = load(&[(name, "https://api.clerk.com")]).unwrap_err().to_string();
+            assert!(faults.contains("CLERK_ISSUER") && faults.contains(name), "{faults}");
+        }
+    }
+
+    #[test]
+    fn tokens_count_from_our_own_sites_unless_others_are_named() {
+        let own = [
+            ("CLERK_ISSUER", "https://clerk.example.com"),
+            ("PUBLIC_URL", "https://replies.example.com"),
+            ("REDIRECT_BASE", "https://app.example.com/start"),
+        ];
+        let settings = on(&own);
+        assert_eq!(settings.expected.parties, ["https://replies.example.com", "https://app.example.com"]);
+        assert!(settings.expected.party_required);
+        let named = [own[0], own[1], ("CLERK_AUTHORIZED_PARTIES", "https://a.example, http://localhost:5173/")];
+        let named = on(&named);
+        assert_eq!(named.expected.parties, ["https://a.example", "http://localhost:5173"]);
+        assert_eq!(named.own_pages.parties, ["https://replies.example.com"], "for the cookie nobody else counts");
+    }
+
+    #[test]
+    fn the_secret_key_goes_to_the_backend_api_alone() {
+        let issuer = ("CLERK_ISSUER", "https://clerk.example.com");
+        let key = ("CLERK_API_KEY", "sk_test_x");
+        let source = |settings: &[(&str, &str)]| match on(settings).keys {
+            Source::Published { url, bearer } => (url.to_string(), bearer.is_some()),
+            Source::Pasted(_) => panic!("nothing was pasted"),
+        };
+        let well_known = "https://clerk.example.com/.well-known/jwks.json";
+        assert_eq!(source(&[issuer, key]), (well_known.to_owned(), false));
+        let api = "https://api.clerk.com/v1/jwks";
+        assert_eq!(source(&[issuer, key, ("CLERK_JWKS_URL", api)]), (api.to_owned(), true));
+        let elsewhere = "https://api.clerk.com.evil.example/v1/jwks";
+        assert_eq!(source(&[issuer, key, ("CLERK_JWKS_URL", elsewhere)]), (elsewhere.to_owned(), false));
+    }
+
+    #[test]
+    fn several_webhook_secrets_may_stand_there() {
+        let issuer = ("CLERK_ISSUER", "https://clerk.example.com");
+        let one = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        assert_eq!(on(&[issuer, ("CLERK_WEBHOOK_SECRET", &format!("{one}, {one}\n{one}"))]).webhook_secrets.len(), 3);
+        let faults = load(&[issuer, ("CLERK_WEBHOOK_SECRET", "hush")]).unwrap_err().to_string();
+        assert!(faults.contains("CLERK_WEBHOOK_SECRET") && !faults.contains("hush"), "{faults}");
+    }
+}

@@ -38,6 +38,7 @@ fn every_entry_of_the_manual_is_read_and_its_example_is_accepted() {
         .iter()
         .map(|entry| match entry.env.as_str() {
             "ENCRYPTION_KEY" => ("ENCRYPTION_KEY", KEY),
+            "JWT_PUBLIC_KEY" => ("JWT_PUBLIC_KEY", include_str!("../accounts/clerk/sample_key.pem")),
             _ => (entry.env.as_str(), entry.example.as_str()),
         })
         .collect();

@@ -13,6 +13,7 @@ mod page;
 mod signed_in;
 mod team;
 
+pub use clerk::problem as clerk_problem;
 pub use demand::{Declares, Demand, demand_of};
 pub use loaded::{
     ApiTokenRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef, VariationRef,
@@ -58,8 +59,6 @@ pub enum Auth {
     /// A session of Clerk: `session` is its id there.
     Clerk {
         session: Option<String>,
-        /// Shown by a cookie of our pages and not by a program.
-        cookie: bool,
     },
 }
 

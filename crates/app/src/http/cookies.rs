@@ -15,6 +15,8 @@ use url::Url;
 use uuid::Uuid;
 
 const SESSION: &str = "rejoinder_session";
+/// Holds nothing that could not be made anew.
+const ROUND: &str = "rejoinder_round";
 const PRE_SESSION: &str = "rejoinder_presession";
 const TEAM: &str = "rejoinder_team";
 const INVITATION: &str = "rejoinder_invitation";
@@ -114,6 +116,33 @@ pub fn set_invitation(token: &SecretString, public_url: &Url) -> Option<HeaderVa
 
 pub fn clear_invitation(public_url: &Url) -> HeaderValue {
     cookie(INVITATION, "", "; Max-Age=0", public_url)
+}
+
+/// The values of a cookie of Clerk's, the one of this instance first: several instances share a domain.
+pub fn clerk<'a>(headers: &'a HeaderMap, base: &str, suffix: &str) -> Vec<&'a str> {
+    [format!("{base}_{suffix}"), base.to_owned()].iter().filter_map(|name| read(headers, name)).collect()
+}
+
+/// How often the browser was sent past Clerk lately, and the secret that its way back carries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Round {
+    pub count: u8,
+    pub state: Option<String>,
+}
+
+pub fn round(headers: &HeaderMap, public_url: &Url) -> Round {
+    let read = read(headers, &name(ROUND, public_url)).and_then(|value| value.split_once('.'));
+    read.and_then(|(count, state)| Some(Round { count: count.parse().ok()?, state: Some(state.to_owned()) }))
+        .unwrap_or_default()
+}
+
+pub fn set_round(round: &Round, public_url: &Url) -> HeaderValue {
+    let value = format!("{}.{}", round.count, round.state.as_deref().unwrap_or_default());
+    cookie(ROUND, &value, "; Max-Age=60", public_url)
+}
+
+pub fn clear_round(public_url: &Url) -> HeaderValue {
+    cookie(ROUND, "", "; Max-Age=0", public_url)
 }
 
 fn name(base: &str, public_url: &Url) -> String {

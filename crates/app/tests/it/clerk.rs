@@ -1,77 +1,11 @@
-//! People who come with session tokens of Clerk.
+//! People who come with session tokens of Clerk, and what its webhooks tell of them.
 
-use crate::harness::Harness;
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
-use rejoinder_app::http::router;
-use rejoinder_sandbox::ClerkToken;
+use rejoinder_app::accounts::{sessions, teams};
+use rejoinder_sandbox::SignedMessage;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use uuid::Uuid;
 
-const SITE: &str = "http://localhost:3000";
-
-/// A server with Clerk, and its caller.
-struct World {
-    harness: Harness,
-    router: Router,
-    issuer: String,
-}
-
-impl World {
-    async fn start() -> Self {
-        Self::with(&[]).await
-    }
-
-    async fn with(settings: &[(&str, &str)]) -> Self {
-        let harness = Harness::unconnected_at(|base| {
-            let issuer = base.as_str().trim_end_matches('/').to_owned();
-            let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            [("CLERK_ISSUER".to_owned(), issuer)].into_iter().chain(own).collect()
-        })
-        .await;
-        let issuer = harness.base_url.as_str().trim_end_matches('/').to_owned();
-        let router = router(harness.app.clone(), CancellationToken::new());
-        Self { harness, router, issuer }
-    }
-
-    fn of<'a>(&'a self, user: &'a str) -> ClerkToken<'a> {
-        ClerkToken { issuer: &self.issuer, user, session: "sess_1", party: SITE }
-    }
-
-    fn token(&self, user: &str) -> String {
-        self.harness.platform.clerk_token(self.of(user))
-    }
-
-    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> (u16, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-    }
-
-    async fn me(&self, token: &str) -> (u16, Value) {
-        let bearer = format!("Bearer {token}");
-        self.ask(Method::GET, "/api/me", &[(header::AUTHORIZATION.as_str(), &bearer)], Body::empty()).await
-    }
-
-    /// The code of the refusal.
-    async fn refused(&self, token: &str) -> String {
-        let (status, body) = self.me(token).await;
-        assert_eq!(status, 401, "{body}");
-        body["type"].as_str().unwrap().trim_start_matches("/problems/").to_owned()
-    }
-
-    /// How often the keys were asked for.
-    fn key_requests(&self) -> u64 {
-        self.harness.platform.requests().get("GET /.well-known/jwks.json").copied().unwrap_or(0)
-    }
-}
+use crate::clerk_world::{SECRET, World};
 
 #[tokio::test]
 async fn a_person_with_a_session_of_clerk_uses_the_api_from_the_first_request_on() {
@@ -143,4 +77,132 @@ async fn password_second_step_and_sessions_are_no_business_of_a_token() {
         assert_eq!((status, &answer["type"]), (403, &"/problems/session-only".into()), "{method} {path}: {answer}");
     }
     world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn webhooks_fill_the_account_in_whatever_order_they_come() {
+    let world = World::with_webhooks().await;
+    let id = world.me(&world.token("user_ana")).await.1["id"].clone();
+    let updated = world.ana("user.updated", "Anna", Some(("Ana@Example.com", true)), 60);
+    let created = world.ana("user.created", "Ana", None, 0);
+    assert_eq!(world.told(&updated).await, "done");
+    assert_eq!(world.told(&updated).await, "repeated");
+    assert_eq!(world.told(&created).await, "ignored", "older than what is known");
+    let me = world.me(&world.token("user_ana")).await.1;
+    // The harness has a built-in account of this address: it stays that account's alone.
+    assert_eq!((&me["id"], &me["name"], &me["email"]), (&id, &json!("Anna Lima"), &Value::Null));
+    let verified: Option<String> = sqlx::query_scalar("select verified_email from users where clerk_id = 'user_ana'")
+        .fetch_one(world.harness.pool())
+        .await
+        .unwrap();
+    assert_eq!(verified.as_deref(), Some("ana@example.com"));
+    assert_eq!(world.told(&world.ana("user.updated", "Anna", Some(("anna@example.com", false)), 61)).await, "done");
+    assert_eq!(world.me(&world.token("user_ana")).await.1["email"], Value::Null, "not verified");
+    assert_eq!(world.told(&world.ana("user.updated", "Anna", Some(("anna@example.com", true)), 62)).await, "done");
+    assert_eq!(world.me(&world.token("user_ana")).await.1["email"], "anna@example.com");
+    assert_eq!(world.told(&world.harness.platform.clerk_event(SECRET, "session.created", &json!({}))).await, "ignored");
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn who_was_deleted_stays_deleted() {
+    let world = World::with_webhooks().await;
+    let token = world.token("user_ana");
+    assert_eq!(world.told(&world.ana("user.created", "Ana", Some(("a@example.com", true)), 0)).await, "done");
+    assert_eq!(world.me(&token).await.0, 200);
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    assert_eq!(world.refused(&token).await, "account_deleted");
+    assert_eq!(world.told(&world.ana("user.updated", "Ana", Some(("a@example.com", true)), 99)).await, "ignored");
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "ignored");
+    assert_eq!(world.refused(&token).await, "account_deleted");
+    let row: (String, Option<String>, Option<String>) =
+        sqlx::query_as("select name, email, verified_email from users where clerk_id = 'user_ana'")
+            .fetch_one(world.harness.pool())
+            .await
+            .unwrap();
+    assert_eq!(row, ("Deleted person".to_owned(), None, None));
+    // The deletion of somebody never seen holds as well.
+    assert_eq!(world.told(&world.deletion("user_ben")).await, "done");
+    assert_eq!(world.refused(&world.token("user_ben")).await, "account_deleted");
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_team_outlives_its_owner() {
+    let world = World::with_webhooks().await;
+    let harness = &world.harness;
+    let ana = world.me(&world.token("user_ana")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let ben = world.me(&world.token("user_ben")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let moment = harness.app.moment();
+    let team = |id, owner_user_id| teams::NewTeam { id, member_id: moment.id(), owner_user_id, name: "Beans" };
+    let (shared, own) = (moment.id(), moment.id());
+    teams::create(&mut *harness.conn().await, team(shared, ana), moment.now).await.unwrap();
+    teams::create(&mut *harness.conn().await, team(own, ana), moment.now).await.unwrap();
+    sqlx::query("insert into team_members (id, team_id, user_id, role, accepted_at) values ($1, $2, $3, 'admin', $4)")
+        .bind(moment.id())
+        .bind(shared)
+        .bind(ben)
+        .bind(moment.now)
+        .execute(harness.pool())
+        .await
+        .unwrap();
+    sessions::create(&mut *harness.conn().await, ana, moment.now, &harness.app.entropy).await.unwrap();
+
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    let owners: Vec<(Uuid, Uuid)> =
+        sqlx::query_as("select id, owner_user_id from teams where name = 'Beans' order by id")
+            .fetch_all(harness.pool())
+            .await
+            .unwrap();
+    assert_eq!(owners, [(shared, ben), (own, ana)], "the other admin owns it now; without one nobody new does");
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from team_members where user_id = $1) + (select count(*) from sessions where user_id = $1)",
+    )
+    .bind(ana)
+    .fetch_one(harness.pool())
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(harness.story(ana).await, ["person.deleted", "person.deleted"], "in the log of each team");
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn only_what_clerk_signed_is_believed_and_only_in_its_shape() {
+    let world = World::with_webhooks().await;
+    let good = world.ana("user.created", "Ana", None, 0);
+    let with = |name: &str, value: &str| {
+        let mut message = good.clone();
+        message.headers.retain(|(header, _)| *header != name || !value.is_empty());
+        message.headers.iter_mut().filter(|(header, _)| *header == name).for_each(|(_, text)| *text = value.to_owned());
+        message
+    };
+    let other_body = SignedMessage { body: good.body.replace("Ana", "Eve"), ..good.clone() };
+    for message in [&with("svix-signature", ""), &with("svix-id", "msg_2"), &with("svix-timestamp", "1"), &other_body] {
+        let (status, body) = world.deliver(message).await;
+        assert_eq!((status, &body["type"]), (401, &json!("/problems/signature-invalid")));
+    }
+    let body = |text: &str| world.harness.platform.clerk_signed_body(SECRET, text.to_owned());
+    for (text, field) in [
+        ("", "body"),
+        ("[]", "body"),
+        (r#"{"type":"user.created"}"#, "body"),
+        (r#"{"type":"user.created","data":{"id":7}}"#, "data.id"),
+        (r#"{"type":"user.created","data":{"id":"","updated_at":1}}"#, "data.id"),
+        (r#"{"type":"user.created","data":{"id":"u","updated_at":9223372036854775807}}"#, "data.updated_at"),
+        (r#"{"type":"user.deleted","data":{}}"#, "data"),
+    ] {
+        let (status, answer) = world.deliver(&body(text)).await;
+        assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!(field)), "{text}: {answer}");
+    }
+    assert_eq!(world.told(&good).await, "done");
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from webhook_seen").fetch_one(world.harness.pool()).await.unwrap();
+    assert_eq!(rows, 1, "what was refused may come again");
+    world.harness.finish().await;
+
+    let off = World::start().await;
+    let (status, answer) = off.deliver(&good).await;
+    assert_eq!((status, &answer["type"]), (404, &json!("/problems/webhooks-off")));
+    off.harness.finish().await;
 }

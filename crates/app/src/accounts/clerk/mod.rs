@@ -4,6 +4,8 @@
 //! made then, and filled by webhooks when they come. Accounts are joined by Clerk's id alone, never by an address, since an address
 //! can be claimed elsewhere. Who was deleted there stays deleted here, whatever token or webhook still comes.
 
+mod dashboard;
+pub mod handshake;
 pub mod keys;
 mod people;
 pub mod publishable;
@@ -15,11 +17,13 @@ pub mod webhook;
 pub use people::{Person, PersonError};
 pub use settings::{Dashboard, Settings};
 
+use crate::accounts::sessions::NewSession;
 use crate::clock::{Clock, Moment};
+use handshake::Handshake;
 use keys::{KeyError, Keys};
 use sqlx::PgPool;
 use std::sync::Arc;
-use token::{Claims, TokenError};
+use token::{Claims, TokenError, Unverified};
 
 /// Why a token opens nothing.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +66,33 @@ impl Clerk {
         self.verify_for(token, &self.0.settings.expected).await
     }
 
-    /// The same for the cookie of our own pages: nobody else's page may have made it.
-    pub async fn verify_cookie(&self, token: &str) -> Result<Claims, SignInError> {
-        self.verify_for(token, &self.0.settings.own_pages).await
-    }
-
     async fn verify_for(&self, token: &str, expected: &token::Expected) -> Result<Claims, SignInError> {
         let read = token::read(token)?;
         // First, so that a token which cannot count asks for no keys.
         read.check(expected, self.0.clock.now())?;
+        self.signed(read).await
+    }
+
+    /// What Clerk sends a browser back with.
+    pub async fn handshake(&self, token: &str) -> Result<Handshake, SignInError> {
+        Ok(Handshake::of(self.signed(handshake::read(token)?).await?))
+    }
+
+    async fn signed<T>(&self, read: Unverified<'_, T>) -> Result<T, SignInError> {
         match self.0.keys.verify(read.key_id.as_deref(), read.signed, &read.signature).await {
             Ok(()) => Ok(read.into_verified()),
             Err(KeyError::NoMatch) => Err(TokenError::Invalid.into()),
             Err(KeyError::Unavailable) => Err(SignInError::NoKeys),
         }
+    }
+
+    /// A session of the dashboard for the token of a cookie, which a page of ours must have asked for.
+    pub async fn open_dashboard(&self, db: &PgPool, moment: &Moment, token: &str) -> Result<NewSession, SignInError> {
+        let claims = self.verify_for(token, &self.0.settings.own_pages).await?;
+        let person = self.person(db, moment, &claims).await?;
+        // Without its id nobody could say that it ended.
+        let session = claims.session.as_deref().ok_or(TokenError::NotASession)?;
+        Ok(dashboard::open(db, moment, person.id, session).await?)
     }
 
     /// The person whom verified claims name; an account is made at the first sight.

@@ -87,7 +87,7 @@ pub(super) async fn record_impersonation(
     }
     tracing::warn!(%user_id, session, actor, "somebody acts as another person");
     for team in teams::memberships(&mut tx, user_id).await? {
-        let (subject, payload) = (Subject::Team(team.team_id), json!({ "by": actor, "session": session }));
+        let (subject, payload) = (Subject::Member(user_id), json!({ "by": actor, "session": session }));
         activity::record(&mut tx, moment, team.team_id, Some(user_id), Kind::PersonImpersonated, subject, payload)
             .await?;
     }

@@ -4,6 +4,7 @@
 //! are `Problem`s. No SQL here.
 
 mod activity;
+mod clerk_webhook;
 mod connect;
 mod docs;
 mod health;
@@ -70,6 +71,7 @@ routes! {
     post   "/api/me/totp"                                       own_account::begin_totp;
     post   "/api/me/totp/confirm"                               own_account::confirm_totp;
     post   "/api/me/totp/disable"                               own_account::end_totp;
+    post   "/api/webhooks/clerk"                                clerk_webhook::clerk_webhook;
     get    "/api/teams"                                         teams::list_teams;
     post   "/api/teams"                                         teams::create_team;
     get    "/api/teams/{team_id}"                               teams::get_team;

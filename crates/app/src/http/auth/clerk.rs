@@ -13,11 +13,12 @@ use secrecy::{ExposeSecret, SecretString};
 pub(super) async fn by_header(app: &App, clerk: &Clerk, token: &SecretString) -> Result<Caller, Problem> {
     let claims = clerk.verify(token.expose_secret()).await.map_err(problem)?;
     let person = clerk.person(&app.db, &app.moment(), &claims).await.map_err(problem)?;
-    let auth = Auth::Clerk { session: claims.session, cookie: false };
+    let auth = Auth::Clerk { session: claims.session };
     Ok(Caller { user_id: person.id, name: person.name, auth, csrf: String::new() })
 }
 
-fn problem(error: SignInError) -> Problem {
+/// The answer to who shows such a token.
+pub fn problem(error: SignInError) -> Problem {
     match error {
         SignInError::Token(error) => of_token(error),
         SignInError::NoKeys => Problem::unavailable(

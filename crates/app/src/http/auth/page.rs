@@ -79,7 +79,7 @@ impl FromRequestParts<App> for PageCaller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
         let caller = identify(parts, app).await?.ok_or_else(|| sign_in_first(parts))?;
         match caller.auth {
-            Auth::Session(_) | Auth::Clerk { cookie: true, .. } => Ok(Self(caller)),
+            Auth::Session(_) => Ok(Self(caller)),
             Auth::Token { .. } | Auth::Clerk { .. } => Err(Problem::unauthorized(
                 "Pages are for people: they take the session cookie. Programs find everything under /api/docs.",
             )

@@ -31,6 +31,7 @@ pub mod samples;
 pub mod settings;
 pub mod setup;
 pub mod signin;
+pub mod signin_clerk;
 pub mod signin_code;
 pub mod signup;
 mod story;
@@ -59,7 +60,7 @@ pub use words::WebLink;
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(home::root))
-        .route("/signin", get(signin::show).post(signin::submit))
+        .route("/signin", get(signin_clerk::show).post(signin::submit))
         .route("/signup", get(signup::show).post(signup::submit))
         .route("/invite", get(invite::show))
         .route("/invite/join", post(invite::join))

@@ -111,6 +111,7 @@ pub async fn submit(
     session: PreSession,
     PreSessionForm(form): PreSessionForm<SignInForm>,
 ) -> Result<Response, Problem> {
+    require_passwords(&app)?;
     let now = app.clock.now();
     let signup_open = app.config.signup == SignUp::Open;
     let refused = |status: StatusCode, error: String| {
@@ -157,6 +158,14 @@ async fn let_in(app: &App, user: &users::User, device: &Device, next: Option<&st
     let cookie = cookies::set_second_step(&token, &app.config.public_url);
     answer.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(answer)
+}
+
+/// Where people sign in through Clerk, a form of ours opens nothing.
+fn require_passwords(app: &App) -> Result<(), Problem> {
+    if app.takes_passwords() {
+        return Ok(());
+    }
+    Err(Problem::forbidden("People sign in to this server through Clerk. Load the page to sign in again."))
 }
 
 pub async fn sign_out(

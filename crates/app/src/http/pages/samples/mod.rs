@@ -41,6 +41,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "signin-code", super::signin_code::CodePage::samples())?;
     add(&mut rendered, "forgot", super::forgot::ForgotPage::samples())?;
     add(&mut rendered, "reset", super::forgot::ResetPage::samples())?;
+    add(&mut rendered, "signin-clerk", super::signin_clerk::ClerkSignInPage::samples())?;
     add(&mut rendered, "setup", super::setup::SetupPage::samples())?;
     add(&mut rendered, "signup", super::signup::SignUpPage::samples())?;
     add(&mut rendered, "invite", super::invite::InvitePage::samples())?;
