@@ -25,3 +25,4 @@ mod send_gate;
 mod settings;
 mod story;
 mod suggest;
+mod uncertain;

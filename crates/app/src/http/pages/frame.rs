@@ -28,6 +28,8 @@ pub struct Frame {
     pub waiting: u64,
     /// Accounts that need one.
     pub account_problems: u64,
+    /// Replies of which nobody knows whether they stand there.
+    pub unknown: u64,
     /// Notices that nobody put aside.
     pub notices: u64,
     /// What keeps every reply in: the widest switch first.
@@ -41,6 +43,7 @@ pub enum Section {
     Inbox,
     Accounts,
     Intents,
+    Uncertain,
     Notices,
     Log,
     Settings,
@@ -53,6 +56,7 @@ impl Section {
             Self::Inbox => "inbox",
             Self::Accounts => "accounts",
             Self::Intents => "intents",
+            Self::Uncertain => "uncertain",
             Self::Notices => "notices",
             Self::Log => "log",
             Self::Settings => "settings",
@@ -60,7 +64,8 @@ impl Section {
     }
 
     pub fn parse(slug: &str) -> Option<Self> {
-        let all = [Self::Inbox, Self::Accounts, Self::Intents, Self::Notices, Self::Log, Self::Settings];
+        let all =
+            [Self::Inbox, Self::Accounts, Self::Intents, Self::Uncertain, Self::Notices, Self::Log, Self::Settings];
         all.into_iter().find(|section| section.slug() == slug)
     }
 }

@@ -28,6 +28,7 @@ pub mod settings;
 pub mod setup;
 pub mod signin;
 mod story;
+pub mod uncertain;
 pub mod when;
 pub mod words;
 
@@ -88,6 +89,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/notices", get(notices::show))
         .route("/dashboard/notices/{notice_id}/dismiss", post(notices::dismiss))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
+        .route("/dashboard/uncertain", get(uncertain::show))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

@@ -9,6 +9,7 @@ pub mod intents;
 pub mod notices;
 pub mod settings;
 pub mod threads;
+pub mod uncertain;
 
 use super::{Frame, Mark, Notice, PauseBar, Tone};
 use askama::Template;
@@ -43,6 +44,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
+    add(&mut rendered, "uncertain", super::uncertain::UncertainPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
@@ -95,6 +97,7 @@ pub fn frame() -> Frame {
         now: NOW,
         waiting: 9,
         account_problems: 0,
+        unknown: 0,
         notices: 0,
         pauses: Vec::new(),
         notice: None,
@@ -108,6 +111,7 @@ pub fn troubled_frame() -> Frame {
         user_name: "Maximiliane von Hohenstein-Waldenburg".to_owned(),
         waiting: 12_408,
         account_problems: 2,
+        unknown: 3,
         notices: 3,
         pauses: vec![
             PauseBar {
