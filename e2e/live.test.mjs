@@ -45,6 +45,18 @@ test("a decision in one page shows in the other", async (t) => {
   await draftOf(there.page).waitFor({ state: "hidden" });
 });
 
+test("typed words are kept, and the page says so, while other parts of it change", async (t) => {
+  const { page } = await person(world, t);
+  await openFirst(page, server);
+  await page.getByRole("button", { name: "Draft a reply" }).click();
+  await draftOf(page).waitFor();
+  await draftOf(page).fill("Words that are kept.");
+  const changed = page.waitForResponse(/\/dashboard\/frame/);
+  await page.evaluate(() => document.getElementById("nav-list").dispatchEvent(new CustomEvent("frame-changed")));
+  await changed;
+  await page.getByText("Kept just now").waitFor();
+});
+
 test("words that somebody types are never lost to a decision elsewhere", async (t) => {
   const [here, there] = [await person(world, t), await person(world, t)];
   const address = await openFirst(here.page, server);

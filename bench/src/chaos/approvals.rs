@@ -96,6 +96,14 @@ impl Approvals {
         self.done() >= self.count
     }
 
+    /// An error where one of them could not go on.
+    pub(super) fn check(&mut self) -> Result<()> {
+        while let Some(ended) = self.people.try_join_next() {
+            ended??;
+        }
+        Ok(())
+    }
+
     /// Waits until everybody has approved everything.
     pub(super) async fn people_are_done(&mut self) -> Result<()> {
         while let Some(ended) = self.people.join_next().await {

@@ -6,7 +6,7 @@ use super::cast::Cast;
 use super::faults::STALE_MOST;
 use crate::home::{Home, agent};
 use crate::rng::Rng;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rejoinder_sandbox::{HoldGuard, HoldPoint, WriteFault};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ const CALL_PATIENCE: Duration = Duration::from_secs(10);
 const SEEN_BY_ALL: Duration = Duration::from_secs(STALE_MOST.as_secs() + 1);
 /// A worker that went on is not killed for so long.
 const SPARED: Duration = Duration::from_secs(6);
+const LATE: Duration = Duration::from_secs(120);
 const TICK: Duration = Duration::from_millis(20);
 const SPEAK_EVERY: Duration = Duration::from_secs(10);
 
@@ -89,6 +90,10 @@ impl<'a> Conductor<'a> {
     pub(super) async fn play(&mut self) -> Result<()> {
         while !self.finished() {
             self.cast.check_alive()?;
+            self.approvals.check()?;
+            if self.began.elapsed() > self.expected * 3 + LATE {
+                bail!("not all of the trouble could be made in three times the expected time: {:?}", self.trouble);
+            }
             self.let_go_on_when_due().await?;
             if self.restart_is_due() {
                 self.crash_postgres().await?;
@@ -97,6 +102,9 @@ impl<'a> Conductor<'a> {
             }
             if Instant::now() >= self.next_kill && !self.kills_are_over() {
                 self.kill_into_a_wave().await?;
+            }
+            if self.args.kills == 0 {
+                self.wave();
             }
             self.speak();
             tokio::time::sleep(TICK).await;

@@ -17,8 +17,8 @@ pub(super) const STALE_MOST: Duration = Duration::from_secs(4);
 fn writes() -> Vec<(f64, WriteFault)> {
     use WriteFault as W;
     vec![
-        (0.010, W::Refuse { code: "THREAD_LOCKED".to_owned() }),
-        (0.025, W::RateLimited { secs: 2 }),
+        (0.007, W::Refuse { code: "THREAD_LOCKED".to_owned() }),
+        (0.028, W::RateLimited { secs: 2 }),
         (0.025, W::TooManyRequests { secs: 2 }),
         (0.030, W::ServerErrorBefore),
         (0.020, W::DroppedBefore),

@@ -60,10 +60,12 @@
     }, SAVE_EVERY_MS);
   }
 
+  const beacon = (form) => navigator.sendBeacon(form.dataset.autosave, new URLSearchParams(new FormData(form)));
+
   function saveNow(form) {
     clearTimeout(timer);
     timer = null;
-    navigator.sendBeacon(form.dataset.autosave, new URLSearchParams(new FormData(form)));
+    beacon(form);
   }
 
   // A text that never reached the server comes back into the field.
@@ -139,9 +141,9 @@
     if (xhr.responseURL && new URL(xhr.responseURL).pathname === "/signin") {
       event.detail.shouldSwap = false;
       say("Your session ended. Nothing was lost: sign in again in another tab, then repeat this.");
-    } else if (timer && field()) {
-      // The person goes on to another item within the 2 s.
-      saveNow(field().form);
+    } else if (timer && event.detail.target.contains(field())) {
+      // The person goes on to another item within the 2 s. Where the field stays after all, the timer saves it and says so.
+      beacon(field().form);
     }
   });
   document.addEventListener("htmx:responseError", (event) => {

@@ -1,5 +1,6 @@
 //! What every part of the server shares. Cheap to clone. Holds no `Writer`: nothing reachable from here can post.
 
+use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
 use crate::clock::{Clock, Entropy, Moment};
@@ -29,6 +30,7 @@ pub struct Shared {
     pub ai: Arc<dyn ai::Provider>,
     pub events: Bus,
     pub passwords: Passwords,
+    pub clerk: Option<Clerk>,
 }
 
 impl App {

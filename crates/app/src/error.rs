@@ -117,6 +117,15 @@ impl Problem {
         )
     }
 
+    /// RFC 6750: what a 401 answers to who showed no token, and to who showed one that does not count.
+    fn challenge(&self) -> Option<&'static str> {
+        match (self.status, self.code) {
+            (401, "not-signed-in") => Some("Bearer realm=\"rejoinder\""),
+            (401, _) => Some("Bearer realm=\"rejoinder\", error=\"invalid_token\""),
+            _ => None,
+        }
+    }
+
     pub fn status_code(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -172,6 +181,7 @@ impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         self.request_id = crate::request_id::current();
         let retry_after = self.retry_after_secs;
+        let challenge = self.challenge();
         let told = self.clone();
         let mut response = (self.status_code(), Json(self)).into_response();
         // The dashboard draws a page from it.
@@ -179,6 +189,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if let Some(secs) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }

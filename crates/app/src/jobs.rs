@@ -1,5 +1,6 @@
 //! All jobs and schedules of the product. A stage hands over to the next by `enqueue` on its own transaction.
 
+use crate::accounts::connect::PendingSweep;
 use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
@@ -24,6 +25,7 @@ pub fn registry() -> Registry<State> {
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
+        .every::<PendingSweep>(Duration::from_secs(60))
         .every::<TokenSweep>(Duration::from_secs(3600))
         .every::<Upkeep>(Duration::from_secs(3600))
 }
@@ -49,6 +51,7 @@ const NAMES: &[&str] = &[
     PollSweep::NAME,
     ReconcileSweep::NAME,
     SuggestSweep::NAME,
+    PendingSweep::NAME,
     TokenSweep::NAME,
     Upkeep::NAME,
 ];

@@ -4,9 +4,11 @@
 //! listener. Every failure is one line that says what to do. Stop, in two steps: no new requests and no new jobs, running ones
 //! get time to finish, then everything is let go and the private cluster stops last.
 
+use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::accounts::setup;
 use crate::app::{App, Shared};
+use crate::clients;
 use crate::clients::ai::{self, Template};
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
@@ -217,14 +219,22 @@ pub async fn assemble(
     let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
-    let approvals = Rounds::start(approving, 2);
+    let approvals = Rounds::start(approving, 1);
     let passwords = Passwords::default();
-    let shared = Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords };
+    let clerk = match config.clerk.clone() {
+        Some(settings) => {
+            let client = clients::http::client().map_err(|error| StartError::Setting(error.to_string()))?;
+            Some(Clerk::new(settings, client, clock.clone()))
+        }
+        None => None,
+    };
+    let shared =
+        Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords, clerk };
     Ok((App::new(shared), writers))
 }
 
-/// Two rounds of approving, and one each of claiming, arming and finishing.
-const BATCH_CONNECTIONS: u32 = 5;
+/// One round each of approving, claiming, arming and finishing.
+const BATCH_CONNECTIONS: u32 = 4;
 
 /// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
 fn batch_pool(options: &PgConnectOptions) -> PgPool {

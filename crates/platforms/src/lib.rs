@@ -30,6 +30,9 @@ pub trait Reader: Send + Sync {
 
     async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
+    /// Gives a grant back: its tokens work no more. One that is dead already is no error.
+    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError>;
+
     /// The account behind a fresh token.
     async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError>;
 

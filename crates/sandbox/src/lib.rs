@@ -5,6 +5,8 @@
 //!
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
+//! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
+//!   `{base}`; `/v1/jwks`: its backend API;
 //! - `/`: pages for people: communities, threads, a form to comment as a stranger, `/sandbox` with clock, faults, counters;
 //! - `/control`: the control handle for other processes, JSON in and out:
 //!
@@ -50,6 +52,7 @@
 mod clock;
 mod connection;
 mod control;
+mod control_clerk;
 mod control_http;
 mod demo_world;
 mod pages;
@@ -73,6 +76,8 @@ use url::Url;
 
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
+pub use control_clerk::{ClerkToken, ClerkUser};
+pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
 pub use world::{Arrival, CommentView, JournalEntry, PostView};
@@ -257,6 +262,7 @@ impl Drop for Sandbox {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
+        .merge(vendors::clerk::router())
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())

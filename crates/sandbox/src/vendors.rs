@@ -1,5 +1,6 @@
 //! The vendors' sides of the wire. Each file knows one protocol and shows the world through it.
 
+pub(crate) mod clerk;
 pub(crate) mod gemini;
 pub(crate) mod reddit;
 

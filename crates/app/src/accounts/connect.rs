@@ -1,7 +1,13 @@
 //! Connecting a platform account: out to the consent page and back.
 //!
 //! A state is single use, lives ten minutes, belongs to one person and team, and is spent before the code is exchanged: whatever
-//! goes wrong afterwards, nothing half-made stays and the person simply starts again.
+//! goes wrong afterwards, nothing half-made stays and the person simply starts again. A browser that comes back without that person's session
+//! connects nothing: the grant waits for them (`pending`). `target` has where browsers may be led.
+
+mod pending;
+pub mod target;
+
+pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
 
 use super::integrations::{self, Connected};
 use super::{teams, tokens};
@@ -13,9 +19,12 @@ use crate::model::Role;
 use crate::secrets::{Place, SealError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rejoinder_platforms::{AuthError, AuthorizeRequest, FetchError};
+use rejoinder_platforms::{Account, AuthError, AuthorizeRequest, FetchError, Grant, Reader};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use std::sync::Arc;
+use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
@@ -29,15 +38,21 @@ pub enum ConnectError {
     /// The operator has not entered a client id for it.
     #[error("{0}")]
     NotConfigured(String),
+    /// What the caller asked to be led back to.
+    #[error("must be a path or an address below {0}, where the frontend is")]
+    ForeignTarget(Url),
     #[error("You did not give consent on the platform.")]
     Declined,
+    #[error("The platform came back with a state that this server did not give out.")]
+    StateUnknown,
     #[error("This connection was begun too long ago, or was already finished.")]
     StateSpent,
-    #[error("This connection was begun by someone else, or in another browser.")]
-    OtherPerson,
     /// The role was taken away while the person was on the consent page.
     #[error("Only an admin of the team may connect accounts.")]
     NotAdmin,
+    /// Neither a code nor an error.
+    #[error("The platform came back without a code.")]
+    NoCode,
     /// The platform does not take the code: too late, or used before.
     #[error("The platform did not accept the consent any more.")]
     CodeSpent,
@@ -58,22 +73,25 @@ pub fn callback_url(app: &App, platform: &str) -> Url {
     url
 }
 
-fn reader(app: &App, platform: &str) -> Result<std::sync::Arc<dyn rejoinder_platforms::Reader>, ConnectError> {
+fn reader(app: &App, platform: &str) -> Result<Arc<dyn Reader>, ConnectError> {
     if !rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == platform) {
         return Err(ConnectError::UnknownPlatform(platform.to_owned()));
     }
     app.readers.get(platform).cloned().map_err(|error| ConnectError::NotConfigured(error.to_string()))
 }
 
-/// The consent page to send the person to.
+/// The consent page to send the person to. `return_to`: where below `REDIRECT_BASE` they are led afterwards; None: to the dashboard.
 pub async fn start(
     app: &App,
     moment: &Moment,
-    team_id: Uuid,
-    user_id: Uuid,
+    (team_id, user_id): (Uuid, Uuid),
     platform: &str,
+    return_to: Option<&str>,
 ) -> Result<Url, ConnectError> {
     let reader = reader(app, platform)?;
+    let base = &app.config.redirect_base;
+    let foreign = || ConnectError::ForeignTarget(base.clone());
+    let return_to = return_to.map(|asked| target::below(base, asked).ok_or_else(foreign)).transpose()?;
     let (id, state) = (moment.id(), moment.entropy().token(32));
     let verifier = SecretString::from(moment.entropy().token(48));
     let state_hash = Sha256::digest(state.as_bytes());
@@ -81,14 +99,15 @@ pub async fn start(
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };
     let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place, &verifier).await?;
     sqlx::query!(
-        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id,
         state_hash.as_slice(),
         team_id,
         user_id,
         platform,
         sealed,
+        return_to.map(String::from),
         moment.now,
         moment.now + STATE_LASTS,
     )
@@ -108,21 +127,79 @@ pub struct Callback {
     pub error: Option<String>,
 }
 
-/// Spends the state, exchanges the code, stores the account and starts the first poll. Returns the integration.
-pub async fn finish(
+/// How a browser that came back goes on.
+#[derive(Debug)]
+pub struct CameBack {
+    /// Where it is led, below `REDIRECT_BASE`.
+    pub target: Url,
+    pub arrived: Result<Arrived, ConnectError>,
+}
+
+#[derive(Debug)]
+pub enum Arrived {
+    /// The integration.
+    Connected(Uuid),
+    /// The person who began it confirms with this ticket.
+    Pending(SecretString),
+}
+
+/// Spends the state and exchanges the code. `session_of`: the person whose session the browser has; anybody but who began counts as nobody.
+pub async fn come_back(
     app: &App,
     moment: &Moment,
     platform: &str,
-    user_id: Uuid,
+    session_of: Option<Uuid>,
     callback: Callback,
-) -> Result<Uuid, ConnectError> {
+) -> CameBack {
+    let mut target = target::dashboard(&app.config.redirect_base);
+    let arrived = arrive(app, moment, platform, session_of, callback, &mut target).await;
+    CameBack { target, arrived }
+}
+
+async fn arrive(
+    app: &App,
+    moment: &Moment,
+    platform: &str,
+    session_of: Option<Uuid>,
+    callback: Callback,
+    target: &mut Url,
+) -> Result<Arrived, ConnectError> {
     let reader = reader(app, platform)?;
-    let (team_id, verifier) = spend_state(app, moment, platform, user_id, &callback.state).await?;
-    let mut conn = app.db.acquire().await?;
-    if teams::role_of(&mut conn, team_id, user_id).await? != Some(Role::Admin) {
+    let begun = begun(app, platform, &callback.state).await?;
+    if let Some(asked) = begun.return_to.as_deref().and_then(|asked| target::below(&app.config.redirect_base, asked)) {
+        *target = asked;
+    }
+    let verifier = spend(app, moment, &begun).await?;
+    let (team_id, user_id) = (begun.team_id, begun.user_id);
+    let role = teams::role_of(&mut *app.db.acquire().await?, team_id, user_id).await?;
+    if role != Some(Role::Admin) {
         return Err(ConnectError::NotAdmin);
     }
-    drop(conn);
+    let redirect_uri = callback_url(app, platform);
+    let consent = exchange(&*reader, callback, &redirect_uri, &verifier, moment.now).await?;
+    if session_of != Some(user_id) {
+        return Ok(Arrived::Pending(pending::keep(app, moment, (team_id, user_id), platform, &consent).await?));
+    }
+    let mut tx = app.db.begin().await?;
+    let id = store(app, &mut tx, moment, (team_id, user_id), platform, &consent).await?;
+    tx.commit().await?;
+    Ok(Arrived::Connected(id))
+}
+
+/// A consent, exchanged.
+struct Consent {
+    grant: Grant,
+    account: Account,
+    granted_at: OffsetDateTime,
+}
+
+async fn exchange(
+    reader: &dyn Reader,
+    callback: Callback,
+    redirect_uri: &Url,
+    verifier: &SecretString,
+    now: OffsetDateTime,
+) -> Result<Consent, ConnectError> {
     if let Some(error) = callback.error {
         return Err(match error.as_str() {
             "access_denied" => ConnectError::Declined,
@@ -130,68 +207,90 @@ pub async fn finish(
         });
     }
     // Some platforms append `#_`; browsers drop it, copied addresses do not.
-    let code = callback.code.as_deref().map(|code| code.trim_end_matches("#_")).ok_or(ConnectError::CodeSpent)?;
-    let grant =
-        reader.exchange_code(code, &callback_url(app, platform), verifier.expose_secret()).await.map_err(|error| {
-            match error {
-                AuthError::GrantDead(_) => ConnectError::CodeSpent,
-                AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
-                AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
-            }
-        })?;
-    let account = reader.me(&grant.access_token).await.map_err(|error| match error {
-        FetchError::Refused { code, reason, .. } => ConnectError::AppRefused(format!("{reason} ({code})")),
-        other => ConnectError::Unavailable(other.to_string()),
+    let code = callback.code.as_deref().map(|code| code.trim_end_matches("#_")).unwrap_or_default();
+    if code.is_empty() {
+        return Err(ConnectError::NoCode);
+    }
+    let exchanged = reader.exchange_code(code, redirect_uri, verifier.expose_secret()).await;
+    let grant = exchanged.map_err(|error| match error {
+        AuthError::GrantDead(_) => ConnectError::CodeSpent,
+        AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
+        AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
     })?;
-    let mut tx = app.db.begin().await?;
-    let id =
-        integrations::row_for_account(&mut tx, team_id, platform, &account.id).await?.unwrap_or_else(|| moment.id());
-    let (access_token, refresh_token) = tokens::seal(app, &mut tx, moment, (id, team_id), &grant).await?;
+    match reader.me(&grant.access_token).await {
+        Ok(account) => Ok(Consent { grant, account, granted_at: now }),
+        Err(error) => {
+            // Nobody will use it.
+            drop(reader.revoke(&grant).await);
+            Err(match error {
+                FetchError::Refused { code, reason, .. } => ConnectError::AppRefused(format!("{reason} ({code})")),
+                other => ConnectError::Unavailable(other.to_string()),
+            })
+        }
+    }
+}
+
+/// The account becomes the team's and is polled for the first time.
+async fn store(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    platform: &str,
+    consent: &Consent,
+) -> Result<Uuid, SealError> {
+    let Consent { grant, account, granted_at } = consent;
+    let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
+    let id = known.unwrap_or_else(|| moment.id());
+    let (access_token, refresh_token) = tokens::seal(app, conn, moment, (id, team_id), grant).await?;
     let connected = Connected {
         id,
         platform,
-        account: &account,
+        account,
         access_token,
         refresh_token,
         scopes: &grant.scopes,
-        expires_at: tokens::expires_at(&grant, moment.now),
+        expires_at: tokens::expires_at(grant, *granted_at),
     };
-    integrations::connect(&mut tx, moment, team_id, Some(user_id), connected).await?;
-    jobs::enqueue(&mut tx, &IntegrationPoll { integration_id: id }, moment.now).await?;
-    tx.commit().await?;
+    integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
+    jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
     Ok(id)
 }
 
-async fn spend_state(
-    app: &App,
-    moment: &Moment,
-    platform: &str,
+struct Begun {
+    id: Uuid,
+    team_id: Uuid,
     user_id: Uuid,
-    state: &str,
-) -> Result<(Uuid, SecretString), ConnectError> {
-    let mut conn = app.db.acquire().await?;
+    verifier: Vec<u8>,
+    return_to: Option<String>,
+}
+
+async fn begun(app: &App, platform: &str, state: &str) -> Result<Begun, ConnectError> {
     let hash = Sha256::digest(state.as_bytes());
-    let owner = sqlx::query_scalar!("select user_id from oauth_states where state_hash = $1", hash.as_slice())
-        .fetch_optional(&mut *conn)
-        .await?
-        .ok_or(ConnectError::StateSpent)?;
-    if owner != user_id {
-        // Not spent: its owner may still come back.
-        return Err(ConnectError::OtherPerson);
-    }
-    let row = sqlx::query!(
-        "update oauth_states set used_at = $3
-         where state_hash = $1 and platform = $2 and used_at is null and expires_at > $3
-         returning id, team_id, verifier",
+    let begun = sqlx::query_as!(
+        Begun,
+        "select id, team_id, user_id, verifier, return_to from oauth_states where state_hash = $1 and platform = $2",
         hash.as_slice(),
         platform,
+    );
+    begun.fetch_optional(&app.db).await?.ok_or(ConnectError::StateUnknown)
+}
+
+async fn spend(app: &App, moment: &Moment, begun: &Begun) -> Result<SecretString, ConnectError> {
+    let mut conn = app.db.acquire().await?;
+    let spent = sqlx::query!(
+        "update oauth_states set used_at = $3 where id = $1 and team_id = $2 and used_at is null and expires_at > $3",
+        begun.id,
+        begun.team_id,
         moment.now,
     )
-    .fetch_optional(&mut *conn)
-    .await?
-    .ok_or(ConnectError::StateSpent)?;
-    let place = Place { table: "oauth_states", column: "verifier", row: row.id, team: row.team_id };
-    Ok((row.team_id, app.keyring.open(&mut conn, place, &row.verifier).await?))
+    .execute(&mut *conn)
+    .await?;
+    if spent.rows_affected() == 0 {
+        return Err(ConnectError::StateSpent);
+    }
+    let place = Place { table: "oauth_states", column: "verifier", row: begun.id, team: begun.team_id };
+    Ok(app.keyring.open(&mut conn, place, &begun.verifier).await?)
 }
 
 /// Upkeep: states that nobody came back for. Returns how many went.

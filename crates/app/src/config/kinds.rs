@@ -129,6 +129,11 @@ pub(super) fn networks(text: &str) -> Parsed<Vec<Network>> {
     items(text).map(|item| item.parse().map_err(|reason| format!("is wrong: {reason}"))).collect()
 }
 
+/// Scheme, host and port of pages, as browsers name them.
+pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
+    items(text).map(|item| origin_url(item).map(|url| url.origin().ascii_serialization())).collect()
+}
+
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

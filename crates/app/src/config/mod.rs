@@ -4,6 +4,7 @@
 //! All faults are collected, so that an operator mends them in one go: each is one line with the name, the reason and an
 //! example. A secret is in no message, no `Debug` and no print-out.
 
+mod clerk;
 mod kinds;
 mod network;
 mod reader;
@@ -12,6 +13,7 @@ pub use kinds::{AiProvider, AppEnv, LogFormat};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
+use crate::accounts::clerk::Settings as ClerkSettings;
 use crate::secrets::SecretKey32;
 use reader::Reader;
 use secrecy::SecretString;
@@ -54,6 +56,8 @@ pub struct Config {
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
+    /// None while Clerk is not set up: people have accounts of this server alone.
+    pub clerk: Option<ClerkSettings>,
     pub encryption_key: Option<SecretKey32>,
     pub timing: Timing,
     settings: Vec<Setting>,
@@ -141,14 +145,17 @@ impl Config {
     }
 
     fn read(read: &mut Reader<'_>) -> Self {
+        let (public_url, redirect_base) =
+            (read.value("PUBLIC_URL", kinds::origin_url), read.value("REDIRECT_BASE", kinds::url));
+        let clerk = clerk::read_clerk(read, &public_url, &redirect_base);
         let node_env = read.optional("NODE_ENV", kinds::environment);
         Self {
             port: read.value("PORT", kinds::port),
             bind: read.value("BIND", kinds::ip_address),
             app_env: read.optional("APP_ENV", kinds::environment).or(node_env).unwrap_or(AppEnv::Development),
             database_url: read.optional("DATABASE_URL", kinds::postgres_url),
-            public_url: read.value("PUBLIC_URL", kinds::origin_url),
-            redirect_base: read.value("REDIRECT_BASE", kinds::url),
+            public_url,
+            redirect_base,
             data_dir: read.value("DATA_DIR", kinds::path),
             postgres_bin_dir: read.optional("POSTGRES_BIN_DIR", kinds::path),
             metrics_bind: read.optional("METRICS_BIND", kinds::socket_address),
@@ -162,6 +169,7 @@ impl Config {
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
             reddit: read_reddit(read),
             ai: read_ai(read),
+            clerk,
             encryption_key: read.optional("ENCRYPTION_KEY", kinds::key32),
             timing: Timing::default(),
             settings: Vec::new(),

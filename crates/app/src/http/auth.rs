@@ -5,6 +5,8 @@
 //! what does not exist; too low a role answers 403 with the role that is needed. `page` has the variants that lead a
 //! browser to the sign-in page.
 
+mod bearer;
+mod clerk;
 mod loaded;
 mod page;
 
@@ -13,12 +15,15 @@ pub use page::{PageCaller, PageMember, SignInFirst, local_path};
 
 use super::cookies::{Credential, credential};
 use super::csrf::form_token;
-use crate::accounts::{sessions, teams};
+use crate::accounts::teams::{self, Membership};
+use crate::accounts::{sessions, token_hash};
 use crate::app::App;
 use crate::error::Problem;
 use crate::model::Role;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use secrecy::ExposeSecret;
+use sqlx::PgConnection;
 use std::fmt;
 use std::marker::PhantomData;
 use uuid::Uuid;
@@ -29,14 +34,69 @@ pub struct Caller {
     pub user_id: Uuid,
     pub name: String,
     pub auth: Auth,
-    /// For the forms of the page that is shown to this caller.
+    /// For the forms of the page that is shown to this caller; empty without a session.
     pub csrf: String,
 }
 
 /// How the caller showed who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
     Session(Uuid),
+    /// An API token: its maker acts through a program, in one team and with at most this role.
+    Token {
+        id: Uuid,
+        team_id: Uuid,
+        role: Role,
+    },
+    /// A session of Clerk: `session` is its id there.
+    Clerk {
+        session: Option<String>,
+        /// Shown by a cookie of our pages and not by a program.
+        cookie: bool,
+    },
+}
+
+impl Auth {
+    /// As `GET /api/auth/verify` names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Session(_) => "session",
+            Self::Token { .. } => "token",
+            Self::Clerk { .. } => "clerk",
+        }
+    }
+}
+
+impl Caller {
+    /// What the person's role in a team counts for by this credential. None: nothing there is visible to it. Whoever asks for the
+    /// role asks the database now, so that a token never outlives the rights of its maker.
+    pub fn effective(&self, team_id: Uuid, role: Role) -> Option<Role> {
+        match &self.auth {
+            Auth::Session(_) | Auth::Clerk { .. } => Some(role),
+            Auth::Token { team_id: own, role: most, .. } => (*own == team_id).then(|| role.min(*most)),
+        }
+    }
+
+    /// The caller's role in a team; 404 where it has none.
+    pub async fn role_in(&self, conn: &mut PgConnection, team_id: Uuid) -> Result<Role, Problem> {
+        let role = teams::role_of(conn, team_id, self.user_id).await?;
+        role.and_then(|role| self.effective(team_id, role)).ok_or_else(|| Problem::not_found("team"))
+    }
+
+    /// The teams that this caller sees, with its role there; the oldest first.
+    pub async fn memberships(&self, conn: &mut PgConnection) -> Result<Vec<Membership>, Problem> {
+        let teams = teams::memberships(conn, self.user_id).await?;
+        let seen = |team: Membership| self.effective(team.team_id, team.role).map(|role| Membership { role, ..team });
+        Ok(teams.into_iter().filter_map(seen).collect())
+    }
+
+    /// Whose requests are one sequence: what was answered to the person is not repeated to a token of lesser rights.
+    pub fn key_owner(&self) -> Uuid {
+        match &self.auth {
+            Auth::Session(_) | Auth::Clerk { .. } => self.user_id,
+            Auth::Token { id, .. } => *id,
+        }
+    }
 }
 
 impl fmt::Debug for Caller {
@@ -84,22 +144,23 @@ async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Caller>, Proble
     if let Some(known) = parts.extensions.get::<Caller>() {
         return Ok(Some(known.clone()));
     }
-    let hash = match credential(&parts.headers, &app.config.public_url) {
+    let caller = match credential(&parts.headers, &app.config.public_url) {
         Credential::None => return Ok(None),
-        Credential::Header => {
-            return Err(Problem::unauthorized(
-                "This server does not take the Authorization header. Sign in and use the session cookie.",
-            ));
+        Credential::Malformed => return Err(bearer::malformed()),
+        Credential::Bearer(token) if bearer::is_ours(&token) => {
+            Some(bearer::api_token(app, token_hash(token.expose_secret())).await?)
         }
-        Credential::Session(hash) => hash,
+        Credential::Bearer(token) => Some(bearer::bearer_person(app, &token).await?),
+        Credential::Session(hash) => {
+            let session = sessions::lookup(&mut *app.db.acquire().await?, &hash, app.clock.now()).await?;
+            session.map(|session| Caller {
+                user_id: session.user_id,
+                name: session.user_name,
+                auth: Auth::Session(session.id),
+                csrf: form_token(&hash),
+            })
+        }
     };
-    let session = sessions::lookup(&mut *app.db.acquire().await?, &hash, app.clock.now()).await?;
-    let caller = session.map(|session| Caller {
-        user_id: session.user_id,
-        name: session.user_name,
-        auth: Auth::Session(session.id),
-        csrf: form_token(&hash),
-    });
     if let Some(caller) = &caller {
         parts.extensions.insert(caller.clone());
     }
@@ -112,10 +173,7 @@ impl<R: RequiredRole> FromRequestParts<App> for TeamMember<R> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
         let (team_id, role) = match path_id(parts, &["team_id"]).await {
-            PathId::Id(team_id) => {
-                let role = teams::role_of(&mut *app.db.acquire().await?, team_id, caller.user_id).await?;
-                (team_id, role.ok_or_else(|| Problem::not_found("team"))?)
-            }
+            PathId::Id(team_id) => (team_id, caller.role_in(&mut *app.db.acquire().await?, team_id).await?),
             PathId::NoId => return Err(Problem::not_found("team")),
             PathId::Absent => only_team(app, &caller).await?,
         };
@@ -125,7 +183,7 @@ impl<R: RequiredRole> FromRequestParts<App> for TeamMember<R> {
 }
 
 async fn only_team(app: &App, caller: &Caller) -> Result<(Uuid, Role), Problem> {
-    let teams = teams::memberships(&mut *app.db.acquire().await?, caller.user_id).await?;
+    let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
     match teams.as_slice() {
         [only] => Ok((only.team_id, only.role)),
         [] => Err(Problem::not_found("team")),
@@ -173,14 +231,23 @@ mod tests {
         assert!(refused.detail.contains("the role editor; yours in this team is viewer"));
     }
 
+    fn caller(auth: Auth) -> Caller {
+        Caller { user_id: Uuid::from_u128(1), name: "Ana".to_owned(), auth, csrf: "form-token".to_owned() }
+    }
+
+    #[test]
+    fn a_token_is_worth_the_lesser_of_its_role_and_its_makers_and_nothing_in_another_team() {
+        let (own, other) = (Uuid::from_u128(3), Uuid::from_u128(4));
+        let token = |role| caller(Auth::Token { id: Uuid::from_u128(2), team_id: own, role });
+        assert_eq!(token(Role::Editor).effective(own, Role::Admin), Some(Role::Editor));
+        assert_eq!(token(Role::Editor).effective(own, Role::Viewer), Some(Role::Viewer));
+        assert_eq!(token(Role::Admin).effective(other, Role::Admin), None);
+        let session = caller(Auth::Session(Uuid::from_u128(2)));
+        assert_eq!(session.effective(other, Role::Admin), Some(Role::Admin));
+    }
+
     #[test]
     fn a_caller_in_a_log_line_shows_no_form_token() {
-        let caller = Caller {
-            user_id: Uuid::from_u128(1),
-            name: "Ana".to_owned(),
-            auth: Auth::Session(Uuid::from_u128(2)),
-            csrf: "form-token".to_owned(),
-        };
-        assert!(!format!("{caller:?}").contains("form-token"));
+        assert!(!format!("{:?}", caller(Auth::Session(Uuid::from_u128(2)))).contains("form-token"));
     }
 }

@@ -1,4 +1,5 @@
-//! Our two cookies: the session, and the token that a form carries before there is one.
+//! What a request shows to say who it is: a bearer token, or one of our two cookies (the session, and the token that a form
+//! carries before there is one).
 //!
 //! With an https `PUBLIC_URL` both have the `__Host-` prefix, so that no other host of the domain can set them. Scripts never
 //! read them. Which credential of a request counts is decided here alone: where an `Authorization` header stands, the cookie
@@ -14,20 +15,36 @@ const SESSION: &str = "rejoinder_session";
 const PRE_SESSION: &str = "rejoinder_presession";
 
 /// What a request shows to say who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Credential {
     None,
-    /// Some `Authorization` header.
-    Header,
+    /// The token of `Authorization: Bearer <token>`; not looked up yet.
+    Bearer(SecretString),
+    /// An `Authorization` header of another shape, or more than one.
+    Malformed,
     /// Hash of the token in the session cookie; not looked up yet.
     Session([u8; 32]),
 }
 
+/// No token of anybody's is longer.
+const BEARER_BYTES: usize = 8 * 1024;
+
 pub fn credential(headers: &HeaderMap, public_url: &Url) -> Credential {
-    if headers.contains_key(header::AUTHORIZATION) {
-        return Credential::Header;
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    match (sent.next(), sent.next()) {
+        (None, _) => session_hash(headers, public_url).map_or(Credential::None, Credential::Session),
+        (Some(value), None) => bearer(value).map_or(Credential::Malformed, Credential::Bearer),
+        _ => Credential::Malformed,
     }
-    session_hash(headers, public_url).map_or(Credential::None, Credential::Session)
+}
+
+/// RFC 6750: the scheme in any case, one token of its alphabet.
+fn bearer(value: &HeaderValue) -> Option<SecretString> {
+    let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
+    let token = token.trim_start();
+    let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let sane = (1..=BEARER_BYTES).contains(&token.len()) && token.bytes().all(in_alphabet);
+    (scheme.eq_ignore_ascii_case("bearer") && sane).then(|| SecretString::from(token))
 }
 
 fn session_hash(headers: &HeaderMap, public_url: &Url) -> Option<[u8; 32]> {
@@ -111,14 +128,28 @@ mod tests {
     #[test]
     fn a_cookie_without_the_prefix_opens_nothing_over_https() {
         let sent = headers(&[(header::COOKIE, "a=b; rejoinder_session=abc")]);
-        assert_eq!(credential(&sent, &url("https://replies.example")), Credential::None);
+        assert!(matches!(credential(&sent, &url("https://replies.example")), Credential::None));
         let Credential::Session(hash) = credential(&sent, &url("http://localhost:3000")) else { panic!("no session") };
         assert_eq!(hash, token_hash("abc"));
     }
 
     #[test]
     fn beside_an_authorization_header_the_cookie_does_not_count() {
-        let sent = headers(&[(header::COOKIE, "rejoinder_session=abc"), (header::AUTHORIZATION, "Bearer x")]);
-        assert_eq!(credential(&sent, &url("http://localhost:3000")), Credential::Header);
+        let sent = headers(&[(header::COOKIE, "rejoinder_session=abc"), (header::AUTHORIZATION, "bearer  x.y-z_1==")]);
+        let Credential::Bearer(token) = credential(&sent, &url("http://localhost:3000")) else { panic!("no bearer") };
+        assert_eq!(token.expose_secret(), "x.y-z_1==");
+        assert!(!format!("{token:?}").contains("x.y"));
+    }
+
+    #[test]
+    fn an_authorization_header_of_another_shape_is_told_apart_from_none() {
+        let long = format!("Bearer {}", "a".repeat(BEARER_BYTES + 1));
+        for value in ["Bearer", "Bearer ", "Basic YTpi", "abc", "", "Bearer a b", "Bearer a,b", "Bearer \"a\"", &long] {
+            let sent = headers(&[(header::COOKIE, "rejoinder_session=abc"), (header::AUTHORIZATION, value)]);
+            assert!(matches!(credential(&sent, &url("http://localhost:3000")), Credential::Malformed), "{value}");
+        }
+        let mut twice = headers(&[(header::AUTHORIZATION, "Bearer a")]);
+        twice.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+        assert!(matches!(credential(&twice, &url("http://localhost:3000")), Credential::Malformed));
     }
 }

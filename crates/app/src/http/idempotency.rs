@@ -45,7 +45,7 @@ async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &app).await?;
     let key = Key {
-        caller_id: caller.user_id,
+        caller_id: caller.key_owner(),
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         key: key_of(&parts.headers)?,

@@ -1,11 +1,12 @@
 //! How often one may ask.
 //!
-//! Every request counts against its caller: 600 a minute, kept in this process so that no request costs a database write. A
-//! session that is not live counts against its address as well, so that guessing tokens is limited like anything else.
+//! Every request counts against its caller (a session or a token): 600 a minute, kept in this process so that no request costs a
+//! database write. A session or token that is not live counts against its address as well, so that guessing tokens is limited like anything else.
 //! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
 //! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out.
 
 use super::cookies::{Credential, credential};
+use crate::accounts::token_hash;
 use crate::app::App;
 use crate::coord::buckets::{self, TakeError};
 use crate::error::Problem;
@@ -14,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -85,6 +87,7 @@ fn line_of(address: IpAddr) -> u128 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Session([u8; 32]),
+    Token([u8; 32]),
     Address(u128),
     /// Requests of an address that were answered 401.
     Refused(u128),
@@ -154,7 +157,8 @@ pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, reques
     let line = line_of(address_of(request.extensions(), request.headers(), &app));
     let key = match credential(request.headers(), &app.config.public_url) {
         Credential::Session(hash) => Key::Session(hash),
-        Credential::None | Credential::Header => Key::Address(line),
+        Credential::Bearer(token) => Key::Token(token_hash(token.expose_secret())),
+        Credential::None | Credential::Malformed => Key::Address(line),
     };
     let admitted = limits.take(Key::Refused(line), 0.0, now).and_then(|()| limits.take(key, 1.0, now));
     if let Err(secs) = admitted {

@@ -130,7 +130,7 @@ fn add_errors(method: &str, path: &str, operation: &mut Operation) {
         let possible = match *status {
             "400" | "413" | "415" => body,
             "401" | "403" => !open,
-            "404" => path.contains('{'),
+            "404" => path.contains('{') || path.ends_with("/complete"),
             "409" => method != "get" || path.ends_with("/oauth/start"),
             "422" => body || query || method == "post",
             _ => true,

@@ -21,9 +21,9 @@ use super::worker::{Extension, Shared, recovery, settle_moment};
 use super::{Class, SCHEMA};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+const BREATH: Duration = Duration::from_millis(12);
 /// Ended jobs are taken off together.
-const BREATH: Duration = Duration::from_millis(4);
-const COMPLETION_DELAY: Duration = Duration::from_millis(5);
+const COMPLETION_DELAY: Duration = Duration::from_millis(12);
 /// Jobs of upkeep are short: many are fetched at once. Elsewhere a fetched job would wait for a slow one.
 const FAST_PREFETCH: usize = 200;
 /// A fetched job that waits this long for a slot goes back to the table.

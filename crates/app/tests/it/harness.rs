@@ -74,6 +74,12 @@ impl Harness {
 
     /// A team without an account.
     pub async fn unconnected(settings: &[(&str, &str)]) -> Self {
+        let settings = |_: &Url| settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::unconnected_at(settings).await
+    }
+
+    /// The same under settings that name the sandbox, whose address they get.
+    pub async fn unconnected_at(settings: impl FnOnce(&Url) -> Vec<(String, String)>) -> Self {
         let platform_clock = FixedClock::new(START);
         let options =
             Options { world: WorldKind::Empty, clock: Clock::Fixed(platform_clock.clone()), ..Options::default() };
@@ -81,7 +87,9 @@ impl Harness {
         let sandbox = sandbox.unwrap();
         let (platform, base_url) = (sandbox.control(), sandbox.base_url());
         let clock = TestClock::at(START);
-        let (app, writers) = assemble_app(&database, &clock, config(&base_url, settings), 1).await;
+        let settings = settings(&base_url);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let (app, writers) = assemble_app(&database, &clock, config(&base_url, &settings), 1).await;
         let engine = engine(&app, writers, &database, 1);
         let (user_id, team_id) = seed_team(&app).await;
         let post = platform.add_post(BRAND, COMMUNITY, "Our new grinder", "Ask us anything.");
@@ -140,12 +148,15 @@ impl Harness {
     /// Connects through the consent page, as a person does: out with the browser and back with a code.
     pub async fn connect_by_consent(&mut self) {
         let (app, moment) = (&self.app, self.app.moment());
-        let page = connect::start(app, &moment, self.team_id, self.user_id, "reddit").await.unwrap();
+        let page = connect::start(app, &moment, (self.team_id, self.user_id), "reddit", None).await.unwrap();
         let asked: HashMap<String, String> = page.query_pairs().into_owned().collect();
         let code = self.platform.grant_code(BRAND, &asked["redirect_uri"], &asked["scope"]);
         let callback = connect::Callback { state: asked["state"].clone(), code: Some(code), error: None };
-        let finished = connect::finish(app, &moment, "reddit", self.user_id, callback).await;
-        self.integration_id = finished.unwrap();
+        let back = connect::come_back(app, &moment, "reddit", Some(self.user_id), callback).await;
+        match back.arrived {
+            Ok(connect::Arrived::Connected(id)) => self.integration_id = id,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -365,8 +376,13 @@ impl Harness {
 
     /// Another worker process: its own writers, its own identity, the same database.
     pub async fn another_worker(&self, seed: u64) -> jobs::State {
+        self.worker_with(self.app.config.clone(), seed).await
+    }
+
+    /// The same under other settings.
+    pub async fn worker_with(&self, config: Config, seed: u64) -> jobs::State {
         let database = self.database();
-        let (app, writers) = assemble_app(database, &self.clock, self.app.config.clone(), seed).await;
+        let (app, writers) = assemble_app(database, &self.clock, config, seed).await;
         engine(&app, writers, database, seed)
     }
 

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod approve;
+mod clerk;
 mod client;
 mod cluster;
 mod conflicts;
@@ -16,6 +17,7 @@ mod journey;
 mod limits;
 mod machine;
 mod notices;
+mod oauth_connect;
 mod pages;
 mod pause;
 mod resolve;

@@ -121,6 +121,10 @@ impl Reader for RedditReader {
         oauth::refresh(&self.api, refresh_token).await
     }
 
+    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError> {
+        oauth::revoke(&self.api, grant).await
+    }
+
     async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError> {
         let answer = self.api.get(access_token, &["api", "v1", "me"], &[], Scope::Account).await?;
         calls::account(&answer.body)

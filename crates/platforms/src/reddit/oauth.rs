@@ -36,8 +36,26 @@ pub(super) async fn refresh(api: &Api, refresh_token: &SecretString) -> Result<G
     token(api, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())]).await
 }
 
+/// A refresh token takes its access tokens with it. Reddit answers a success also for a token that it does not know.
+pub(super) async fn revoke(api: &Api, grant: &Grant) -> Result<(), AuthError> {
+    let (token, hint) = match &grant.refresh_token {
+        Some(token) => (token, "refresh_token"),
+        None => (&grant.access_token, "access_token"),
+    };
+    let form = [("token", token.expose_secret()), ("token_type_hint", hint)];
+    let answer = ask(api, "revoke_token", &form).await?;
+    match answer.status {
+        200..300 => Ok(()),
+        _ => Err(failure(&answer, answer.json().as_ref())),
+    }
+}
+
 async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
-    let url = super::address(&api.config.auth_base, &["api", "v1", "access_token"]);
+    decide(&ask(api, "access_token", form).await?)
+}
+
+async fn ask(api: &Api, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
+    let url = super::address(&api.config.auth_base, &["api", "v1", call]);
     let request = api
         .read
         .post(url)
@@ -48,8 +66,8 @@ async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
     let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
-    tracing::debug!(platform = "reddit", call = "access_token", status, "answered");
-    decide(&Answer { status, headers, body })
+    tracing::debug!(platform = "reddit", call, status, "answered");
+    Ok(Answer { status, headers, body })
 }
 
 /// What an answer of the token endpoint means.

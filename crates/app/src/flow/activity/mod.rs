@@ -15,6 +15,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     TeamCreated,
+    PersonImpersonated,
+    PersonDeleted,
     TeamSettingsChanged,
     TeamPaused,
     TeamResumed,
@@ -59,6 +61,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TeamCreated => "team.created",
+            Self::PersonImpersonated => "person.impersonated",
+            Self::PersonDeleted => "person.deleted",
             Self::TeamSettingsChanged => "team.settings_changed",
             Self::TeamPaused => "team.paused",
             Self::TeamResumed => "team.resumed",

@@ -1,27 +1,20 @@
-//! Connected platform accounts. Connecting leads a browser out to the consent page and back; what went wrong on the way comes back
-//! to the dashboard as a reason in the address, never as an error page.
+//! Connected platform accounts. `connect` has the way in.
 
-use crate::accounts::connect::{self, Callback, ConnectError};
 use crate::accounts::integrations::{self, Integration};
-use crate::accounts::teams;
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
-use crate::error::{ApiResult, Problem, chain};
+use crate::error::{ApiResult, Problem};
 use crate::flow::ingest::IntegrationPoll;
-use crate::http::auth::{
-    Admin, Caller, Editor, IntegrationRef, Loaded, PageCaller, SignInFirst, TeamMember, Viewer, require_role,
-};
-use crate::http::body::{JsonBody, Nothing, Path, Query};
+use crate::http::auth::{Admin, Editor, IntegrationRef, Loaded, TeamMember, Viewer};
+use crate::http::body::{JsonBody, Nothing};
 use crate::jobs;
-use crate::model::{IntegrationState, PauseCause, Role};
+use crate::model::{IntegrationState, PauseCause};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
-use url::{Url, form_urlencoded};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A connected account; its tokens are never shown.
@@ -60,13 +53,6 @@ pub struct IntegrationsAnswer {
     pub items: Vec<IntegrationAnswer>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OauthStartAnswer {
-    /// Send the person's browser there.
-    #[schema(example = "https://www.reddit.com/api/v1/authorize?client_id=...")]
-    pub redirect_url: String,
-}
-
 impl From<Integration> for IntegrationAnswer {
     fn from(row: Integration) -> Self {
         Self {
@@ -87,27 +73,6 @@ impl From<Integration> for IntegrationAnswer {
             last_poll_problem: row.last_poll_problem,
             next_poll_at: row.next_poll_at,
             created_at: row.created_at,
-        }
-    }
-}
-
-impl From<ConnectError> for Problem {
-    fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::UnknownPlatform(_) => Self::not_found("platform"),
-            ConnectError::NotConfigured(_) => Self::conflict(
-                "not-configured",
-                format!("{error}. Whoever runs this server enters the client id and secret of its app."),
-            ),
-            ConnectError::Declined
-            | ConnectError::StateSpent
-            | ConnectError::OtherPerson
-            | ConnectError::NotAdmin
-            | ConnectError::CodeSpent
-            | ConnectError::AppRefused(_) => Self::conflict("not-connected", error.to_string()),
-            ConnectError::Unavailable(_) => Self::unavailable(error.to_string()),
-            ConnectError::Database(error) => error.into(),
-            ConnectError::Seal(error) => Self::internal(&error),
         }
     }
 }
@@ -138,123 +103,6 @@ pub async fn list_integrations(
 ) -> ApiResult<Json<IntegrationsAnswer>> {
     let rows = integrations::list(&mut *app.db.acquire().await?, member.team_id).await?;
     Ok(Json(IntegrationsAnswer { items: rows.into_iter().map(IntegrationAnswer::from).collect() }))
-}
-
-/// For which team.
-#[derive(Debug, Deserialize, IntoParams, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct OauthStart {
-    /// May be left out by who is admin of exactly one team.
-    #[serde(alias = "teamId")]
-    team_id: Option<Uuid>,
-}
-
-/// Begin to connect an account
-#[utoipa::path(get, path = "/api/integrations/{platform}/oauth/start", params(OauthStart),
-    responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
-pub async fn oauth_start(
-    State(app): State<App>,
-    caller: Caller,
-    Path(platform): Path<String>,
-    Query(query): Query<OauthStart>,
-) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, query.team_id).await
-}
-
-/// Begin to connect an account
-///
-/// The same as GET.
-#[utoipa::path(post, path = "/api/integrations/{platform}/oauth/start", request_body = OauthStart,
-    responses((status = 200, description = "Where the person gives consent.", body = OauthStartAnswer)))]
-pub async fn oauth_start_post(
-    State(app): State<App>,
-    caller: Caller,
-    Path(platform): Path<String>,
-    JsonBody(body): JsonBody<OauthStart>,
-) -> ApiResult<Json<OauthStartAnswer>> {
-    begin(&app, &caller, &platform, body.team_id).await
-}
-
-async fn begin(app: &App, caller: &Caller, platform: &str, team_id: Option<Uuid>) -> ApiResult<Json<OauthStartAnswer>> {
-    let team_id = admin_team(app, caller, team_id).await?;
-    let url = connect::start(app, &app.moment(), team_id, caller.user_id, platform).await?;
-    Ok(Json(OauthStartAnswer { redirect_url: url.into() }))
-}
-
-/// The named team, or the only one that the caller is an admin of.
-async fn admin_team(app: &App, caller: &Caller, named: Option<Uuid>) -> ApiResult<Uuid> {
-    let mut conn = app.db.acquire().await?;
-    if let Some(team_id) = named {
-        let role = teams::role_of(&mut conn, team_id, caller.user_id).await?;
-        require_role(role.ok_or_else(|| Problem::not_found("team"))?, Role::Admin)?;
-        return Ok(team_id);
-    }
-    let teams = teams::memberships(&mut conn, caller.user_id).await?;
-    let admin_of: Vec<Uuid> = teams.iter().filter(|team| team.role == Role::Admin).map(|team| team.team_id).collect();
-    match admin_of.as_slice() {
-        [only] => Ok(*only),
-        [] => Err(Problem::forbidden("This needs the role admin in a team; you have it in none.")),
-        _ => Err(Problem::field("team_id", "Name the team: you are an admin of several.")),
-    }
-}
-
-/// What platforms append to the callback address; whatever else they add does not matter.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct OauthCallback {
-    state: Option<String>,
-    code: Option<String>,
-    error: Option<String>,
-}
-
-/// Where the platform sends the browser back to
-///
-/// For browsers. Leads to `/dashboard?integration=connected&connected={platform}`, or to
-/// `/dashboard?integration=failed&reason={reason}` with the reason declined, spent, other_person, refused or unavailable.
-/// Without a session it leads to the sign-in page and from there back.
-#[utoipa::path(get, path = "/api/integrations/{platform}/oauth/callback", params(OauthCallback), security(()),
-    responses((status = 303, description = "On to the dashboard.")))]
-pub async fn oauth_callback(
-    State(app): State<App>,
-    caller: Result<PageCaller, SignInFirst>,
-    Path(platform): Path<String>,
-    Query(query): Query<OauthCallback>,
-) -> Response {
-    let PageCaller(caller) = match caller {
-        Ok(caller) => caller,
-        Err(first) => return first.into_response(),
-    };
-    let callback = Callback { state: query.state.unwrap_or_default(), code: query.code, error: query.error };
-    let base = &app.config.redirect_base;
-    match connect::finish(&app, &app.moment(), &platform, caller.user_id, callback).await {
-        Ok(_) => lead_to(base, &[("integration", "connected"), ("connected", &platform)]),
-        Err(ConnectError::UnknownPlatform(_)) => Problem::not_found("platform").into_response(),
-        Err(error) => {
-            tracing::warn!(platform, error = %chain(&error), "an account was not connected");
-            lead_to(base, &[("integration", "failed"), ("reason", reason(&error)), ("platform", &platform)])
-        }
-    }
-}
-
-fn reason(error: &ConnectError) -> &'static str {
-    match error {
-        ConnectError::Declined => "declined",
-        ConnectError::StateSpent | ConnectError::CodeSpent => "spent",
-        ConnectError::OtherPerson => "other_person",
-        ConnectError::NotAdmin => "not_admin",
-        ConnectError::UnknownPlatform(_) | ConnectError::NotConfigured(_) | ConnectError::AppRefused(_) => "refused",
-        ConnectError::Unavailable(_) | ConnectError::Database(_) | ConnectError::Seal(_) => "unavailable",
-    }
-}
-
-fn lead_to(base: &Url, pairs: &[(&str, &str)]) -> Response {
-    Redirect::to(&dashboard(base, pairs)).into_response()
-}
-
-fn dashboard(base: &Url, pairs: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("{}/dashboard?{query}", base.as_str().trim_end_matches('/'))
 }
 
 /// Renew the access and look for new comments now
@@ -306,7 +154,7 @@ pub async fn disconnect_integration(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn load(app: &App, team_id: Uuid, id: Uuid) -> ApiResult<Integration> {
+pub(super) async fn load(app: &App, team_id: Uuid, id: Uuid) -> ApiResult<Integration> {
     let row = integrations::load(&mut *app.db.acquire().await?, team_id, id).await?;
     row.ok_or_else(|| Problem::not_found("integration"))
 }
@@ -315,28 +163,6 @@ async fn load(app: &App, team_id: Uuid, id: Uuid) -> ApiResult<Integration> {
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn every_way_not_to_connect_has_its_reason_on_the_dashboard() {
-        assert_eq!(reason(&ConnectError::Declined), "declined");
-        assert_eq!(reason(&ConnectError::StateSpent), "spent");
-        assert_eq!(reason(&ConnectError::CodeSpent), "spent");
-        assert_eq!(reason(&ConnectError::OtherPerson), "other_person");
-        assert_eq!(reason(&ConnectError::AppRefused("bad client".to_owned())), "refused");
-        assert_eq!(reason(&ConnectError::Unavailable("timeout".to_owned())), "unavailable");
-        assert_eq!(reason(&ConnectError::Database(sqlx::Error::PoolTimedOut)), "unavailable");
-    }
-
-    #[test]
-    fn the_way_back_leads_to_the_frontend_wherever_it_stands() {
-        let pairs = [("integration", "connected"), ("connected", "reddit")];
-        for base in ["https://app.example/", "https://app.example"] {
-            let to = dashboard(&Url::parse(base).unwrap(), &pairs);
-            assert_eq!(to, "https://app.example/dashboard?integration=connected&connected=reddit");
-        }
-        let below = dashboard(&Url::parse("https://app.example/replies").unwrap(), &[("platform", "a&b=c")]);
-        assert_eq!(below, "https://app.example/replies/dashboard?platform=a%26b%3Dc");
-    }
 
     #[test]
     fn a_token_that_cannot_be_renewed_says_what_to_do_and_nothing_of_the_inside() {

@@ -3,7 +3,7 @@
 use crate::accounts::{teams, users};
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
-use crate::http::auth::{Auth, Caller};
+use crate::http::auth::Caller;
 use crate::model::Role;
 use axum::Json;
 use axum::extract::State;
@@ -56,13 +56,10 @@ impl From<teams::Membership> for TeamAnswer {
 
 /// Check a credential
 ///
-/// 200 while the session lives, else 401.
+/// 200 while the session or the token counts, else 401 with the reason.
 #[utoipa::path(get, path = "/api/auth/verify", responses((status = 200, description = "Signed in.", body = VerifyAnswer)))]
 pub async fn verify(caller: Caller) -> Json<VerifyAnswer> {
-    let auth = match caller.auth {
-        Auth::Session(_) => "session",
-    };
-    Json(VerifyAnswer { user_id: caller.user_id, name: caller.name, auth })
+    Json(VerifyAnswer { user_id: caller.user_id, auth: caller.auth.kind(), name: caller.name })
 }
 
 /// The caller's account and teams
@@ -70,13 +67,13 @@ pub async fn verify(caller: Caller) -> Json<VerifyAnswer> {
 pub async fn me(State(app): State<App>, caller: Caller) -> ApiResult<Json<MeAnswer>> {
     let mut conn = app.db.acquire().await?;
     let user = users::by_id(&mut conn, caller.user_id).await?.ok_or_else(|| Problem::not_found("account"))?;
-    let teams = teams::memberships(&mut conn, caller.user_id).await?.into_iter().map(TeamAnswer::from).collect();
+    let teams = caller.memberships(&mut conn).await?.into_iter().map(TeamAnswer::from).collect();
     Ok(Json(MeAnswer { id: user.id, email: user.email, name: user.name, created_at: user.created_at, teams }))
 }
 
 /// The caller's teams, the oldest first
 #[utoipa::path(get, path = "/api/teams", responses((status = 200, description = "The teams.", body = TeamsAnswer)))]
 pub async fn list_teams(State(app): State<App>, caller: Caller) -> ApiResult<Json<TeamsAnswer>> {
-    let teams = teams::memberships(&mut *app.db.acquire().await?, caller.user_id).await?;
+    let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
     Ok(Json(TeamsAnswer { items: teams.into_iter().map(TeamAnswer::from).collect() }))
 }

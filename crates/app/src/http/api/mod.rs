@@ -4,6 +4,7 @@
 //! are `Problem`s. No SQL here.
 
 mod activity;
+mod connect;
 mod docs;
 mod health;
 mod integrations;
@@ -51,9 +52,10 @@ routes! {
     get    "/api/me"                                            me::me;
     get    "/api/teams"                                         me::list_teams;
     get    "/api/teams/{team_id}/integrations"                  integrations::list_integrations;
-    get    "/api/integrations/{platform}/oauth/start"           integrations::oauth_start;
-    post   "/api/integrations/{platform}/oauth/start"           integrations::oauth_start_post;
-    get    "/api/integrations/{platform}/oauth/callback"        integrations::oauth_callback;
+    get    "/api/integrations/{platform}/oauth/start"           connect::oauth_start;
+    post   "/api/integrations/{platform}/oauth/start"           connect::oauth_start_post;
+    get    "/api/integrations/{platform}/oauth/callback"        connect::oauth_callback;
+    post   "/api/integrations/complete"                         connect::complete_connection;
     post   "/api/integrations/{id}/refresh"                     integrations::refresh_integration;
     post   "/api/integrations/{id}/pause"                       pause::pause_integration;
     post   "/api/integrations/{id}/resume"                      pause::resume_integration;

@@ -69,6 +69,7 @@ impl<T: Owned, R: RequiredRole> FromRequestParts<App> for Loaded<T, R> {
         let PathId::Id(id) = path_id(parts, &T::PARAMS).await else { return Err(Problem::not_found(T::WHAT)) };
         let access = T::access(&mut *app.db.acquire().await?, id, caller.user_id).await?;
         let Access { team_id, role } = access.ok_or_else(|| Problem::not_found(T::WHAT))?;
+        let role = caller.effective(team_id, role).ok_or_else(|| Problem::not_found(T::WHAT))?;
         require_role(role, R::ROLE)?;
         Ok(Self { caller, team_id, role, id, kind: PhantomData })
     }

@@ -1,7 +1,7 @@
 //! Sign-in for pages: who is not signed in is led to the sign-in page and from there back to where they were going.
 
-use super::{Caller, RequiredRole, identify, require_role};
-use crate::accounts::teams;
+use super::{Auth, Caller, RequiredRole, identify, require_role};
+use crate::accounts::teams::Membership;
 use crate::app::App;
 use crate::error::Problem;
 use crate::model::Role;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const SIGN_IN: &str = "/signin";
 
-/// As `Caller`, for pages.
+/// As `Caller`, for pages, which take a session only: what a program may do stands in the API.
 #[derive(Debug, Clone)]
 pub struct PageCaller(pub Caller);
 
@@ -70,7 +70,14 @@ impl FromRequestParts<App> for PageCaller {
     type Rejection = SignInFirst;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
-        identify(parts, app).await?.map(Self).ok_or_else(|| sign_in_first(parts))
+        let caller = identify(parts, app).await?.ok_or_else(|| sign_in_first(parts))?;
+        match caller.auth {
+            Auth::Session(_) | Auth::Clerk { cookie: true, .. } => Ok(Self(caller)),
+            Auth::Token { .. } | Auth::Clerk { .. } => Err(Problem::unauthorized(
+                "Pages are for people: they take the session cookie. Programs find everything under /api/docs.",
+            )
+            .into()),
+        }
     }
 }
 
@@ -79,12 +86,12 @@ impl<R: RequiredRole> FromRequestParts<App> for PageMember<R> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, SignInFirst> {
         let PageCaller(caller) = PageCaller::from_request_parts(parts, app).await?;
-        let teams = teams::memberships(&mut *app.db.acquire().await?, caller.user_id).await?;
+        let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
         let Some(team) = teams.into_iter().next() else {
             return Err(Problem::forbidden("You are in no team yet. Ask an admin of a team to invite you.").into());
         };
         require_role(team.role, R::ROLE)?;
-        let teams::Membership { team_id, team_name, role } = team;
+        let Membership { team_id, team_name, role } = team;
         Ok(Self { caller, team_id, team_name, role, required: PhantomData })
     }
 }

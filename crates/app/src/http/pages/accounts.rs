@@ -1,10 +1,12 @@
 //! The accounts page: one card per connected account, problems first, each with the one step that mends it.
 //!
 //! The handler returns it through `page_with_form_origins`, since "Connect" ends on a platform's consent page. `switches` has
-//! the forms that pause and resume.
+//! the forms that pause and resume, `confirm` the one that ends a consent which came back without a session.
 
+mod confirm;
 mod switches;
 
+pub use confirm::{Confirm, complete};
 pub use switches::{Stopped, pause, pause_team, resume, resume_team};
 
 use super::asked::see_other;
@@ -44,6 +46,8 @@ pub struct AccountsPage {
     pub just_connected: Option<Mark>,
     /// Why the consent that just ended brought no account.
     pub not_connected: Option<(Mark, ConsentOutcome)>,
+    /// A consent that came back without a session and waits for the person's word.
+    pub confirm: Option<Confirm>,
     /// What a pause that just answered found.
     pub stopped: Option<Stopped>,
     pub accounts: Vec<AccountCard>,
@@ -106,6 +110,7 @@ pub struct AccountsQuery {
     stopped: Option<String>,
     in_flight: Option<String>,
     still_running: Option<String>,
+    ticket: Option<String>,
 }
 
 pub async fn show(
@@ -119,7 +124,9 @@ pub async fn show(
         inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
     let accounts = integrations::list(&mut conn, person.team_id).await?;
     let settings = team_settings::load(&mut conn, person.team_id).await?;
+    let (confirm, no_ticket) = query.confirmation(&mut conn, &person).await?;
     let page = AccountsPage {
+        confirm,
         frame: person.frame(&mut conn).await?,
         stopped: query.stopped(&accounts),
         may_pause: person.may_act(),
@@ -129,7 +136,7 @@ pub async fn show(
             .as_deref()
             .filter(|_| query.integration.as_deref() == Some("connected"))
             .and_then(known),
-        not_connected: query.failed(),
+        not_connected: query.failed().or(no_ticket),
         accounts: accounts
             .iter()
             .map(|account| AccountCard::of(account, last_events.get(&account.id).copied()))
@@ -149,7 +156,7 @@ pub async fn connect(
     Path(platform): Path<String>,
     CsrfForm(NoFields {}): CsrfForm<NoFields>,
 ) -> Result<Response, Problem> {
-    match connect::start(&app, &app.moment(), member.team_id, member.caller.user_id, &platform).await {
+    match connect::start(&app, &app.moment(), (member.team_id, member.caller.user_id), &platform, None).await {
         Ok(url) => Ok(see_other(url.as_str())),
         Err(ConnectError::UnknownPlatform(_)) => Err(Problem::not_found("platform")),
         Err(ConnectError::Database(error)) => Err(error.into()),

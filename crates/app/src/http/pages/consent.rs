@@ -5,8 +5,13 @@
 pub enum ConsentOutcome {
     /// The person (or the platform) said no on the consent page.
     Declined,
+    /// The address that the browser came back to is none that this server gave out.
+    Unknown,
     /// Left open for too long, or used before: a reload or a second tab.
     Spent,
+    /// Neither a code nor an error came back.
+    Incomplete,
+    /// The ticket of somebody else, or none.
     OtherPerson,
     /// The role was taken away meanwhile.
     NotAdmin,
@@ -20,7 +25,9 @@ impl ConsentOutcome {
     pub fn of(reason: &str) -> Self {
         match reason {
             "declined" => Self::Declined,
+            "unknown" => Self::Unknown,
             "spent" => Self::Spent,
+            "incomplete" => Self::Incomplete,
             "other_person" => Self::OtherPerson,
             "not_admin" => Self::NotAdmin,
             "refused" => Self::Refused,
@@ -34,7 +41,11 @@ impl ConsentOutcome {
             Self::Spent => format!(
                 "{platform} was not connected: a consent works once, for ten minutes, and this one was used or is older."
             ),
-            Self::OtherPerson => format!("{platform} was not connected: someone else, or another browser, began it."),
+            Self::Unknown => format!("{platform} was not connected: this server began no such consent."),
+            Self::Incomplete => format!("{platform} was not connected: it sent you back without a code."),
+            Self::OtherPerson => format!(
+                "{platform} is not connected: this confirmation was used before, is older than ten minutes, or someone else began it."
+            ),
             Self::NotAdmin => format!("{platform} was not connected: only an admin of the team may connect accounts."),
             Self::Refused => format!("{platform} was not connected: it does not accept this server's app."),
             Self::Unavailable => format!("{platform} was not connected: it did not answer."),
@@ -45,7 +56,12 @@ impl ConsentOutcome {
         match self {
             Self::Declined => "If this was a slip, connect again and allow access.".to_owned(),
             Self::Spent => "Look below first, it may be connected. If not, connect again.".to_owned(),
-            Self::OtherPerson => "Connect again here, while you are signed in.".to_owned(),
+            Self::Unknown => "Connect it from here.".to_owned(),
+            Self::Incomplete => "Connect again; if it stays, look whether the platform has trouble.".to_owned(),
+            Self::OtherPerson => {
+                "Sign in as the person who began it, or look below whether it is connected, and connect again if not."
+                    .to_owned()
+            }
             Self::NotAdmin => "Ask an admin of the team to do it, or to give you the role.".to_owned(),
             Self::Refused => {
                 format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
@@ -55,8 +71,16 @@ impl ConsentOutcome {
     }
 
     /// Beside the declared samples of the accounts page.
-    pub const EVERY: [Self; 6] =
-        [Self::Declined, Self::Spent, Self::OtherPerson, Self::NotAdmin, Self::Refused, Self::Unavailable];
+    pub const EVERY: [Self; 8] = [
+        Self::Declined,
+        Self::Unknown,
+        Self::Spent,
+        Self::Incomplete,
+        Self::OtherPerson,
+        Self::NotAdmin,
+        Self::Refused,
+        Self::Unavailable,
+    ];
 }
 
 #[cfg(test)]

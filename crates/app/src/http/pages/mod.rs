@@ -73,6 +73,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/resolve", post(decide::resolve))
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
         .route("/dashboard/accounts", get(accounts::show))
+        .route("/dashboard/accounts/complete", post(accounts::complete))
         .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))
         .route("/dashboard/accounts/{integration_id}/pause", post(accounts::pause))
         .route("/dashboard/accounts/{integration_id}/resume", post(accounts::resume))

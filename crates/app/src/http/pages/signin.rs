@@ -105,8 +105,9 @@ pub async fn sign_out(
     PageCaller(caller): PageCaller,
     CsrfForm(NoFields {}): CsrfForm<NoFields>,
 ) -> Result<Response, Problem> {
-    let Auth::Session(session_id) = caller.auth;
-    sessions::delete(&mut *app.db.acquire().await?, session_id).await?;
+    if let Auth::Session(session_id) = caller.auth {
+        sessions::delete(&mut *app.db.acquire().await?, session_id).await?;
+    }
     let mut answer = see_other("/signin?out=1");
     answer.headers_mut().append(header::SET_COOKIE, cookies::clear_session(&app.config.public_url));
     Ok(answer)

@@ -1,7 +1,7 @@
 //! Samples of the accounts page.
 
 use super::super::Mark;
-use super::super::accounts::{AccountCard, AccountState, AccountsPage, Offer, Stopped};
+use super::super::accounts::{AccountCard, AccountState, AccountsPage, Confirm, Offer, Stopped};
 use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
 use time::Duration;
@@ -40,6 +40,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         frame: super::super::Frame { account_problems: 1, ..frame() },
         just_connected: None,
         not_connected: None,
+        confirm: None,
         stopped: None,
         accounts: vec![
             card(601, reddit(), "u/acme_coffee", AccountState::Connected),
@@ -95,6 +96,15 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ..full.clone()
     };
     let declined = AccountsPage { not_connected: Some((reddit(), ConsentOutcome::Declined)), ..full.clone() };
+    let confirm = AccountsPage {
+        confirm: Some(Confirm {
+            mark: reddit(),
+            name: "u/acme_coffee".to_owned(),
+            team_name: "Acme Coffee".to_owned(),
+            ticket: "sample-ticket".to_owned(),
+        }),
+        ..empty.clone()
+    };
     let viewer = AccountsPage { may_change: false, may_pause: false, ..paused.clone() };
     vec![
         ("full", full),
@@ -103,6 +113,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ("hostile", hostile),
         ("paused", paused),
         ("declined", declined),
+        ("confirm", confirm),
         ("viewer", viewer),
     ]
 }

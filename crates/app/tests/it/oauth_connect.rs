@@ -1,0 +1,324 @@
+//! Connecting an account where the frontend lives on another origin: the browser comes back without a session, and nothing is connected
+//! before the person who began it says so.
+
+use crate::client::Client;
+use crate::harness::{BRAND, Harness, config};
+use crate::pages::{Browser, Seen};
+use rejoinder_app::accounts::connect::PendingSweep;
+use rejoinder_app::jobs;
+use rejoinder_app::model::Role;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use time::Duration;
+use url::Url;
+use uuid::Uuid;
+
+const FRONTEND: &str = "https://app.example/replies";
+const COMPLETE: &str = "/api/integrations/complete";
+
+async fn world() -> Harness {
+    Harness::unconnected(&[("REDIRECT_BASE", FRONTEND)]).await
+}
+
+/// The consent page that the team's admin is sent to, as its query.
+async fn begin(h: &Harness, body: &Value) -> HashMap<String, String> {
+    let (status, answer) = Client::signed_in(h).await.post("/api/integrations/reddit/oauth/start", body).await;
+    assert_eq!(status, 200, "{answer}");
+    let page = Url::parse(answer["redirect_url"].as_str().unwrap()).unwrap();
+    page.query_pairs().into_owned().collect()
+}
+
+/// The address that the platform sends the browser back to after a consent.
+fn way_back(h: &Harness, asked: &HashMap<String, String>) -> String {
+    let code = h.platform.grant_code(BRAND, &asked["redirect_uri"], &asked["scope"]);
+    format!("/api/integrations/reddit/oauth/callback?state={}&code={code}", asked["state"])
+}
+
+/// Through the consent page; `browser` is the one that comes back.
+async fn consent(h: &Harness, browser: &mut Browser) -> Seen {
+    let asked = begin(h, &json!({})).await;
+    browser.get(&way_back(h, &asked)).await
+}
+
+/// Where a browser was led, and with what.
+fn led(seen: &Seen) -> (String, HashMap<String, String>) {
+    assert_eq!(seen.status, 303);
+    let url = Url::parse(&seen.location).unwrap();
+    let pairs = url.query_pairs().into_owned().collect();
+    let mut page = url.clone();
+    page.set_query(None);
+    (page.into(), pairs)
+}
+
+fn reason(seen: &Seen) -> String {
+    let (_, pairs) = led(seen);
+    assert_eq!(pairs["integration"], "failed", "{pairs:?}");
+    pairs["reason"].clone()
+}
+
+async fn ticket_without_session(h: &Harness) -> String {
+    let seen = consent(h, &mut Browser::new(h)).await;
+    let (page, pairs) = led(&seen);
+    assert_eq!(page, "https://app.example/replies/dashboard");
+    assert_eq!((pairs["integration"].as_str(), pairs["platform"].as_str()), ("confirm", "reddit"));
+    pairs["ticket"].clone()
+}
+
+async fn connected(h: &Harness) -> Vec<(Uuid, String)> {
+    let rows = sqlx::query_as("select team_id, state from integrations order by created_at");
+    rows.fetch_all(h.pool()).await.unwrap()
+}
+
+async fn kept_grants(h: &Harness) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from pending_connections where sealed_grant is not null");
+    count.fetch_one(h.pool()).await.unwrap()
+}
+
+fn revoked(h: &Harness) -> usize {
+    h.platform.journal().iter().filter(|entry| entry.effect == "revoke").count()
+}
+
+async fn set_role(h: &Harness, role: &str) {
+    let change = sqlx::query("update team_members set role = $2 where user_id = $1").bind(h.user_id).bind(role);
+    change.execute(h.pool()).await.unwrap();
+}
+
+async fn sweep(h: &Harness) {
+    jobs::enqueue(&mut *h.conn().await, &PendingSweep {}, h.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_the_session_of_who_began_the_account_is_connected_at_once() {
+    let h = world().await;
+    let mut browser = Browser::signed_in(&h, h.user_id).await;
+    let seen = consent(&h, &mut browser).await;
+    assert_eq!(seen.location, format!("{FRONTEND}/dashboard?integration=connected&connected=reddit"));
+    assert_eq!(connected(&h).await, [(h.team_id, "connected".to_owned())]);
+    assert_eq!(kept_grants(&h).await, 0);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_session_the_grant_waits_sealed_until_its_person_confirms_it_once() {
+    let h = world().await;
+    let ticket = ticket_without_session(&h).await;
+    assert_eq!(connected(&h).await, [], "nothing is connected by a browser without a session");
+    assert_eq!(kept_grants(&h).await, 1);
+    let plain: i64 = sqlx::query_scalar("select count(*) from pending_connections where ticket_hash = $1::bytea")
+        .bind(ticket.as_bytes())
+        .fetch_one(h.pool())
+        .await
+        .unwrap();
+    assert_eq!(plain, 0, "the ticket itself stands nowhere");
+
+    let body = json!({ "ticket": ticket });
+    for other in [Client::stranger(&h).await, Client::with_role(&h, Role::Admin).await] {
+        assert_eq!(other.post(COMPLETE, &body).await.0, 404, "another person learns nothing");
+    }
+    let ana = Client::signed_in(&h).await;
+    let (status, answer) = ana.post(COMPLETE, &body).await;
+    assert_eq!((status, &answer["display_name"], &answer["state"]), (200, &json!(BRAND), &json!("connected")));
+    assert_eq!(kept_grants(&h).await, 0, "confirmed, it stands at the integration alone");
+    let (status, answer) = ana.post(COMPLETE, &body).await;
+    assert_eq!((status, &answer["type"]), (401, &json!("/problems/ticket-used")));
+    assert_eq!(connected(&h).await, [(h.team_id, "connected".to_owned())]);
+    let comment = h.stranger_comments("Does it fit a V60?");
+    h.run_due().await;
+    assert!(h.item_of(&comment).await.is_some(), "the first poll follows, with the token that waited");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_browser_with_another_persons_session_never_connects_to_them() {
+    let h = world().await;
+    let ben = Client::with_role(&h, Role::Admin).await;
+    let ben_id: Uuid = sqlx::query_scalar("select user_id from team_members where user_id <> $1")
+        .bind(h.user_id)
+        .fetch_one(h.pool())
+        .await
+        .unwrap();
+    let seen = consent(&h, &mut Browser::signed_in(&h, ben_id).await).await;
+    let (_, pairs) = led(&seen);
+    assert_eq!(pairs["integration"], "confirm");
+    assert_eq!(connected(&h).await, []);
+    let body = json!({ "ticket": pairs["ticket"] });
+    assert_eq!(ben.post(COMPLETE, &body).await.0, 404);
+    assert_eq!(Client::signed_in(&h).await.post(COMPLETE, &body).await.0, 200);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn of_two_confirmations_at_once_one_counts() {
+    let h = world().await;
+    let body = json!({ "ticket": ticket_without_session(&h).await });
+    let (one, two) = (Client::signed_in(&h).await, Client::signed_in(&h).await);
+    let (one, two) = tokio::join!(one.post(COMPLETE, &body), two.post(COMPLETE, &body));
+    let mut statuses = [one.0, two.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401]);
+    assert_eq!(connected(&h).await.len(), 1);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn team_and_role_count_as_they_are_when_the_ticket_is_used() {
+    let h = world().await;
+    let body = json!({ "ticket": ticket_without_session(&h).await });
+    let ana = Client::signed_in(&h).await;
+    set_role(&h, "editor").await;
+    let (status, answer) = ana.post(COMPLETE, &body).await;
+    assert_eq!(status, 403);
+    assert!(answer["detail"].as_str().unwrap().contains("the role admin; yours in this team is editor"), "{answer}");
+    sqlx::query("update team_members set accepted_at = null").execute(h.pool()).await.unwrap();
+    assert_eq!(ana.post(COMPLETE, &body).await.0, 404, "no member any more");
+    assert_eq!(connected(&h).await, []);
+    sqlx::query("update team_members set accepted_at = $1, role = 'admin'")
+        .bind(h.now())
+        .execute(h.pool())
+        .await
+        .unwrap();
+    assert_eq!(ana.post(COMPLETE, &body).await.0, 200, "a refusal does not spend it");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn too_late_the_grant_is_given_back_and_wiped() {
+    let h = world().await;
+    let body = json!({ "ticket": ticket_without_session(&h).await });
+    h.advance(Duration::minutes(10));
+    let (status, answer) = Client::signed_in(&h).await.post(COMPLETE, &body).await;
+    assert_eq!((status, &answer["type"]), (409, &json!("/problems/ticket-expired")), "{answer}");
+    assert_eq!((kept_grants(&h).await, revoked(&h)), (0, 1));
+    let again = Client::signed_in(&h).await.post(COMPLETE, &body).await;
+    assert_eq!((again.0, revoked(&h)), (409, 1));
+    assert_eq!(connected(&h).await, []);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn the_sweep_gives_back_what_nobody_confirmed_and_keeps_the_rest() {
+    let h = world().await;
+    ticket_without_session(&h).await;
+    h.advance(Duration::minutes(5));
+    let fresh = ticket_without_session(&h).await;
+    h.advance(Duration::minutes(5));
+    sweep(&h).await;
+    h.run_due().await;
+    assert_eq!((kept_grants(&h).await, revoked(&h)), (1, 1));
+    assert_eq!(Client::signed_in(&h).await.post(COMPLETE, &json!({ "ticket": fresh })).await.0, 200);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_platform_that_does_not_answer_is_asked_again_for_an_hour() {
+    let h = world().await;
+    ticket_without_session(&h).await;
+    let mut cut_off = config(&h.base_url, &[("REDIRECT_BASE", FRONTEND)]);
+    // Nothing listens there.
+    cut_off.reddit.as_mut().unwrap().auth_base = Url::parse("http://127.0.0.1:1").unwrap();
+    let worker = h.worker_with(cut_off, 7).await;
+    h.advance(Duration::minutes(30));
+    sweep(&h).await;
+    h.run_due_with(&worker).await;
+    assert_eq!((kept_grants(&h).await, revoked(&h)), (1, 0), "kept to be given back");
+    h.advance(Duration::minutes(41));
+    sweep(&h).await;
+    h.run_due_with(&worker).await;
+    assert_eq!((kept_grants(&h).await, revoked(&h)), (0, 0), "and wiped in the end");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn every_way_to_come_back_wrongly_has_its_answer() {
+    let h = world().await;
+    let mut ana = Browser::signed_in(&h, h.user_id).await;
+    let back = |query: String| format!("/api/integrations/reddit/oauth/callback?{query}");
+
+    let asked = begin(&h, &json!({})).await;
+    let good = way_back(&h, &asked);
+    assert_eq!(reason(&ana.get(&back("state=never-given-out&code=x".to_owned())).await), "unknown");
+    assert_eq!(reason(&ana.get(&back("code=x".to_owned())).await), "unknown");
+    assert_eq!(led(&ana.get(&good).await).1["integration"], "connected");
+    assert_eq!(reason(&ana.get(&good).await), "spent", "a reload");
+    assert_eq!(reason(&Browser::new(&h).get(&good).await), "spent", "copied into another browser");
+
+    let late = begin(&h, &json!({})).await;
+    h.advance(Duration::minutes(10));
+    assert_eq!(reason(&ana.get(&way_back(&h, &late)).await), "spent");
+
+    let declined = begin(&h, &json!({})).await;
+    let state = &declined["state"];
+    assert_eq!(reason(&ana.get(&back(format!("state={state}&error=access_denied"))).await), "declined");
+    assert_eq!(reason(&ana.get(&way_back(&h, &declined)).await), "spent", "a state that came back works no more");
+
+    let empty = begin(&h, &json!({})).await;
+    assert_eq!(reason(&ana.get(&back(format!("state={}", empty["state"]))).await), "incomplete");
+    let forged = begin(&h, &json!({})).await;
+    assert_eq!(reason(&ana.get(&back(format!("state={}&code=forged", forged["state"]))).await), "spent");
+
+    let demoted = begin(&h, &json!({})).await;
+    set_role(&h, "editor").await;
+    assert_eq!(reason(&ana.get(&way_back(&h, &demoted)).await), "not_admin");
+    assert_eq!(kept_grants(&h).await, 0);
+    assert_eq!(connected(&h).await.len(), 1);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_browser_is_led_below_the_frontend_and_nowhere_else() {
+    let h = world().await;
+    let ana = Client::signed_in(&h).await;
+    for hostile in [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "https://app.example@evil.example/replies",
+        "https://app.example.evil.example/replies",
+        "javascript:alert(1)",
+        "/replies/../admin",
+        "/other",
+        "",
+    ] {
+        let body = json!({ "return_to": hostile });
+        let (status, answer) = ana.post("/api/integrations/reddit/oauth/start", &body).await;
+        assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("return_to")), "{hostile}");
+    }
+    let asked = begin(&h, &json!({ "teamId": h.team_id, "returnTo": "/replies/settings?tab=accounts" })).await;
+    let (page, pairs) = led(&Browser::new(&h).get(&way_back(&h, &asked)).await);
+    assert_eq!(page, "https://app.example/replies/settings");
+    assert_eq!((pairs["tab"].as_str(), pairs["integration"].as_str()), ("accounts", "confirm"));
+    let replay = Browser::new(&h).get(&way_back(&h, &asked)).await;
+    assert_eq!((led(&replay).0, reason(&replay)), (page, "spent".to_owned()), "also what went wrong is told there");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn on_the_dashboard_a_person_confirms_with_a_form_and_others_see_none() {
+    let h = Harness::unconnected(&[]).await;
+    let seen = consent(&h, &mut Browser::new(&h)).await;
+    let path = seen.location.strip_prefix("http://localhost:3000").unwrap().to_owned();
+    let mut nobody = Browser::new(&h);
+    assert!(nobody.get(&path).await.location.starts_with("/signin?next=%2Fdashboard%3Fintegration%3Dconfirm"));
+    let ben = Client::with_role(&h, Role::Admin).await;
+    let ben_id: Uuid = sqlx::query_scalar("select user_id from team_members where user_id <> $1")
+        .bind(h.user_id)
+        .fetch_one(h.pool())
+        .await
+        .unwrap();
+    drop(ben);
+    let on_accounts = path.replace("/dashboard?", "/dashboard/accounts?");
+    let html = Browser::signed_in(&h, ben_id).await.get(&on_accounts).await.html;
+    assert!(!html.contains("Is this account yours") && html.contains("someone else began it"));
+
+    let mut ana = Browser::signed_in(&h, h.user_id).await;
+    assert_eq!(ana.get(&path).await.location, on_accounts);
+    let html = ana.get(&on_accounts).await.html;
+    assert!(html.contains("Is this account yours") && html.contains("u/brassfinch"));
+    let (_, pairs) = led(&seen);
+    let done = ana.post("/dashboard/accounts/complete", &[("ticket", &pairs["ticket"])]).await;
+    assert_eq!(done.location, "/dashboard/accounts?integration=connected&connected=reddit");
+    assert_eq!(connected(&h).await.len(), 1);
+    let again = ana.post("/dashboard/accounts/complete", &[("ticket", &pairs["ticket"])]).await;
+    assert_eq!(again.location, "/dashboard/accounts?integration=failed&reason=spent");
+    h.finish().await;
+}
