@@ -3,6 +3,7 @@
 use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
+use crate::clients::mail::Mailer;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
 use crate::coord::events::Bus;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub keyring: Keyring,
     pub readers: Readers,
     pub ai: Arc<dyn ai::Provider>,
+    /// None: this server sends no mail.
+    pub mail: Option<Mailer>,
     pub events: Bus,
     pub passwords: Passwords,
     pub clerk: Option<Clerk>,

@@ -1,6 +1,7 @@
 //! All jobs and schedules of the product. A stage hands over to the next by `enqueue` on its own transaction.
 
 use crate::accounts::connect::PendingSweep;
+use crate::accounts::mails::MailSend;
 use crate::engine::Engine;
 use crate::flow::ingest::IntegrationPoll;
 use crate::flow::send::{PostSend, ReconcileSweep};
@@ -22,6 +23,7 @@ pub fn registry() -> Registry<State> {
         .job::<AiGenerate>()
         .job::<PostSend>()
         .job::<IntegrationPoll>()
+        .job::<MailSend>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
@@ -48,6 +50,7 @@ const NAMES: &[&str] = &[
     AiGenerate::NAME,
     PostSend::NAME,
     IntegrationPoll::NAME,
+    MailSend::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     SuggestSweep::NAME,

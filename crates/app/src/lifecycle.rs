@@ -10,6 +10,7 @@ use crate::accounts::setup;
 use crate::app::{App, Shared};
 use crate::clients;
 use crate::clients::ai::{self, Template};
+use crate::clients::mail::Mailer;
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
@@ -215,6 +216,8 @@ pub async fn assemble(
     let keyring = keyring(&config, &database.pool, &clock, &entropy).await?;
     let (readers, writers) = platforms(&config, &clock)?;
     let ai = provider(&config)?;
+    let mail = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose();
+    let mail = mail.map_err(StartError::Setting)?;
     let events = Bus::listen(&database.pool, clock.clone()).await?;
     let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
     let approving =
@@ -229,7 +232,7 @@ pub async fn assemble(
         None => None,
     };
     let shared =
-        Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, events, passwords, clerk };
+        Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, mail, events, passwords, clerk };
     Ok((App::new(shared), writers))
 }
 

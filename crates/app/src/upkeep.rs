@@ -1,6 +1,6 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
-use crate::accounts::{connect, sessions, tokens};
+use crate::accounts::{connect, invitations, mails, sessions, tokens};
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
 use crate::flow::activity;
@@ -93,6 +93,8 @@ impl Job<State> for Upkeep {
         let mut conn = state.app.db.acquire().await?;
         activity::prepare_months(&mut conn, &moment).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
+        invitations::delete_old(&mut conn, ctx.now, SWEEP).await?;
+        mails::forget_old(&mut conn, ctx.now).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;

@@ -3,15 +3,19 @@
 //! Passwords are hashed off the async threads and few at a time; tokens stand in the database as hashes only. Signing in
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
-//! `sessions`, `setup_links`, `oauth_states`, `pending_connections`.
+//! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`.
 
 pub mod access;
 pub mod clerk;
 pub mod connect;
 pub mod integrations;
+pub mod invitations;
+pub mod mails;
+pub mod members;
 pub mod passwords;
 pub mod sessions;
 pub mod setup;
+pub mod signup;
 pub mod team_settings;
 pub mod teams;
 pub mod tokens;

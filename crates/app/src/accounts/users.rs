@@ -91,6 +91,13 @@ pub async fn by_email(conn: &mut PgConnection, email: &str) -> sqlx::Result<Opti
         .await
 }
 
+/// The address that is known to be this person's, in its normal form: what an invitation is compared with. A built-in account's
+/// own; an account whose address comes from elsewhere counts only when it was verified there.
+pub async fn verified_email(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Option<String>> {
+    let email = sqlx::query_scalar!("select email from users where id = $1", user_id).fetch_optional(conn).await?;
+    Ok(email.flatten())
+}
+
 /// The account of an address with its password hash, for the check at sign-in only.
 pub(super) async fn with_password(
     conn: &mut PgConnection,

@@ -1,5 +1,6 @@
-//! Outside services that are not social platforms. Each speaks through the one HTTP client that `http` builds.
+//! Outside services that are not social platforms. What speaks HTTP does so through the one client that `http` builds.
 
 pub mod ai;
 pub mod http;
+pub mod mail;
 pub mod signatures;

@@ -2,7 +2,9 @@
 //! A reason repeats the text only where the text cannot be a secret.
 
 use super::network::Network;
+use crate::clients::mail::Security;
 use crate::secrets::SecretKey32;
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -32,6 +34,23 @@ pub enum AiProvider {
     Gemini,
     OpenAi,
     Template,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Whom an admin of a team invites.
+    Invite,
+    Open,
+}
+
+/// The server of `SMTP_URL`.
+#[derive(Debug, Clone)]
+pub(super) struct SmtpServer {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) login: Option<(String, SecretString)>,
 }
 
 pub(super) fn port(text: &str) -> Parsed<u16> {
@@ -115,6 +134,42 @@ pub(super) fn url(text: &str) -> Parsed<Url> {
     Ok(url)
 }
 
+/// Where mail is handed over. No reason quotes the text: it may hold a password.
+pub(super) fn smtp_url(text: &str) -> Parsed<SmtpServer> {
+    let url = Url::parse(text.trim()).map_err(|error| format!("is not an absolute address: {error}"))?;
+    let (mut security, port) = match url.scheme() {
+        "smtps" => (Security::Tls, 465),
+        "smtp" => (Security::StartTls, 587),
+        _ => return Err("does not start with smtp:// or smtps://".to_owned()),
+    };
+    match url.query() {
+        None => {}
+        Some("tls=none") if security == Security::StartTls => security = Security::None,
+        Some(_) => return Err("has something else than tls=none after the ?".to_owned()),
+    }
+    if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+        return Err("has more than a server and a port".to_owned());
+    }
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no server")?.to_owned();
+    let decoded = |part: &str| {
+        let text = percent_encoding::percent_decode_str(part).decode_utf8();
+        text.map(|text| text.into_owned()).map_err(|_| "has a user name or password that is no text".to_owned())
+    };
+    let login = match (url.username(), url.password()) {
+        ("", None) => None,
+        ("", Some(_)) => return Err("has a password and no user name".to_owned()),
+        (user, password) => {
+            let password = password.ok_or("has a user name and no password")?;
+            Some((decoded(user)?, SecretString::from(decoded(password)?)))
+        }
+    };
+    Ok(SmtpServer { host, port: url.port().unwrap_or(port), security, login })
+}
+
+pub(super) fn mail_address(text: &str) -> Parsed<Mailbox> {
+    text.trim().parse().map_err(|_| format!("is \"{text}\", which is not a mail address"))
+}
+
 /// An address whose path is `/`.
 pub(super) fn origin_url(text: &str) -> Parsed<Url> {
     let url = url(text)?;
@@ -159,6 +214,10 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
 
 pub(super) fn ai_provider(text: &str) -> Parsed<AiProvider> {
     one_of(text, &[("gemini", AiProvider::Gemini), ("openai", AiProvider::OpenAi), ("template", AiProvider::Template)])
+}
+
+pub(super) fn sign_up(text: &str) -> Parsed<SignUp> {
+    one_of(text, &[("invite", SignUp::Invite), ("open", SignUp::Open)])
 }
 
 fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {

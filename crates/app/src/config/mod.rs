@@ -9,11 +9,12 @@ mod kinds;
 mod network;
 mod reader;
 
-pub use kinds::{AiProvider, AppEnv, LogFormat};
+pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
 use crate::accounts::clerk::Settings as ClerkSettings;
+use crate::clients::mail;
 use crate::secrets::SecretKey32;
 use reader::Reader;
 use secrecy::SecretString;
@@ -53,11 +54,14 @@ pub struct Config {
     pub log_format: LogFormat,
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
+    pub signup: SignUp,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
     /// None while Clerk is not set up: people have accounts of this server alone.
     pub clerk: Option<ClerkSettings>,
+    /// None: this server sends no mail.
+    pub mail: Option<mail::Settings>,
     pub encryption_key: Option<SecretKey32>,
     pub timing: Timing,
     settings: Vec<Setting>,
@@ -167,9 +171,11 @@ impl Config {
             log_format: read.value("LOG_FORMAT", kinds::log_format),
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
+            signup: read.value("SIGNUP", kinds::sign_up),
             reddit: read_reddit(read),
             ai: read_ai(read),
             clerk,
+            mail: read_mail(read),
             encryption_key: read.optional("ENCRYPTION_KEY", kinds::key32),
             timing: Timing::default(),
             settings: Vec::new(),
@@ -247,6 +253,18 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
         api_base,
         settle_window,
     })
+}
+
+fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {
+    let server = read.optional("SMTP_URL", kinds::smtp_url);
+    let from = read.optional("MAIL_FROM", kinds::mail_address);
+    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")] {
+        if read.is_set(there) && !read.is_set(missing) {
+            read.fault(missing, &format!("is required with {there}"));
+        }
+    }
+    let (server, from) = (server?, from?);
+    Some(mail::Settings { host: server.host, port: server.port, security: server.security, login: server.login, from })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {

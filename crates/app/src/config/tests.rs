@@ -133,6 +133,36 @@ fn half_a_pair_of_reddit_credentials_is_refused() {
 }
 
 #[test]
+fn mail_needs_a_server_and_a_sender_and_goes_encrypted_unless_told_otherwise() {
+    let from = ("MAIL_FROM", "Rejoinder <replies@example.com>");
+    assert!(faults(&[from])[0].starts_with("SMTP_URL is required with MAIL_FROM"));
+    assert!(faults(&[("SMTP_URL", "smtp://mail.example.com")])[0].starts_with("MAIL_FROM is required with SMTP_URL"));
+    let way = |url: &str| {
+        let mail = load(&[("SMTP_URL", url), from]).unwrap().mail.unwrap();
+        (mail.host.clone(), mail.port, mail.security)
+    };
+    let host = "mail.example.com".to_owned();
+    assert_eq!(way("smtp://mail.example.com"), (host.clone(), 587, mail::Security::StartTls));
+    assert_eq!(way("smtps://mail.example.com"), (host.clone(), 465, mail::Security::Tls));
+    assert_eq!(way("smtp://mail.example.com:25?tls=none"), (host, 25, mail::Security::None));
+    let login = load(&[("SMTP_URL", "smtps://ana%40example.com:p%2Fw@mail.example.com"), from]).unwrap();
+    let (user, password) = login.mail.unwrap().login.unwrap();
+    assert_eq!((user.as_str(), password.expose_secret()), ("ana@example.com", "p/w"));
+    let wrong = faults(&[("SMTP_URL", "smtp://mail.example.com"), ("MAIL_FROM", "nobody")]);
+    assert!(wrong[0].contains("MAIL_FROM is \"nobody\"") && wrong[0].contains("(example: "), "{wrong:?}");
+    for wrong in [
+        "mail.example.com:587",
+        "smtp://mail.example.com?tls=no",
+        "smtp://ana@mail.example.com",
+        "smtp://",
+        "smtps://m.example/x",
+    ] {
+        assert!(load(&[("SMTP_URL", wrong), from]).is_err(), "{wrong}");
+    }
+    assert!(load(&[]).unwrap().mail.is_none());
+}
+
+#[test]
 fn the_provider_follows_the_keys_unless_it_is_named() {
     let provider = |env: &[(&str, &str)]| load(env).unwrap().ai.provider;
     let (gemini, openai) = (("GEMINI_API_KEY", "g"), ("OPENAI_API_KEY", "o"));
@@ -175,11 +205,14 @@ fn no_secret_is_printed_or_debugged_or_quoted_in_a_fault() {
         ("REDDIT_CLIENT_SECRET", "hunter2"),
         ("GEMINI_API_KEY", "hunter2"),
         ("OPENAI_API_KEY", "hunter2"),
+        ("SMTP_URL", "smtp://me:hunter2@mail.example.com"),
+        ("MAIL_FROM", "replies@example.com"),
     ];
     let config = load(&secrets).unwrap();
     let wrong = ["postgres://me:hunter2@[/rejoinder", "hunter2", "mysql://me:hunter2@127.0.0.1/rejoinder"]
         .map(|url| faults(&[("DATABASE_URL", url), ("ENCRYPTION_KEY", "hunter2")]).join("\n"));
-    let shown = [config.print(), format!("{config:?}"), wrong.concat()].concat();
+    let mail = faults(&[("SMTP_URL", "smtp://me:hunter2@mail.example.com/x")]).join("\n");
+    let shown = [config.print(), format!("{config:?}"), wrong.concat(), mail].concat();
     assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
     assert!(config.print().contains("GEMINI_API_KEY=********"));
 }

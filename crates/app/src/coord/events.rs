@@ -33,6 +33,8 @@ pub enum Kind {
     Integration,
     Activity,
     Notice,
+    /// A person of the team, or an invitation.
+    Member,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Integration => "integration",
             Self::Activity => "activity",
             Self::Notice => "notice",
+            Self::Member => "member",
         }
     }
 }

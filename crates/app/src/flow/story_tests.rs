@@ -23,6 +23,7 @@ fn row(seconds: i64, kind: &str, by: Option<&str>, payload: Value) -> ActivityRo
         kind: kind.to_owned(),
         subject_kind: "suggestion".to_owned(),
         subject_id: Uuid::from_u128(3),
+        subject_name: None,
         payload,
         request_id: None,
         created_at: at(seconds),

@@ -43,7 +43,7 @@ impl Streams {
 
 /// Live events of a team
 ///
-/// Server-sent events: `change` with `{"kind": "item" | "suggestion" | "integration" | "activity" | "notice", "id": "..."}`, and `reset` when
+/// Server-sent events: `change` with `{"kind": "item" | "suggestion" | "integration" | "activity" | "notice" | "member", "id": "..."}`, and `reset` when
 /// something may have been missed. Resumes with `Last-Event-ID`; what was seen may come again.
 #[utoipa::path(get, path = "/api/teams/{team_id}/events", tag = "events",
     responses((status = 200, description = "A stream without end.", content_type = "text/event-stream", body = String)))]

@@ -33,12 +33,14 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
     answer(app, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The answer of `oauth/start` holds a secret of its own and is not stored; beginning again does no harm.
+/// Whether answers of this address are kept. Those that hold a secret are not: beginning a consent again does no harm, and a
+/// second invitation to an address replaces the first. Who looks at an invitation need not be anybody.
+pub(super) fn keeps(path: &str) -> bool {
+    !["/oauth/start", "/invitations", "/renew", "/invitations/preview"].iter().any(|end| path.ends_with(end))
+}
+
 fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    method == Method::POST
-        && path.starts_with("/api/")
-        && !path.ends_with("/oauth/start")
-        && headers.contains_key(HEADER)
+    method == Method::POST && path.starts_with("/api/") && keeps(path) && headers.contains_key(HEADER)
 }
 
 async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
@@ -142,6 +144,10 @@ mod tests {
         assert!(!concerned(&Method::GET, "/api/me", &keyed));
         assert!(!concerned(&Method::POST, "/items/1/done", &keyed));
         assert!(!concerned(&Method::POST, "/api/integrations/reddit/oauth/start", &keyed), "its answer is a secret");
+        for path in ["/api/teams/1/invitations", "/api/teams/1/invitations/2/renew", "/api/invitations/preview"] {
+            assert!(!concerned(&Method::POST, path, &keyed), "{path}");
+        }
+        assert!(concerned(&Method::POST, "/api/invitations/accept", &keyed));
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! Every request counts against its caller (a session or a token): 600 a minute, kept in this process so that no request costs a
 //! database write. A session or token that is not live counts against its address as well, so that guessing tokens is limited like anything else.
 //! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
-//! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out.
+//! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out. So do invitations and sign-ups
+//! (`people`).
+
+mod people;
+
+pub use people::{count_acceptance, count_invitation, count_sign_up};
 
 use super::cookies::{Credential, credential};
 use crate::accounts::token_hash;

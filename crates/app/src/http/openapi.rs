@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the routes. What holds for every route (path parameters, the session cookie, the errors) is
 //! written here once. The copy at the root of the repository is compared by a test and never written by it.
 
-use super::api;
+use super::{api, idempotency};
 use crate::error::{FieldError, Problem};
 use serde_json::json;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
@@ -49,7 +49,7 @@ fn complete() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             add_path_parameters(path, operation);
-            if method == "post" && !path.ends_with("/oauth/start") {
+            if method == "post" && idempotency::keeps(path) {
                 operation.parameters.get_or_insert_default().push(idempotency_key().into());
             }
             add_errors(method, path, operation);
@@ -111,6 +111,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("403", "NotAllowed", "The role is too low, or the request comes from another site."),
     ("404", "NotFound", "There is no such thing, or it is another team's."),
     ("409", "NotPossible", "The state does not allow it; `detail` says why."),
+    ("410", "Gone", "It was there and works no more; `detail` says why."),
     ("413", "TooLarge", "The body has more than 256 KiB."),
     ("415", "NotJson", "The body is not called JSON."),
     ("422", "NotValid", "A field is wrong or missing; `errors` names it."),
@@ -122,6 +123,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
 /// The errors that any route of this kind can answer.
 fn add_errors(method: &str, path: &str, operation: &mut Operation) {
     let open = operation.security.is_some();
+    let by_link = path.starts_with("/api/invitations/");
     let body = operation.request_body.is_some();
     let query = operation.parameters.iter().flatten().any(
         |parameter| matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query)),
@@ -130,7 +132,8 @@ fn add_errors(method: &str, path: &str, operation: &mut Operation) {
         let possible = match *status {
             "400" | "413" | "415" => body,
             "401" | "403" => !open,
-            "404" => path.contains('{') || path.ends_with("/complete"),
+            "404" => path.contains('{') || path.ends_with("/complete") || by_link,
+            "410" => by_link,
             "409" => method != "get" || path.ends_with("/oauth/start"),
             "422" => body || query || method == "post",
             _ => true,

@@ -33,7 +33,12 @@ impl Client {
 
     /// As another member of the team.
     pub async fn with_role(harness: &Harness, role: Role) -> Self {
-        let user_id = person(harness, role.as_str()).await;
+        Self::member(harness, role.as_str(), role).await.0
+    }
+
+    /// The same by name ("ben" is ben@example.com), with the id of the account.
+    pub async fn member(harness: &Harness, name: &str, role: Role) -> (Self, Uuid) {
+        let user_id = person(harness, name).await;
         sqlx::query("insert into team_members (id, team_id, user_id, role, accepted_at) values ($1, $2, $3, $4, $5)")
             .bind(harness.app.moment().id())
             .bind(harness.team_id)
@@ -43,7 +48,7 @@ impl Client {
             .execute(harness.pool())
             .await
             .unwrap();
-        Self::of(harness, user_id).await
+        (Self::of(harness, user_id).await, user_id)
     }
 
     /// As the admin of another team.
@@ -79,10 +84,14 @@ impl Client {
     pub async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
         self.ask(Method::PATCH, path, body.to_string()).await
     }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.ask(Method::DELETE, path, Body::empty()).await
+    }
 }
 
 /// Somebody in no team yet.
-async fn person(harness: &Harness, name: &str) -> Uuid {
+pub async fn person(harness: &Harness, name: &str) -> Uuid {
     let moment = harness.app.moment();
     let id = moment.id();
     let email = format!("{name}@example.com");

@@ -17,9 +17,18 @@ pub enum Kind {
     TeamCreated,
     PersonImpersonated,
     PersonDeleted,
+    TeamRenamed,
+    TeamOwnerChanged,
     TeamSettingsChanged,
     TeamPaused,
     TeamResumed,
+    MemberJoined,
+    MemberRoleChanged,
+    MemberRemoved,
+    MemberLeft,
+    InvitationCreated,
+    InvitationRenewed,
+    InvitationWithdrawn,
     IntegrationConnected,
     IntegrationReconnectNeeded,
     IntegrationPaused,
@@ -63,9 +72,18 @@ impl Kind {
             Self::TeamCreated => "team.created",
             Self::PersonImpersonated => "person.impersonated",
             Self::PersonDeleted => "person.deleted",
+            Self::TeamRenamed => "team.renamed",
+            Self::TeamOwnerChanged => "team.owner_changed",
             Self::TeamSettingsChanged => "team.settings_changed",
             Self::TeamPaused => "team.paused",
             Self::TeamResumed => "team.resumed",
+            Self::MemberJoined => "member.joined",
+            Self::MemberRoleChanged => "member.role_changed",
+            Self::MemberRemoved => "member.removed",
+            Self::MemberLeft => "member.left",
+            Self::InvitationCreated => "invitation.created",
+            Self::InvitationRenewed => "invitation.renewed",
+            Self::InvitationWithdrawn => "invitation.withdrawn",
             Self::IntegrationConnected => "integration.connected",
             Self::IntegrationReconnectNeeded => "integration.reconnect_needed",
             Self::IntegrationPaused => "integration.paused",
@@ -109,6 +127,9 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Team(Uuid),
+    /// A person of the team, by the id of the account.
+    Member(Uuid),
+    Invitation(Uuid),
     Integration(Uuid),
     Intent(Uuid),
     Item(Uuid),
@@ -120,6 +141,8 @@ impl Subject {
     pub fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::Team(id) => ("team", id),
+            Self::Member(id) => ("member", id),
+            Self::Invitation(id) => ("invitation", id),
             Self::Integration(id) => ("integration", id),
             Self::Intent(id) => ("intent", id),
             Self::Item(id) => ("item", id),
@@ -199,6 +222,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Integration(id) => Some((events::Kind::Integration, id)),
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
+        Subject::Member(id) | Subject::Invitation(id) => Some((events::Kind::Member, id)),
         Subject::Team(_) | Subject::Intent(_) => None,
     }
 }
@@ -217,6 +241,8 @@ pub struct ActivityRow {
     #[schema(example = "suggestion")]
     pub subject_kind: String,
     pub subject_id: Uuid,
+    /// Name of the person that it happened to, where it happened to one.
+    pub subject_name: Option<String>,
     pub payload: Value,
     pub request_id: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -234,10 +260,11 @@ pub async fn list(
     let (before_at, before_id) = before.unzip();
     sqlx::query_as!(
         ActivityRow,
-        r#"select a.id, a.team_id, a.actor_user_id, u.name as "actor_name?", a.type as kind, a.subject_kind, a.subject_id, a.payload,
-                  a.request_id, a.created_at
+        r#"select a.id, a.team_id, a.actor_user_id, u.name as "actor_name?", a.type as kind, a.subject_kind, a.subject_id,
+                  s.name as "subject_name?", a.payload, a.request_id, a.created_at
            from activity_logs a
            left join users u on u.id = a.actor_user_id
+           left join users s on a.subject_kind = 'member' and s.id = a.subject_id
            where a.team_id = $1
              and ($2::uuid is null or a.subject_id = $2)
              and ($3::timestamptz is null or (a.created_at, a.id) < ($3, $4))

@@ -1,10 +1,10 @@
 //! Who is asking, and in which teams.
 
-use crate::accounts::{teams, users};
+use super::teams::TeamAnswer;
+use crate::accounts::users;
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::http::auth::Caller;
-use crate::model::Role;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -34,26 +34,6 @@ pub struct MeAnswer {
     pub teams: Vec<TeamAnswer>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TeamAnswer {
-    pub id: Uuid,
-    #[schema(example = "Moka & Co.")]
-    pub name: String,
-    /// The caller's role there.
-    pub role: Role,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TeamsAnswer {
-    pub items: Vec<TeamAnswer>,
-}
-
-impl From<teams::Membership> for TeamAnswer {
-    fn from(team: teams::Membership) -> Self {
-        Self { id: team.team_id, name: team.team_name, role: team.role }
-    }
-}
-
 /// Check a credential
 ///
 /// 200 while the session or the token counts, else 401 with the reason.
@@ -69,11 +49,4 @@ pub async fn me(State(app): State<App>, caller: Caller) -> ApiResult<Json<MeAnsw
     let user = users::by_id(&mut conn, caller.user_id).await?.ok_or_else(|| Problem::not_found("account"))?;
     let teams = caller.memberships(&mut conn).await?.into_iter().map(TeamAnswer::from).collect();
     Ok(Json(MeAnswer { id: user.id, email: user.email, name: user.name, created_at: user.created_at, teams }))
-}
-
-/// The caller's teams, the oldest first
-#[utoipa::path(get, path = "/api/teams", responses((status = 200, description = "The teams.", body = TeamsAnswer)))]
-pub async fn list_teams(State(app): State<App>, caller: Caller) -> ApiResult<Json<TeamsAnswer>> {
-    let teams = caller.memberships(&mut *app.db.acquire().await?).await?;
-    Ok(Json(TeamsAnswer { items: teams.into_iter().map(TeamAnswer::from).collect() }))
 }

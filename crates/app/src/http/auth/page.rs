@@ -91,7 +91,7 @@ impl<R: RequiredRole> FromRequestParts<App> for PageMember<R> {
             return Err(Problem::forbidden("You are in no team yet. Ask an admin of a team to invite you.").into());
         };
         require_role(team.role, R::ROLE)?;
-        let Membership { team_id, team_name, role } = team;
+        let Membership { team_id, team_name, role, .. } = team;
         Ok(Self { caller, team_id, team_name, role, required: PhantomData })
     }
 }
