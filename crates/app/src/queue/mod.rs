@@ -39,7 +39,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 pub use cleanup::{Cleaned, cleanup};
-pub use depth::{Depth, depth};
+pub use depth::{Depth, alive, depth};
 pub use drain::{DeadJob, DrainReport, Ran, drain, drain_with_clock};
 pub use enqueue::{enqueue, enqueue_if_absent, enqueue_many, remove};
 pub use envelope::{Decision, Failure};

@@ -9,6 +9,7 @@ mod clerk;
 mod client;
 mod cluster;
 mod conflicts;
+mod doctor;
 mod explain;
 mod harness;
 mod ingest;
