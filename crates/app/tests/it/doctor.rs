@@ -201,9 +201,11 @@ async fn work_that_nobody_takes_is_told_by_its_age() {
     let h = Harness::start().await;
     let poll = IntegrationPoll { integration_id: h.integration_id };
     jobs::enqueue(&mut *h.conn().await, &poll, h.now()).await.unwrap();
-    for (minutes, state, words) in
-        [(0, State::Ok, "1 job is due"), (5, State::Warn, "the oldest for 5 min"), (10, State::Fail, "the role worker")]
-    {
+    for (minutes, state, words) in [
+        (0, State::Ok, "due and no worker is alive"),
+        (5, State::Warn, "the oldest for 5 min"),
+        (10, State::Fail, "the role worker"),
+    ] {
         h.advance(Duration::minutes(minutes));
         look(&h, &[]).await.says("queue", state, words);
     }
