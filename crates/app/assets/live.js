@@ -12,6 +12,7 @@
   let asked = [];
   let filling = null;
   let framing = null;
+  let doubting = null;
 
   // An event that comes while the same part is being fetched: the answer on its way may be older, so it is fetched again.
   const again = new Map();
@@ -96,6 +97,17 @@
     }, wait);
   }
 
+  // A row that somebody writes in stays as it is.
+  function refreshUncertain() {
+    const list = document.getElementById("uncertain");
+    if (!list || doubting) return;
+    doubting = setTimeout(() => {
+      doubting = null;
+      const writing = [...list.querySelectorAll("input[type=url]")].some((field) => field.value !== "" || field === document.activeElement);
+      if (!writing) fire(document.getElementById("uncertain"), "uncertain-changed");
+    }, COUNTS_MS);
+  }
+
   function onNotice() {
     fire(document.getElementById("notices"), "notices-changed");
     refreshFrame(0);
@@ -115,7 +127,8 @@
     else if (kind === "integration") onIntegration();
     else if (kind === "notice") onNotice();
     else if (kind === "member") onMember();
-    if (kind === "item" || kind === "integration") refreshFrame(COUNTS_MS);
+    if (kind === "suggestion") refreshUncertain();
+    if (kind === "item" || kind === "integration" || kind === "suggestion") refreshFrame(COUNTS_MS);
   }
 
   // We may have missed something: look at everything that is on show again.
@@ -124,6 +137,7 @@
     refreshFrame(0);
     fire(document.getElementById("notices"), "notices-changed");
     onMember();
+    refreshUncertain();
     fire(document.getElementById("thread"), "thread-changed");
     for (const row of document.querySelectorAll(".row")) {
       if (row.querySelector("[aria-current]")) fire(row, "row-changed");

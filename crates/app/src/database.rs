@@ -30,11 +30,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         .fetch_one(&mut *conn)
         .await?;
     if there {
-        let needed = sqlx::query_scalar!("select value from instance_facts where name = 'min_binary_schema'")
-            .fetch_optional(&mut *conn)
-            .await?
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
+        let needed = needed(&mut conn).await?;
         if needed > BINARY_SCHEMA {
             return Err(MigrateError::TooOld { needed });
         }
@@ -43,6 +39,63 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATIONS.run(pool).await?;
     queue::migrate(pool).await?;
     Ok(())
+}
+
+/// How a database stands to this binary.
+#[derive(Debug)]
+pub struct Schema {
+    /// How many migrations this binary brings.
+    pub known: usize,
+    /// How many of them are not applied.
+    pub pending: usize,
+    /// Applied, and not among ours: a newer binary was here.
+    pub unknown: Vec<i64>,
+    /// Ended half-way, or applied in other words than ours.
+    pub broken: Vec<i64>,
+    /// What it asks for, where that is more than this binary is.
+    pub needed: Option<i32>,
+    /// The queue's own tables are there.
+    pub queue: bool,
+}
+
+/// Reads only, from any database: an empty one too.
+pub async fn schema(conn: &mut PgConnection) -> Result<Schema, sqlx::Error> {
+    let (migrations, facts, queue): (bool, bool, bool) = sqlx::query_as(
+        "select to_regclass('_sqlx_migrations') is not null, to_regclass('instance_facts') is not null,
+                to_regclass('graphile_worker._private_jobs') is not null",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let applied: Vec<(i64, bool, Vec<u8>)> = if migrations {
+        sqlx::query_as("select version, success, checksum from _sqlx_migrations order by version")
+            .fetch_all(&mut *conn)
+            .await?
+    } else {
+        Vec::new()
+    };
+    let needed = if facts { needed(conn).await? } else { 0 };
+    let ours = |version: i64| MIGRATIONS.iter().find(|migration| migration.version == version);
+    let unknown = applied.iter().map(|(version, ..)| *version).filter(|version| ours(*version).is_none());
+    let broken = applied.iter().filter(|(version, success, checksum)| {
+        !success || ours(*version).is_some_and(|migration| *migration.checksum != **checksum)
+    });
+    let there = |version: i64| applied.iter().any(|(applied, ..)| *applied == version);
+    Ok(Schema {
+        known: MIGRATIONS.iter().count(),
+        pending: MIGRATIONS.iter().filter(|migration| !there(migration.version)).count(),
+        unknown: unknown.collect(),
+        broken: broken.map(|(version, ..)| *version).collect(),
+        needed: Some(needed).filter(|needed| *needed > BINARY_SCHEMA),
+        queue,
+    })
+}
+
+/// The smallest binary that may use the schema.
+async fn needed(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    let value = sqlx::query_scalar!("select value from instance_facts where name = 'min_binary_schema'")
+        .fetch_optional(conn)
+        .await?;
+    Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0))
 }
 
 /// Whether the database answers and its schema is the one that this binary brought.

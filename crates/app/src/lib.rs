@@ -13,6 +13,7 @@ pub mod config;
 pub mod coord;
 pub mod database;
 pub mod demo_team;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod flow;

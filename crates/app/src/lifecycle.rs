@@ -92,12 +92,7 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
             (options.map_err(|error| StartError::Setting(format!("DATABASE_URL: {error}")))?, None)
         }
         None => {
-            let cluster = cluster::start(&cluster::Options {
-                data_dir: config.data_dir.clone(),
-                bin_dir: config.postgres_bin_dir.clone(),
-                max_connections: (MAX_CONNECTIONS + BATCH_CONNECTIONS) * 2 + 10,
-            })
-            .await?;
+            let cluster = start_cluster(config).await?;
             if let Some(note) = cluster.location_note() {
                 tracing::info!("{note}");
             }
@@ -105,6 +100,16 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
         }
     };
     connect(options, MAX_CONNECTIONS, cluster).await
+}
+
+/// The private cluster, with room for two processes of ours.
+pub(crate) async fn start_cluster(config: &Config) -> Result<Cluster, ClusterError> {
+    cluster::start(&cluster::Options {
+        data_dir: config.data_dir.clone(),
+        bin_dir: config.postgres_bin_dir.clone(),
+        max_connections: (MAX_CONNECTIONS + BATCH_CONNECTIONS) * 2 + 10,
+    })
+    .await
 }
 
 async fn connect(
@@ -238,6 +243,8 @@ pub async fn assemble(
 
 /// One round each of approving, claiming, arming and finishing.
 const BATCH_CONNECTIONS: u32 = 4;
+/// What one process takes of the database at most: the two pools, and the one that holds its worker's identity.
+pub const CONNECTIONS: u32 = MAX_CONNECTIONS + BATCH_CONNECTIONS + 1;
 
 /// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
 fn batch_pool(options: &PgConnectOptions) -> PgPool {
@@ -273,6 +280,11 @@ async fn keyring(config: &Config, pool: &PgPool, clock: &Clock, entropy: &Entrop
     ))
 }
 
+/// For who only reads; the writers that come with them are dropped here.
+pub(crate) fn readers(config: &Config, clock: &Clock) -> Result<Readers, StartError> {
+    platforms(config, clock).map(|(readers, _)| readers)
+}
+
 fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), StartError> {
     let reddit = config.reddit.as_ref().map(|reddit| RedditConfig {
         client_id: reddit.client_id.clone(),
@@ -292,7 +304,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
 /// Time for one draft; the job allows for one such wait and the writing.
 const DRAFT_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn provider(config: &Config) -> Result<Arc<dyn ai::Provider>, StartError> {
+pub(crate) fn provider(config: &Config) -> Result<Arc<dyn ai::Provider>, StartError> {
     let setting = |error: ai::AiError| StartError::Setting(error.to_string());
     Ok(match config.ai.provider {
         AiProvider::Template => Arc::new(Template),

@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod demo;
+mod doctor;
 mod migrate;
 mod openapi;
 mod pause;
@@ -36,6 +37,11 @@ enum Command {
     /// Bring the database up to date and end.
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://db/rejoinder rejoinder migrate")]
     Migrate,
+    /// Look at everything that a server needs and say what is wrong and what to do; ends with 1 when something does not work.
+    #[command(
+        after_help = "Changes nothing, and works beside a running server, without one, and without a database.\n\nExample:\n  rejoinder doctor\n  rejoinder doctor --json"
+    )]
+    Doctor(doctor::Args),
     /// Stop all sending: of this server, of a team or of an account. Ends when no call can start any more.
     #[command(
         after_help = "Approved replies wait; comments come in and drafts are written as before. Works beside a running server.\n\nExample:\n  rejoinder pause --reason \"wrong prices in the drafts\"\n  rejoinder pause --team 0195f3a0-0000-7000-8000-000000000001 --json"
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Command::Demo => run::blocking(demo::run()),
         Command::Serve(args) => run::blocking(serve::run(args)),
         Command::Migrate => run::blocking(migrate::run()),
+        Command::Doctor(args) => run::blocking(doctor::run(args)),
         Command::Pause(args) => run::blocking(pause::pause(args)),
         Command::Resume(args) => run::blocking(pause::resume(args)),
         Command::Users(command) => run::blocking(users::run(command)),

@@ -13,6 +13,7 @@ use super::integrations::{self, Connected};
 use super::{teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::config::Config;
 use crate::flow::ingest::IntegrationPoll;
 use crate::jobs;
 use crate::model::Role;
@@ -68,7 +69,12 @@ pub enum ConnectError {
 
 /// Where the platform sends people back to.
 pub fn callback_url(app: &App, platform: &str) -> Url {
-    let mut url = app.config.public_url.clone();
+    callback_of(&app.config, platform)
+}
+
+/// The same by the settings alone: the address to register at the platform.
+pub fn callback_of(config: &Config, platform: &str) -> Url {
+    let mut url = config.public_url.clone();
     url.set_path(&format!("/api/integrations/{platform}/oauth/callback"));
     url
 }

@@ -110,6 +110,15 @@ impl Mailer {
         }
     }
 
+    /// Connects, says who we are as for a mail, and leaves.
+    pub async fn greet(&self) -> Result<(), MailError> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(MailError::Later("the mail server ended the conversation".to_owned())),
+            Err(error) => Err(MailError::Later(told(&error))),
+        }
+    }
+
     fn head(&self, mail: &Outgoing<'_>) -> MessageBuilder {
         Message::builder()
             .from(self.from.clone())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::registry::Registry;
@@ -58,4 +58,14 @@ where
         oldest_ready: oldest.map(|due| Duration::try_from(now - due).unwrap_or_default()),
     };
     Ok(rows.into_iter().map(to_depth).collect())
+}
+
+/// How many workers gave a sign of life within the last half minute. Both times are the database's own: it writes the signs.
+pub async fn alive(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let alive: i64 = sqlx::query_scalar(
+        "select count(*) from graphile_worker._private_workers where last_heartbeat_at > clock_timestamp() - interval '30 seconds'",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(alive.cast_unsigned())
 }

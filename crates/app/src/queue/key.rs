@@ -2,6 +2,8 @@
 
 use super::{Failure, JobError};
 use sqlx::PgConnection;
+use std::collections::HashMap;
+use time::OffsetDateTime;
 
 /// The job that waits or runs under a key, if there is one.
 pub async fn job_id(conn: &mut PgConnection, key: &str) -> Result<Option<i64>, sqlx::Error> {
@@ -9,6 +11,17 @@ pub async fn job_id(conn: &mut PgConnection, key: &str) -> Result<Option<i64>, s
         .bind(key)
         .fetch_optional(conn)
         .await
+}
+
+/// When the waiting job of each key runs; a key without one is left out, and so is one whose job ended for good.
+pub async fn due_at(conn: &mut PgConnection, keys: &[String]) -> Result<HashMap<String, OffsetDateTime>, sqlx::Error> {
+    let due: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+        "select key, run_at from graphile_worker._private_jobs where key = any($1) and attempts < max_attempts",
+    )
+    .bind(keys)
+    .fetch_all(conn)
+    .await?;
+    Ok(due.into_iter().collect())
 }
 
 /// Why the job of a key ended as failed, if it did and nothing has replaced it since.

@@ -39,11 +39,11 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 pub use cleanup::{Cleaned, cleanup};
-pub use depth::{Depth, depth};
+pub use depth::{Depth, alive, depth};
 pub use drain::{DeadJob, DrainReport, Ran, drain, drain_with_clock};
 pub use enqueue::{enqueue, enqueue_if_absent, enqueue_many, remove};
 pub use envelope::{Decision, Failure};
-pub use key::{dead_job, job_id};
+pub use key::{dead_job, due_at, job_id};
 pub use registry::Registry;
 pub use schedule::schedule_due;
 pub use start::{Clock, Concurrency, Recovery, Running, Settings, start};

@@ -79,17 +79,29 @@ pub enum KeyFileError {
 
 /// The key in `data_dir/encryption.key`; on the first start the folder and the file are made.
 pub fn load_or_create_key(data_dir: &Path, entropy: &Entropy) -> Result<SecretKey32, KeyFileError> {
+    if let Some(key) = load_key(data_dir)? {
+        return Ok(key);
+    }
     let path = data_dir.join(KEY_FILE);
     let io_error = |source| KeyFileError::Io { path: path.clone(), source };
-    if let Some(text) = read_if_there(&path).map_err(io_error)? {
-        return SecretKey32::from_base64(&text).map_err(|reason| KeyFileError::Format { path, reason });
-    }
     let key = SecretKey32::generate(entropy);
     match write_new(data_dir, &path, &key, entropy) {
         Ok(()) => Ok(key),
         // Another start was faster: its key counts.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => load_or_create_key(data_dir, entropy),
         Err(error) => Err(io_error(error)),
+    }
+}
+
+/// The key in `data_dir/encryption.key`, if there is one. Makes nothing.
+pub fn load_key(data_dir: &Path) -> Result<Option<SecretKey32>, KeyFileError> {
+    let path = data_dir.join(KEY_FILE);
+    match read_if_there(&path) {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => {
+            SecretKey32::from_base64(&text).map(Some).map_err(|reason| KeyFileError::Format { path, reason })
+        }
+        Err(source) => Err(KeyFileError::Io { path, source }),
     }
 }
 

@@ -14,7 +14,7 @@ mod keyring;
 
 pub use envelope::Place;
 pub use kek::Kek;
-pub use key::{KeyFileError, KeyFormatError, SecretKey32, load_or_create_key};
+pub use key::{KeyFileError, KeyFormatError, SecretKey32, load_key, load_or_create_key};
 pub use keyring::Keyring;
 
 use uuid::Uuid;

@@ -77,6 +77,7 @@ async fn no_hot_list_reads_a_whole_table() {
     let inbox = query_of(include_str!("../../src/flow/ingest/inbox.rs"), "list");
     let suggestions = query_of(include_str!("../../src/flow/suggestion/db.rs"), "list");
     let activity = query_of(include_str!("../../src/flow/activity/mod.rs"), "list");
+    let uncertain = query_of(include_str!("../../src/flow/send/uncertain.rs"), "list");
     let posts = query_of(include_str!("../../src/flow/ingest/thread.rs"), "posts");
     let (no, before, before_id) = ("null", "(now() - interval '3 days')", "gen_random_uuid()");
     let lists = [
@@ -86,6 +87,8 @@ async fn no_hot_list_reads_a_whole_table() {
         ("suggestions", with_values(&suggestions, &[&team, "'pending'", no, before, before_id, "50", no])),
         ("suggestions", with_values(&suggestions, &[&team, "'approved'", no, no, no, "50", "'uncertain'"])),
         ("suggestions", with_values(&suggestions, &[&team, "'approved'", no, before, before_id, "50", "'uncertain'"])),
+        ("suggestions", with_values(&uncertain, &[&team, no, no, "50"])),
+        ("suggestions", with_values(&uncertain, &[&team, before, before_id, "50"])),
         ("activity_logs", with_values(&activity, &[&team, no, no, no, "50"])),
         ("posts", with_values(&posts, &[&team, no, no, no, "50"])),
         ("posts", with_values(&posts, &[&team, "'reddit'", before, before_id, "50"])),

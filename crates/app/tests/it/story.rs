@@ -70,7 +70,17 @@ async fn a_reply_tells_who_did_what_what_it_waited_for_and_what_the_platform_ans
     let mut browser = Browser::signed_in(&h, h.user_id).await;
     let page = browser.get(&format!("/dashboard/inbox?filter=all&item={}&step=draft", item.id)).await;
     let history = page.html.split("<ol class=\"history\">").nth(1).unwrap().split("</ol>").next().unwrap();
-    let places: Vec<usize> = [text[10], "Attempt 2: no clear answer (HTTP 500)", "Attempt 1 began", text[3], text[0]]
+    let newest_first = [
+        text[10],
+        "Attempt 2: no clear answer (HTTP 500)",
+        "Waits",
+        "Attempt 1: nothing was posted (HTTP 200)",
+        "Attempt 1 began",
+        text[3],
+        "Rejoinder wrote a draft",
+        text[0],
+    ];
+    let places: Vec<usize> = newest_first
         .iter()
         .map(|words| history.find(words).unwrap_or_else(|| panic!("{words} is missing in {history}")))
         .collect();

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
 mod database;
+mod doctor;
 mod home;
 mod kill;
 mod metrics;

@@ -206,6 +206,19 @@ struct Jwk {
     e: String,
 }
 
+/// How many keys the service publishes now. For who looks at it from outside; nothing is kept.
+///
+/// # Errors
+/// Why none could be had, without addresses.
+pub async fn ask(client: &reqwest::Client, url: &Url, bearer: Option<&SecretString>) -> Result<usize, String> {
+    let mut request = client.get(url.clone()).timeout(ASK_TIMEOUT);
+    if let Some(key) = bearer {
+        request = request.bearer_auth(key.expose_secret());
+    }
+    let keys = fetch(request).await.map_err(|error| error.to_string())?;
+    Ok(keys.values().map(Vec::len).sum())
+}
+
 async fn fetch(request: reqwest::RequestBuilder) -> Result<HashMap<String, Vec<RsaPublicKey>>, FetchError> {
     let answer = call(request).await?;
     if answer.status != 200 {

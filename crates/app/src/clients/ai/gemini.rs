@@ -15,6 +15,7 @@ use std::time::Duration;
 use url::Url;
 
 const NAME: &str = "gemini";
+const DRAFT: &str = ":generateContent";
 /// Where a day's quota is spent, asking again sooner is useless.
 const DAY_QUOTA_WAIT: Duration = Duration::from_secs(3600);
 
@@ -39,7 +40,7 @@ impl Gemini {
     /// `Misconfigured`: the TLS set-up, the address or the model name is unusable.
     pub fn new(config: GeminiConfig) -> Result<Self, AiError> {
         let client = http::client().map_err(|error| misconfigured(error.without_url().to_string()))?;
-        address(&config)?;
+        address(&config, DRAFT)?;
         Ok(Self { config, client })
     }
 }
@@ -54,6 +55,21 @@ impl Provider for Gemini {
         &self.config.model
     }
 
+    async fn has_model(&self) -> Result<bool, AiError> {
+        let key = self.config.api_key.expose_secret();
+        let call = self.client.get(address(&self.config, "")?).header("x-goog-api-key", key);
+        let answer = http::call(call).await?;
+        let said: Option<Value> = serde_json::from_str(&answer.body).ok();
+        match (answer.status, said) {
+            (200, Some(model)) => Ok(model.get("name").is_some()),
+            (200, None) => Err(bad("the answer is no JSON")),
+            (status, said) => {
+                let error = said.as_ref().and_then(vendor_error).unwrap_or_default();
+                Err(failure(status, answer.retry_after, &error, key))
+            }
+        }
+    }
+
     async fn draft(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         request.wanted()?;
         self.ask(request).await.map_err(|error| error.without_echo(request))
@@ -64,7 +80,7 @@ impl Gemini {
     async fn ask(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         let prompt = render(request);
         let key = self.config.api_key.expose_secret();
-        let call = (self.client.post(address(&self.config)?))
+        let call = (self.client.post(address(&self.config, DRAFT)?))
             .timeout(self.config.timeout)
             .header("x-goog-api-key", key)
             .json(&body(request, &prompt));
@@ -77,7 +93,8 @@ fn misconfigured(reason: String) -> AiError {
     AiError::Misconfigured { reason }
 }
 
-fn address(config: &GeminiConfig) -> Result<Url, AiError> {
+/// `call` is what is wanted of the model; nothing: the model itself.
+fn address(config: &GeminiConfig, call: &str) -> Result<Url, AiError> {
     let model = config.model.trim().trim_start_matches("models/");
     if model.is_empty() {
         return Err(misconfigured("GEMINI_MODEL is empty; name a model, for example gemini-flash-latest".into()));
@@ -92,7 +109,7 @@ fn address(config: &GeminiConfig) -> Result<Url, AiError> {
     if without_version {
         path.push("v1beta");
     }
-    path.push("models").push(&format!("{model}:generateContent"));
+    path.push("models").push(&format!("{model}{call}"));
     drop(path);
     Ok(address)
 }

@@ -119,10 +119,13 @@ fn the_base_may_carry_a_version() {
     for base in ["https://g.example", "https://g.example/v1beta", "https://g.example/v1beta/"] {
         let mut config = config(base.parse().unwrap());
         config.model = "models/gemini-x".into();
-        assert_eq!(address(&config).unwrap().as_str(), "https://g.example/v1beta/models/gemini-x:generateContent");
+        assert_eq!(
+            address(&config, DRAFT).unwrap().as_str(),
+            "https://g.example/v1beta/models/gemini-x:generateContent"
+        );
     }
     let below_a_path = config("http://127.0.0.1:4020/gemini".parse().unwrap());
-    assert!(address(&below_a_path).unwrap().path().starts_with("/gemini/v1beta/models/"));
+    assert!(address(&below_a_path, DRAFT).unwrap().path().starts_with("/gemini/v1beta/models/"));
     let mut config = config("https://g.example".parse().unwrap());
     config.model = " ".into();
     assert!(matches!(Gemini::new(config), Err(AiError::Misconfigured { .. })));

@@ -37,6 +37,9 @@ pub trait Provider: Send + Sync {
 
     fn model(&self) -> &str;
 
+    /// Whether the service lists the model. An error as of a draft that could not be written; asks for no draft.
+    async fn has_model(&self) -> Result<bool, AiError>;
+
     /// Drafts once. Repeating after an error is the caller's decision.
     async fn draft(&self, request: &DraftRequest) -> Result<Draft, AiError>;
 }

@@ -9,6 +9,7 @@ use super::{AiError, Draft, DraftRequest, Provider, render};
 use crate::clients::http::{self, Answer, CallError};
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
@@ -103,6 +104,24 @@ impl Provider for OpenAi {
         &self.config.model
     }
 
+    async fn has_model(&self) -> Result<bool, AiError> {
+        let mut address = self.address.clone();
+        if let Ok(mut path) = address.path_segments_mut() {
+            path.pop().pop().push("models");
+        }
+        let mut call = self.client.get(address);
+        if let Some(key) = self.key() {
+            call = call.bearer_auth(key);
+        }
+        let answer = http::call(call).await?;
+        match answer.status {
+            200 => Ok(lists(&answer.body, &self.config.model)),
+            // A server without a list says nothing about the model.
+            404 | 405 => Ok(false),
+            _ => read(&answer, self.key()).map(|_| false),
+        }
+    }
+
     async fn draft(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         request.wanted()?;
         tokio::time::timeout(self.config.timeout, self.ask(request))
@@ -110,6 +129,12 @@ impl Provider for OpenAi {
             .unwrap_or_else(|_| Err(CallError::Timeout.into()))
             .map_err(|error| error.without_echo(request))
     }
+}
+
+fn lists(body: &str, model: &str) -> bool {
+    let list: Option<Value> = serde_json::from_str(body).ok();
+    let models = list.as_ref().and_then(|list| list["data"].as_array());
+    models.is_some_and(|models| models.iter().any(|one| one["id"] == model))
 }
 
 fn address(base: &Url) -> Option<Url> {

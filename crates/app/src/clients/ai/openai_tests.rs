@@ -145,3 +145,16 @@ fn the_base_is_joined_without_doubling() {
     assert_eq!(joined("https://h/v1/chat/completions"), "https://h/v1/chat/completions");
     assert_eq!(address(&"mailto:a@b".parse().unwrap()), None);
 }
+
+#[tokio::test]
+async fn the_list_of_models_tells_of_ours_without_asking_for_a_draft() {
+    let listed = json!({ "data": [{ "id": "other" }, { "id": "small" }] }).to_string();
+    let (script, base) = Script::serve(&[(200, &listed), (200, r#"{"data":[]}"#), (404, ""), (401, "{}")]).await;
+    let client = client(base, Some("sk-1"));
+    assert_eq!(client.has_model().await, Ok(true));
+    assert_eq!(client.has_model().await, Ok(false));
+    assert_eq!(client.has_model().await, Ok(false), "a server without a list");
+    assert!(matches!(client.has_model().await, Err(AiError::Misconfigured { .. })));
+    let seen = script.seen();
+    assert!(seen.iter().all(|seen| seen.path == "/v1/models" && seen.headers["authorization"] == "Bearer sk-1"));
+}

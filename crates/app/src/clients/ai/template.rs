@@ -28,6 +28,10 @@ impl Provider for Template {
         NAME
     }
 
+    async fn has_model(&self) -> Result<bool, AiError> {
+        Ok(true)
+    }
+
     async fn draft(&self, request: &DraftRequest) -> Result<Draft, AiError> {
         draft(request)
     }

@@ -90,20 +90,37 @@ pub async fn resolve(
     kind: NoticeKind,
     subject_id: Uuid,
 ) -> Result<(), sqlx::Error> {
-    let resolved = sqlx::query_scalar!(
-        "update notices set resolved_at = $4 where team_id = $1 and kind = $2 and subject_id = $3 and resolved_at is null
-         returning id",
-        team_id,
+    resolve_all(conn, moment, kind, &[(team_id, subject_id)]).await
+}
+
+/// The causes are gone: each a team and what its notice is about.
+pub async fn resolve_all(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    kind: NoticeKind,
+    causes: &[(Uuid, Uuid)],
+) -> Result<(), sqlx::Error> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let (teams, subjects): (Vec<Uuid>, Vec<Uuid>) = causes.iter().copied().unzip();
+    let resolved = sqlx::query!(
+        "update notices n set resolved_at = $4
+         from unnest($1::uuid[], $2::uuid[]) as cause (team_id, subject_id)
+         where n.team_id = cause.team_id and n.subject_id = cause.subject_id and n.kind = $3 and n.resolved_at is null
+         returning n.team_id, n.id",
+        &teams,
+        &subjects,
         kind.as_str(),
-        subject_id,
         moment.now,
     )
-    .fetch_optional(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    match resolved {
-        Some(id) => events::notify(conn, team_id, events::Kind::Notice, id).await,
-        None => Ok(()),
+    if resolved.is_empty() {
+        return Ok(());
     }
+    let resolved: Vec<(Uuid, Uuid)> = resolved.into_iter().map(|row| (row.team_id, row.id)).collect();
+    events::notify_many(conn, events::Kind::Notice, &resolved).await
 }
 
 /// Tells every team something about itself, in one statement however many there are.

@@ -8,8 +8,9 @@ use crate::clock::Moment;
 use crate::coord::rounds::Work;
 use crate::flow::activity::{self, Entry, Kind, Subject};
 use crate::flow::ingest::inbox;
+use crate::flow::notices;
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
-use crate::model::Outcome;
+use crate::model::{NoticeKind, Outcome, Stage};
 use async_trait::async_trait;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -55,11 +56,14 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
     let freed: HashMap<Uuid, Freed> = freed.into_iter().map(|one| (one.attempt_id, one)).collect();
     let ours: Vec<&Ask> = asks.iter().filter(|ask| freed.contains_key(&ask.attempt_id)).collect();
     release(conn, &ours, &freed, &suggestions).await?;
-    let (mut steps, mut posted, mut exchanges) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut steps, mut posted, mut exchanges, mut known) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ask in &ours {
         let Some(current) = suggestions.remove(&ask.suggestion_id) else { continue };
         if matches!(ask.change, Change::Posted { .. }) {
             posted.push(current.item_id);
+        }
+        if current.state.stage == Stage::Uncertain && !matches!(ask.change, Change::Uncertain { .. }) {
+            known.push((current.team_id, current.id));
         }
         exchanges.extend(exchange(&current, ask));
         steps.push(Step { current, change: ask.change.clone(), actor: None, request_id: ask.request_id.clone() });
@@ -69,6 +73,7 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
         tracing::error!(code = refusal.code, detail = refusal.detail, "an outcome did not fit the suggestion");
     }
     inbox::answered(conn, moment, &posted).await?;
+    notices::resolve_all(conn, moment, NoticeKind::SendUnknown, &known).await?;
     activity::record_all(conn, moment, exchanges).await?;
     Ok(asks.iter().map(|ask| freed.contains_key(&ask.attempt_id)).collect())
 }

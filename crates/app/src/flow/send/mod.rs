@@ -31,6 +31,7 @@ mod settle;
 mod situation;
 mod sweep;
 mod trouble;
+pub mod uncertain;
 #[cfg(doctest)]
 mod walls;
 
@@ -40,6 +41,7 @@ pub use job::PostSend;
 pub use pause::{Paused, REASON_CHARS, SWITCH_LOCK, Standing, SwitchError, SwitchScope, Switches, standing};
 pub use resolve::{ResolveError, Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
+pub use uncertain::Unknown;
 
 use crate::app::App;
 use crate::coord::rounds::Rounds;

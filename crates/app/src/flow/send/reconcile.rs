@@ -7,11 +7,12 @@
 use super::attempts::{self, Attempt, Settled};
 use super::job::Send;
 use super::{ABSENT_READS, CALL_OVER, identity, trouble};
-use crate::accounts::integrations;
+use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens;
 use crate::flow::activity::{self, Kind, Subject};
+use crate::flow::notices::{self, Notice};
 use crate::flow::suggestion::{self, Change, Suggestion};
-use crate::model::Outcome;
+use crate::model::{NoticeKind, Outcome};
 use crate::queue::JobError;
 use rejoinder_platforms::{FetchError, Probe, ReplyProbe};
 use serde_json::json;
@@ -138,7 +139,7 @@ fn again(at: OffsetDateTime, reason: &str) -> Result<(), JobError> {
     Err(JobError::RetryAt { at, reason: reason.to_owned() })
 }
 
-/// Stays uncertain with the reason, unless somebody settled the attempt meanwhile; no job follows.
+/// Stays uncertain with the reason, unless somebody settled the attempt meanwhile; the team is told, no job follows.
 async fn give_to_person(
     send: &Send<'_>,
     suggestion: &Suggestion,
@@ -162,6 +163,13 @@ async fn give_to_person(
         .await
         .map_err(|error| JobError::Retry(error.to_string()))?;
     let integration = integrations::load(&mut tx, suggestion.team_id, suggestion.integration_id).await?;
+    let account = integration.as_ref().map_or_else(|| "an account".to_owned(), Integration::label);
+    let text = format!(
+        "Nobody knows whether a reply by {account} stands there, and it cannot be read back: {reason}. \
+         Look on the platform, then say on the page Uncertain what you saw."
+    );
+    let notice = Notice { kind: NoticeKind::SendUnknown, subject: Subject::Suggestion(suggestion.id), text };
+    notices::raise(&mut tx, &moment, suggestion.team_id, notice).await?;
     tx.commit().await?;
     if let Some(integration) = integration {
         trouble::count_failures(&send.state.app, &integration, reason).await?;

@@ -12,8 +12,9 @@ use crate::clock::Moment;
 use crate::error::Problem;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
+use crate::flow::notices;
 use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Suggestion};
-use crate::model::{ItemState, Outcome, Stage};
+use crate::model::{ItemState, NoticeKind, Outcome, Stage};
 use rejoinder_platforms::{FetchError, FoundReply, Reader, ReplyAt};
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ pub async fn resolve(app: &App, decision: Decision, seen: Seen) -> Result<Sugges
     let suggestion = suggestion::lock(&mut tx, decision.team_id, decision.suggestion_id).await?;
     let suggestion = suggestion.ok_or(ChangeError::NotFound)?;
     let attempt = in_doubt(&mut tx, &moment, &suggestion, window).await?;
+    notices::resolve(&mut tx, &moment, decision.team_id, NoticeKind::SendUnknown, suggestion.id).await?;
     let resolved = match reply {
         Some(reply) => stands_there(&mut tx, &moment, decision, suggestion, &attempt, reply).await?,
         None => is_absent(&mut tx, &moment, decision, suggestion, &attempt).await?,

@@ -7,6 +7,7 @@ use super::asked::Asked;
 use super::inbox::{InboxPage, InboxQuery};
 use super::inbox_draft::{DraftPane, Mishap};
 use super::person::Person;
+use super::uncertain::{self, UncertainPage, UncertainQuery};
 use crate::app::App;
 use crate::error::Problem;
 use crate::flow::approve::{self, Approve};
@@ -33,6 +34,8 @@ pub struct DraftForm {
     /// What a person saw on the platform: "found" with its address, or "absent".
     seen: Option<String>,
     permalink: Option<String>,
+    /// "uncertain": the form stands on the page of unknown outcomes and leads back there.
+    from: Option<String>,
 }
 
 /// One action of one person on one suggestion.
@@ -277,22 +280,36 @@ pub async fn resolve(
     CsrfForm(form): CsrfForm<DraftForm>,
 ) -> Result<Response, Problem> {
     let acting = Acting::on(&app, member, &loaded, asked, form).await?;
-    let address = acting.form.permalink.as_deref().unwrap_or_default();
-    let seen = if acting.form.seen.as_deref() == Some("absent") { Ok(Seen::Absent) } else { Seen::found(address) };
+    let on_list = acting.form.from.as_deref() == Some("uncertain");
+    let absent = acting.form.seen.as_deref() == Some("absent");
+    let address = acting.form.permalink.clone().unwrap_or_default();
+    let seen = if absent { Ok(Seen::Absent) } else { Seen::found(&address) };
     let resolved = match seen {
         Ok(seen) => send::resolve(&app, acting.person.decides_on(acting.suggestion.id), seen).await,
         Err(error) => Err(error),
     };
-    let (status, sentence) = match resolved {
-        Ok(_) => return acting.pane().await,
-        Err(error @ ResolveError::Address(_)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
-        Err(error @ (ResolveError::Unreadable(_) | ResolveError::Change(ChangeError::Refused(_)))) => {
-            (StatusCode::CONFLICT, error.to_string())
+    let error = match resolved {
+        Ok(_) if on_list => {
+            let settled = if absent { "absent" } else { "found" };
+            return Ok(acting.asked.go(&format!("/dashboard/uncertain?settled={settled}")));
         }
-        Err(error) => return Err(error.into()),
+        Ok(_) => return acting.pane().await,
+        Err(error) => error,
     };
-    let mishap = Mishap { sentence: Some(sentence), address: acting.form.permalink, ..Mishap::default() };
-    show_item(&acting.person, &acting.asked, acting.suggestion.item_id, status, mishap).await
+    let status = match error {
+        ResolveError::Address(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ResolveError::Unreadable(_) | ResolveError::Change(ChangeError::Refused(_)) => StatusCode::CONFLICT,
+        ResolveError::Change(_) => return Err(error.into()),
+    };
+    let (person, suggestion_id, sentence) = (&acting.person, acting.suggestion.id, error.to_string());
+    if on_list {
+        let mishap = uncertain::Mishap { suggestion_id, sentence, address };
+        let mut conn = app.db.acquire().await?;
+        let page = UncertainPage::load(&mut conn, person, UncertainQuery::default(), Some(mishap)).await?;
+        return Ok(super::page(status, &page));
+    }
+    let mishap = Mishap { sentence: Some(sentence), address: Some(address), ..Mishap::default() };
+    show_item(person, &acting.asked, acting.suggestion.item_id, status, mishap).await
 }
 
 /// What is typed is kept as it is typed; 204.

@@ -31,6 +31,8 @@ pub struct Frame {
     pub waiting: u64,
     /// Accounts that need one.
     pub account_problems: u64,
+    /// Replies of which nobody knows whether they stand there.
+    pub unknown: u64,
     /// Notices that nobody put aside.
     pub notices: u64,
     /// What keeps every reply in: the widest switch first.
@@ -58,6 +60,7 @@ pub enum Section {
     Inbox,
     Accounts,
     Intents,
+    Uncertain,
     Notices,
     Log,
     Team,
@@ -72,6 +75,7 @@ impl Section {
             Self::Inbox => "inbox",
             Self::Accounts => "accounts",
             Self::Intents => "intents",
+            Self::Uncertain => "uncertain",
             Self::Notices => "notices",
             Self::Log => "log",
             Self::Team => "team",
@@ -85,6 +89,7 @@ impl Section {
             Self::Inbox,
             Self::Accounts,
             Self::Intents,
+            Self::Uncertain,
             Self::Notices,
             Self::Log,
             Self::Team,

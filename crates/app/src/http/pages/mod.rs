@@ -37,6 +37,7 @@ pub mod signup;
 mod story;
 pub mod team;
 pub mod tokens;
+pub mod uncertain;
 pub mod when;
 pub mod words;
 
@@ -125,6 +126,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/settings", get(settings::show).post(settings::change))
         .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
         .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
+        .route("/dashboard/uncertain", get(uncertain::show))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

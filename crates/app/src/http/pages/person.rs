@@ -76,6 +76,7 @@ impl Person {
             now: self.now,
             waiting: u64::try_from(waiting).unwrap_or(0),
             account_problems: problems as u64,
+            unknown: u64::try_from(send::uncertain::count(conn, self.team_id).await?).unwrap_or(0),
             notices: u64::try_from(notices::count_open(conn, self.team_id).await?).unwrap_or(0),
             pauses: self.pauses(conn).await?,
             notice: dry_run,

@@ -168,6 +168,7 @@ fn small_pages_look_as_reviewed() {
         "error/not-found",
         "frame/troubled",
         "notices/full",
+        "uncertain/full",
         "settings/wrong",
         "signin/refused",
         "account/wrong-code",

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod team;
 pub mod threads;
 pub mod tokens;
+pub mod uncertain;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
 use askama::Template;
@@ -52,6 +53,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
+    add(&mut rendered, "uncertain", super::uncertain::UncertainPage::samples())?;
     add(&mut rendered, "activity", super::activity::ActivityPage::samples())?;
     add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
@@ -108,6 +110,7 @@ pub fn frame() -> Frame {
         now: NOW,
         waiting: 9,
         account_problems: 0,
+        unknown: 0,
         notices: 0,
         pauses: Vec::new(),
         notice: None,
@@ -125,6 +128,7 @@ pub fn troubled_frame() -> Frame {
         user_name: "Maximiliane von Hohenstein-Waldenburg".to_owned(),
         waiting: 12_408,
         account_problems: 2,
+        unknown: 3,
         notices: 3,
         pauses: vec![
             PauseBar {
