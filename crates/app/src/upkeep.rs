@@ -1,6 +1,8 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
-use crate::accounts::{clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens};
+use crate::accounts::{
+    clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens,
+};
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
 use crate::flow::activity;

@@ -6,8 +6,8 @@ mod listing;
 
 pub(super) use listing::{Route, by_tag};
 
-use super::{api, idempotency};
 use super::auth::Demand;
+use super::{api, idempotency};
 use crate::error::{FieldError, Problem};
 use serde_json::json;
 use utoipa::openapi::extensions::Extensions;

@@ -6,8 +6,8 @@
 mod accounts;
 mod api_tokens;
 mod approve;
-mod clerk;
 mod callers;
+mod clerk;
 mod clerk_dashboard;
 mod clerk_keys;
 mod clerk_world;
@@ -41,7 +41,7 @@ mod smtp;
 mod story;
 mod suggest;
 mod teams;
-mod totp;
 mod tenants;
+mod totp;
 mod twin;
 mod uncertain;

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::error::{ApiResult, Problem};
 use crate::flow::ingest::IntegrationPoll;
 use crate::http::auth::{Admin, Editor, IntegrationRef, Loaded, TeamMember, Viewer};
-use crate::http::body::{JsonBody, Nothing, Path};
+use crate::http::body::{JsonBody, Nothing};
 use crate::jobs;
 use crate::model::{IntegrationState, PauseCause};
 use axum::Json;

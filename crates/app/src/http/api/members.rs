@@ -111,7 +111,7 @@ pub async fn remove_member(
 ) -> ApiResult<StatusCode> {
     let by = member.caller.user_id;
     if by == user_id {
-        } else {
+    } else {
         require_role(member.role, Role::Admin)?;
     }
     let mut tx = app.db.begin().await?;

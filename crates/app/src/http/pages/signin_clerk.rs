@@ -76,7 +76,7 @@ pub async fn show(
     let Some((clerk, dashboard)) =
         app.clerk.as_ref().and_then(|clerk| Some((clerk, clerk.settings().dashboard.as_ref()?)))
     else {
-        return Ok(signin::show(session, caller, Query(plain)).await);
+        return Ok(signin::show(State(app), session, caller, Query(plain)).await);
     };
     if caller.is_ok() {
         return Ok(see_other(way_on(query.next.as_deref())));
@@ -84,7 +84,7 @@ pub async fn show(
     let round = cookies::round(&headers, &app.config.public_url);
     let visit = Visit { app: &app, clerk, dashboard, headers: &headers, query, round };
     if dashboard.builtin_too && visit.query.password.is_some() {
-        return Ok(signin::show(session, caller, Query(plain)).await);
+        return Ok(signin::show(State(app), session, caller, Query(plain)).await);
     }
     if visit.query.begin.is_none() && !visit.comes_back() {
         let out = "You are signed out here. At Clerk you stay signed in until you sign out there.";
