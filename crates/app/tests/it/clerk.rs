@@ -1,6 +1,6 @@
 //! People who come with session tokens of Clerk, and what its webhooks tell of them.
 
-use http::{Method, header};
+use axum::http::{Method, header};
 use rejoinder_app::accounts::{sessions, teams};
 use rejoinder_sandbox::SignedMessage;
 use serde_json::{Value, json};
