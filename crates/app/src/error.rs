@@ -20,6 +20,7 @@ pub struct Problem {
     #[schema(example = 404)]
     pub status: u16,
     /// What happened here and what to do next.
+    #[schema(example = "There is no such suggestion, or it is another team's.")]
     pub detail: String,
     /// Also in the header `X-Request-Id`; name it when you ask for help.
     pub request_id: Option<String>,
@@ -37,7 +38,9 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Path of the field in the body or the query ("variations[0].text").
+    #[schema(example = "text")]
     pub field: String,
+    #[schema(example = "is longer than 10000 characters")]
     pub message: String,
 }
 

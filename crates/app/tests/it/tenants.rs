@@ -65,6 +65,10 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
+    fn is(&self, (method, path): (&str, &str)) -> bool {
+        self.method == method && self.path == path
+    }
+
     fn read(document: &Value, method: &str, path: &str, operation: &Value) -> Self {
         let needs = match operation["x-role"].as_str().unwrap() {
             "none" => Needs::Nothing,
@@ -224,6 +228,9 @@ impl World {
     }
 }
 
+/// Anybody may leave a team; removing somebody else is for admins, which the handler alone can tell (`members.rs` tests it).
+const LEAVING: (&str, &str) = ("DELETE", "/api/teams/{team_id}/members/{user_id}");
+
 #[tokio::test]
 async fn every_route_lets_in_who_may_and_nobody_else() {
     let world = World::start().await;
@@ -246,6 +253,7 @@ async fn every_route_lets_in_who_may_and_nobody_else() {
                     Expected::Status(expected) => status == expected,
                     Expected::TooLow => status == 403 || status == 404 && !route.has_all_things(&world),
                     Expected::Answer => status < 500,
+                    Expected::In if route.is(LEAVING) => !matches!(status, 401 | 500..),
                     // What was deleted by the one before is not there.
                     Expected::In if route.method == "DELETE" => !matches!(status, 401 | 403 | 500..),
                     Expected::In if !route.has_all_things(&world) => !matches!(status, 401 | 403 | 500..),
@@ -280,7 +288,13 @@ async fn another_teams_things_are_not_there_in_whatever_place_of_a_request_their
         let mut tried = Vec::new();
         for place in 0..route.things() {
             let address = route.address(&world, Some(place));
-            tried.push((format!("place {place}"), route.tried_by(admin, &address, &world).await, &[404][..]));
+            let mut answer = route.tried_by(admin, &address, &world).await;
+            if answer.0 == 422 {
+                // The body was looked at first: with a good one the id must be.
+                let good = route.body.as_ref().map_or_else(|| json!({}), |_| route.least_body(&[]));
+                answer = admin.ask(&route.method, &address, Some(good.to_string())).await;
+            }
+            tried.push((format!("place {place}"), answer, &[404][..]));
         }
         let address = route.address(&world, None);
         let fields = route.id_fields();

@@ -21,8 +21,9 @@ pub struct WebhookAnswer {
 /// Take a webhook of Clerk
 ///
 /// Signed by Svix: `svix-id`, `svix-timestamp`, `svix-signature`. Each id is carried out once; a repetition answers 200 and does nothing.
-#[utoipa::path(post, path = "/api/webhooks/clerk", security(()),
-    request_body(content = serde_json::Value, content_type = "application/json", description = "The event, as Clerk sends it."),
+#[utoipa::path(post, path = "/api/webhooks/clerk", security(()), tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", description = "The event, as Clerk sends it.",
+        example = json!({ "type": "user.deleted", "object": "event", "data": { "id": "user_2abc", "object": "user", "deleted": true } })),
     responses(
         (status = 200, description = "Taken.", body = WebhookAnswer),
         (status = 401, description = "The signature is missing or wrong.", body = Problem, content_type = "application/problem+json"),

@@ -20,18 +20,18 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct PasswordBody {
     #[serde(alias = "currentPassword")]
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
     current_password: SecretString,
     /// 10 to 200 characters.
     #[serde(alias = "newPassword")]
-    #[schema(value_type = String, format = Password, min_length = 10, max_length = 200)]
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 200, example = "staple battery horse")]
     new_password: SecretString,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TotpBeginBody {
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
     password: SecretString,
 }
 
@@ -46,7 +46,7 @@ pub struct TotpConfirmBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TotpEndBody {
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
     password: SecretString,
     /// Of the app, or a recovery code.
     #[schema(example = "287082")]
