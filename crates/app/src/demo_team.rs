@@ -75,6 +75,7 @@ async fn make_team(conn: &mut PgConnection, moment: &Moment) -> Result<Uuid, sql
     let (user_id, team_id) = (moment.id(), moment.id());
     let user = users::NewUser { id: user_id, email: Some(PERSON.1), name: PERSON.0, password_hash: None };
     users::create(conn, user, moment.now).await.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+    users::mark_verified(conn, user_id, moment.now).await?;
     let team = teams::NewTeam { id: team_id, member_id: moment.id(), owner_user_id: user_id, name: TEAM };
     teams::create(conn, team, moment.now).await?;
     for seed in INTENTS {

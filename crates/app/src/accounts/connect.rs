@@ -14,6 +14,7 @@ use super::{teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
+use crate::error::chain;
 use crate::flow::ingest::IntegrationPoll;
 use crate::jobs;
 use crate::model::Role;
@@ -23,13 +24,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rejoinder_platforms::{Account, AuthError, AuthorizeRequest, FetchError, Grant, Reader};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
 const STATE_LASTS: time::Duration = time::Duration::minutes(10);
+/// A person waits for it.
+const REVOKE_LASTS: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a connection did not come about, each with its own words on the page.
 #[derive(Debug, thiserror::Error)]
@@ -183,13 +186,69 @@ async fn arrive(
     }
     let redirect_uri = callback_url(app, platform);
     let consent = exchange(&*reader, callback, &redirect_uri, &verifier, moment.now).await?;
-    if session_of != Some(user_id) {
-        return Ok(Arrived::Pending(pending::keep(app, moment, (team_id, user_id), platform, &consent).await?));
+    let confirmed = session_of == Some(user_id);
+    match settle(app, moment, (team_id, user_id), platform, &consent, confirmed).await {
+        Ok((tx, arrived)) => {
+            // Whether it stands when the answer is lost is not known, so nothing is given back.
+            tx.commit().await?;
+            Ok(arrived)
+        }
+        Err(error) => {
+            pending::revoke(app, platform, &consent.grant).await;
+            Err(error)
+        }
     }
+}
+
+/// Stores what the consent gave, or keeps it for its person; the caller commits. The role counts as it is now: the platform took its time.
+async fn settle(
+    app: &App,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    platform: &str,
+    consent: &Consent,
+    confirmed: bool,
+) -> Result<(Transaction<'static, Postgres>, Arrived), ConnectError> {
     let mut tx = app.db.begin().await?;
-    let id = store(app, &mut tx, moment, (team_id, user_id), platform, &consent).await?;
+    teams::lock(&mut tx, team_id).await?;
+    if teams::role_of(&mut tx, team_id, user_id).await? != Some(Role::Admin) {
+        return Err(ConnectError::NotAdmin);
+    }
+    let arrived = if confirmed {
+        Arrived::Connected(store(app, &mut tx, moment, (team_id, user_id), platform, consent).await?)
+    } else {
+        Arrived::Pending(pending::keep(app, &mut tx, moment, (team_id, user_id), platform, consent).await?)
+    };
+    Ok((tx, arrived))
+}
+
+/// Disconnects an account and gives its access back to the platform. A platform that does not answer changes nothing: the tokens are wiped
+/// here all the same.
+pub async fn disconnect(
+    app: &App,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    id: Uuid,
+) -> Result<bool, SealError> {
+    let mut tx = app.db.begin().await?;
+    let Some(integration) = integrations::hold_to_change(&mut tx, team_id, id).await? else { return Ok(false) };
+    let grant = match tokens::grant_of(app, &mut tx, &integration).await {
+        Ok(grant) => grant,
+        Err(SealError::Database(error)) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the tokens of an account cannot be opened and are wiped");
+            None
+        }
+    };
+    integrations::disconnect(&mut tx, moment, &integration, Some(user_id)).await?;
     tx.commit().await?;
-    Ok(Arrived::Connected(id))
+    if let Some(grant) = grant {
+        let revoked = pending::revoke(app, &integration.platform, &grant);
+        if tokio::time::timeout(REVOKE_LASTS, revoked).await.is_err() {
+            tracing::warn!(platform = integration.platform, "the platform took too long to take an access back");
+        }
+    }
+    Ok(true)
 }
 
 /// A consent, exchanged.
@@ -236,7 +295,7 @@ async fn exchange(
     }
 }
 
-/// The account becomes the team's and is polled for the first time.
+/// The account becomes the team's and is polled for the first time. The caller holds the team.
 async fn store(
     app: &App,
     conn: &mut PgConnection,
@@ -246,6 +305,7 @@ async fn store(
     consent: &Consent,
 ) -> Result<Uuid, SealError> {
     let Consent { grant, account, granted_at } = consent;
+    integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
     let (access_token, refresh_token) = tokens::seal(app, conn, moment, (id, team_id), grant).await?;

@@ -8,7 +8,7 @@ mod connection;
 mod state;
 
 pub use crate::model::PauseCause;
-pub use connection::{Connected, connect, row_for_account};
+pub use connection::{Connected, connect, lock_account, row_for_account};
 pub use state::{Switched, disconnect, needs_reconnect, pause, pause_by_person, pause_platform, resume};
 
 use crate::clock::Moment;

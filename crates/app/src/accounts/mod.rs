@@ -33,8 +33,10 @@ pub mod tokens;
 pub mod totp;
 pub mod users;
 
+use crate::clock::Moment;
 use passwords::{HashError, Passwords};
 use secrecy::SecretString;
+use sessions::NewSession;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -54,13 +56,28 @@ pub enum SignInError {
     Database(#[from] sqlx::Error),
 }
 
+/// Somebody whose password was right when it was checked.
+pub struct Checked {
+    pub user: users::User,
+    /// The one that it matched.
+    password_hash: SecretString,
+}
+
+/// What the right password opens.
+#[derive(Debug)]
+pub enum LetIn {
+    Session(NewSession),
+    /// The token for the cookie of the second step.
+    SecondStep(SecretString),
+}
+
 /// Checks an e-mail address with its password. Holds no connection while it hashes.
 pub async fn check_password(
     db: &PgPool,
     passwords: &Passwords,
     email: &str,
     password: SecretString,
-) -> Result<users::User, SignInError> {
+) -> Result<Checked, SignInError> {
     let found = match users::normal_email(email) {
         Ok(email) => users::with_password(&mut *db.acquire().await?, &email).await?,
         Err(_) => None,
@@ -69,9 +86,32 @@ pub async fn check_password(
         Some((user, hash)) => (Some(user), hash),
         None => (None, None),
     };
+    let matched = hash.clone();
     let good = match passwords.verify(password, hash).await {
         Ok(good) => good,
         Err(HashError::Busy) => return Err(SignInError::Busy),
     };
-    user.filter(|_| good).ok_or(SignInError::Wrong)
+    match (user, matched) {
+        (Some(user), Some(password_hash)) if good => Ok(Checked { user, password_hash }),
+        _ => Err(SignInError::Wrong),
+    }
+}
+
+/// Lets somebody in whose password was right a moment ago, or on to the second step. None: the password is not theirs any more.
+/// Hashing takes its time, and a password set meanwhile ends what the old one opens.
+pub async fn let_in(db: &PgPool, moment: &Moment, checked: &Checked, device: &str) -> sqlx::Result<Option<LetIn>> {
+    let user_id = checked.user.id;
+    let mut tx = db.begin().await?;
+    if !users::hold_password(&mut tx, user_id, &checked.password_hash).await? {
+        return Ok(None);
+    }
+    let let_in = if second_factor::is_on(&mut tx, user_id).await? {
+        LetIn::SecondStep(second_steps::open(&mut tx, moment, user_id).await?)
+    } else {
+        let new = sessions::create(&mut tx, user_id, moment.now, moment.entropy()).await?;
+        sessions::remember_device(&mut tx, new.id, device).await?;
+        LetIn::Session(new)
+    };
+    tx.commit().await?;
+    Ok(Some(let_in))
 }

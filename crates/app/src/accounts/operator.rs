@@ -82,6 +82,7 @@ pub async fn create(
 ) -> Result<(User, SecretString), OperatorError> {
     let user = NewUser { id: moment.id(), email: Some(email), name, password_hash: None };
     let user = users::create(conn, user, moment.now).await?;
+    users::mark_verified(conn, user.id, moment.now).await?;
     let token = password_resets::make(conn, moment, user.id, AskedBy::Operator).await?;
     Ok((user, token))
 }
@@ -101,14 +102,16 @@ pub async fn reset_password(
 
 /// Takes the second factor away. False: there was none.
 pub async fn reset_totp(conn: &mut PgConnection, moment: &Moment, user_id: Uuid) -> sqlx::Result<bool> {
+    users::hold(conn, user_id).await?;
     second_steps::delete_all_of(conn, user_id).await?;
     second_factor::remove(conn, moment, user_id, None).await
 }
 
 /// Ends all sessions of a person. Says how many.
 pub async fn sign_out(conn: &mut PgConnection, moment: &Moment, user_id: Uuid) -> sqlx::Result<u64> {
-    let ended = sessions::delete_all_of(conn, user_id).await?;
+    users::hold(conn, user_id).await?;
     second_steps::delete_all_of(conn, user_id).await?;
+    let ended = sessions::delete_all_of(conn, user_id).await?;
     if ended > 0 {
         let payload = json!({ "sessions_ended": ended });
         security::record(conn, moment, user_id, None, Kind::AccountSessionsEnded, payload).await?;

@@ -76,8 +76,8 @@ pub async fn change(
     if !users::replace_password(&mut tx, user_id, &old_hash, &new_hash, moment.now).await? {
         return Err(ChangeError::Meanwhile);
     }
-    let ended = sessions::delete_others(&mut tx, user_id, session_id).await?;
     second_steps::delete_all_of(&mut tx, user_id).await?;
+    let ended = sessions::delete_others(&mut tx, user_id, session_id).await?;
     super::password_resets::forget_all_of(&mut tx, user_id).await?;
     let payload = json!({ "sessions_ended": ended });
     security::record(&mut tx, moment, user_id, Some(user_id), Kind::AccountPasswordChanged, payload).await?;

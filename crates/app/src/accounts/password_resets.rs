@@ -1,7 +1,7 @@
 //! A new password for somebody who cannot sign in: by a link that comes by mail, or that the operator's command prints.
 //!
-//! What always holds: a link lives one hour and works once; the database has its hash only; a newer link of the same kind replaces
-//! the older; a new password ends all sessions and asks for the second factor as before. Whether an address has an account is told to
+//! What always holds: a link lives one hour and works once; the database has its hash only; an operator's
+//! newer link replaces the older, while links by mail stand beside each other, so that who asks in another's name takes nothing away; a new password ends all sessions and asks for the second factor as before. Whether an address has an account is told to
 //! nobody: for an unknown one the same job is queued, which then finds nobody. Only this file writes `password_resets`.
 
 use super::mails::{self, Mail, PostError};
@@ -42,7 +42,7 @@ impl AskedBy {
 /// Why a link does not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkFault {
-    #[error("This link is not known. If you asked for several, the newest one works.")]
+    #[error("This link is not known, or a password was set since it was made. Ask for a new one.")]
     Unknown,
     #[error("This link was used already.")]
     Used,
@@ -62,20 +62,23 @@ pub enum RedeemError {
     Database(#[from] sqlx::Error),
 }
 
-/// Makes a link's token; the links of this kind that were made before work no more.
+/// Makes a link's token. Of the operator's links the newest works; those by mail all do until one is used, and how many are mailed is
+/// limited (`http/limits`).
 pub async fn make(
     conn: &mut PgConnection,
     moment: &Moment,
     user_id: Uuid,
     asked_by: AskedBy,
 ) -> sqlx::Result<SecretString> {
-    sqlx::query!(
-        "delete from password_resets where user_id = $1 and asked_by = $2 and used_at is null",
-        user_id,
-        asked_by.as_str()
-    )
-    .execute(&mut *conn)
-    .await?;
+    if asked_by == AskedBy::Operator {
+        sqlx::query!(
+            "delete from password_resets where user_id = $1 and asked_by = $2 and used_at is null",
+            user_id,
+            asked_by.as_str()
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
     let token = moment.entropy().token(32);
     sqlx::query!(
         "insert into password_resets (id, user_id, token_hash, asked_by, created_at, expires_at)
@@ -133,14 +136,17 @@ pub async fn redeem(
     passwords::check_policy(&password, user.email.as_deref().unwrap_or_default())?;
     let hash = app.passwords.hash(password, moment.entropy()).await.map_err(|HashError::Busy| RedeemError::Busy)?;
     let mut tx = app.db.begin().await?;
+    users::hold(&mut tx, user.id).await?;
     check(&mut tx, token, moment.now).await?;
     sqlx::query!("update password_resets set used_at = $2 where token_hash = $1", &token_hash(token)[..], moment.now)
         .execute(&mut *tx)
         .await?;
     forget_all_of(&mut tx, user.id).await?;
     users::set_password(&mut tx, user.id, &hash, moment.now).await?;
-    let ended = sessions::delete_all_of(&mut tx, user.id).await?;
+    // The link came to the address, or the operator handed it to its owner.
+    users::mark_verified(&mut tx, user.id, moment.now).await?;
     second_steps::delete_all_of(&mut tx, user.id).await?;
+    let ended = sessions::delete_all_of(&mut tx, user.id).await?;
     let actor: Actor = Some(user.id);
     let payload = json!({ "sessions_ended": ended });
     security::record(&mut tx, moment, user.id, actor, Kind::AccountPasswordReset, payload).await?;

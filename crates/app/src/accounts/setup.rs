@@ -137,6 +137,7 @@ pub async fn redeem_first_admin(
         CreateError::EmailTaken => RedeemError::Link(LinkFault::AlreadyDone),
         CreateError::Database(error) => RedeemError::Database(error),
     })?;
+    users::mark_verified(&mut tx, user_id, now).await?;
     let team_id = entropy.uuid_v7(now);
     let team = NewTeam { id: team_id, member_id: entropy.uuid_v7(now), owner_user_id: user_id, name: &team_name };
     teams::create(&mut tx, team, now).await?;

@@ -147,6 +147,22 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration) -> Result<Se
     }
 }
 
+/// Both tokens of a row, to give them back. None: it has none.
+pub(super) async fn grant_of(
+    app: &App,
+    conn: &mut PgConnection,
+    integration: &Integration,
+) -> Result<Option<Grant>, SealError> {
+    let (id, team_id) = (integration.id, integration.team_id);
+    let Some(access) = integration.access_token.as_deref() else { return Ok(None) };
+    let access_token = app.keyring.open(conn, place("access_token", id, team_id), access).await?;
+    let refresh_token = match integration.refresh_token.as_deref() {
+        Some(sealed) => Some(app.keyring.open(conn, place("refresh_token", id, team_id), sealed).await?),
+        None => None,
+    };
+    Ok(Some(Grant { access_token, refresh_token, scopes: integration.scopes.clone(), expires_in: None }))
+}
+
 async fn open(app: &App, conn: &mut PgConnection, integration: &Integration) -> Result<SecretString, TokenError> {
     let sealed = integration
         .access_token

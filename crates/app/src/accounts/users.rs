@@ -91,16 +91,53 @@ pub async fn by_email(conn: &mut PgConnection, email: &str) -> sqlx::Result<Opti
         .await
 }
 
-/// The address that is known to be this person's, in its normal form: what an invitation is compared with. A built-in account's
-/// own; an account whose address comes from elsewhere counts only when it was verified there.
+/// The address that is known to be this person's, in its normal form: what an invitation is compared with. What somebody typed
+/// into the open sign-up is not known.
 pub async fn verified_email(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<Option<String>> {
-    let email = sqlx::query_scalar!(
-        "select case when clerk_id is null then email else verified_email end as email from users where id = $1",
-        user_id
+    let email =
+        sqlx::query_scalar!("select verified_email from users where id = $1", user_id).fetch_optional(conn).await?;
+    Ok(email.flatten())
+}
+
+/// From now on a built-in account's address counts as its owner's: an invitation or a link came to it, or the operator set it up.
+pub async fn mark_verified(conn: &mut PgConnection, user_id: Uuid, now: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set verified_email = email, email_verified_at = $2
+        where id = $1 and clerk_id is null and verified_email is distinct from email",
+        user_id,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Holds the person until the transaction ends, against a sign-in that is just being let in. Taken before any other row of theirs.
+pub async fn hold(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("select id from users where id = $1 for no key update", user_id).fetch_optional(conn).await?;
+    Ok(())
+}
+
+/// Keeps the ways in of a person as they are until the transaction ends. Taken before any other row of theirs.
+pub async fn hold_ways_in(conn: &mut PgConnection, user_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("select id from users where id = $1 for share", user_id).fetch_optional(conn).await?;
+    Ok(())
+}
+
+/// The same. False: the password that was checked is not theirs any more.
+pub(super) async fn hold_password(
+    conn: &mut PgConnection,
+    user_id: Uuid,
+    checked: &SecretString,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        r#"select password_hash is not distinct from $2 as "same!" from users where id = $1 for share"#,
+        user_id,
+        checked.expose_secret()
     )
     .fetch_optional(conn)
     .await?;
-    Ok(email.flatten())
+    Ok(row.is_some_and(|row| row.same))
 }
 
 /// The account of an address with its password hash, for the check at sign-in only.

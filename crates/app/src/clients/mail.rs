@@ -1,6 +1,7 @@
 //! Mail by SMTP: one connection per mail, plain text, at most 30 s.
 //!
-//! What can go wrong: the server is away or puts us off (try again later), or it refuses the mail for good. What it says is kept for
+//! What can go wrong: the server is away or puts us off (try again later), or it refuses recipient or content
+//! for good. What it says is kept for
 //! the log without the addresses in it. Handing a mail over twice is possible where its answer got lost; the `Message-ID`, which
 //! is the same each time, lets a mailbox show it once.
 
@@ -104,7 +105,9 @@ impl Mailer {
         // The library's own limit is for each step of the conversation.
         match tokio::time::timeout(TIMEOUT, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.is_permanent() && !is_about_us(&error) => Err(MailError::Never(told(&error))),
+            Ok(Err(error)) if error.is_permanent() && is_about_mail(&told(&error)) => {
+                Err(MailError::Never(told(&error)))
+            }
             Ok(Err(error)) => Err(MailError::Later(told(&error))),
             Err(_) => Err(MailError::Later(format!("the mail server took longer than {} s", TIMEOUT.as_secs()))),
         }
@@ -129,9 +132,18 @@ impl Mailer {
     }
 }
 
-/// It refuses us and not the mail: the login is wrong or missing. That passes when the operator has mended it.
-fn is_about_us(error: &lettre::transport::smtp::Error) -> bool {
-    error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538))
+/// Whether it refuses the recipient or the content, by its enhanced code (RFC 3463). Every other refusal may be about us, such as the
+/// login, our address or `MAIL_FROM`, and passes when the operator has mended it.
+fn is_about_mail(words: &str) -> bool {
+    let class = words.split_whitespace().find_map(|word| word.strip_prefix("5."));
+    let Some((subject, detail)) = class.and_then(|class| class.split_once('.')) else { return false };
+    match subject {
+        // 5.1.7 and 5.1.8: the sender's address.
+        "1" => matches!(detail, "1" | "2" | "3" | "4" | "6" | "10"),
+        "2" | "6" => true,
+        "3" => detail == "4",
+        _ => false,
+    }
 }
 
 /// What the server said, without the addresses that it repeats.
@@ -144,6 +156,20 @@ fn told(error: &lettre::transport::smtp::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_said_of_recipient_or_content_is_final() {
+        let final_ones =
+            ["5.1.1 no such user", "5.1.10 null MX", "5.2.1 mailbox is closed", "5.3.4 too big", "5.6.0 bad body"];
+        for text in final_ones {
+            assert!(is_about_mail(&format!("the mail server: permanent error (550): {text}")), "{text}");
+        }
+        for text in
+            ["no service here", "5.1.8 sender domain", "5.1.7 sender address", "5.7.8 wrong password", "5.7.1 denied"]
+        {
+            assert!(!is_about_mail(&format!("the mail server: permanent error (554): {text}")), "{text}");
+        }
+    }
 
     #[test]
     fn a_mail_carries_its_own_date_and_the_same_id_each_time() {

@@ -43,8 +43,10 @@ const SIGN_IN_PER_PAIR: f64 = 5.0;
 const SIGN_IN_PER_EMAIL: f64 = 50.0;
 const SIGN_IN_PER_EMAIL_SECS: f64 = 15.0 * 60.0;
 
-/// Mails with a link that one address gets.
-const MAILS_PER_EMAIL: f64 = 3.0;
+/// Mails with a link that one address gets on request of one client address, and of all together: a stranger who asks in somebody's
+/// name does not keep them from asking.
+const MAILS_PER_PAIR: f64 = 3.0;
+const MAILS_PER_EMAIL: f64 = 10.0;
 const MAILS_PER_EMAIL_SECS: f64 = 3600.0;
 const CONFIRM_PER_PERSON: f64 = 5.0;
 const CONFIRM_PER_PERSON_SECS: f64 = 15.0 * 60.0;
@@ -249,12 +251,17 @@ pub async fn count_forgot(
     now: OffsetDateTime,
 ) -> Result<bool, Problem> {
     take_one(conn, &line_key(address), SIGN_IN_PER_ADDRESS, SIGN_IN_PER_ADDRESS_SECS, now).await?;
+    let pair = format!("mail-pair:{}", pair_hash(address, email));
     let mails = format!("mail-email:{}", short_hash(email.trim().to_lowercase().as_bytes()));
-    match take_one(conn, &mails, MAILS_PER_EMAIL, MAILS_PER_EMAIL_SECS, now).await {
-        Ok(()) => Ok(true),
-        Err(problem) if problem.status == StatusCode::TOO_MANY_REQUESTS => Ok(false),
-        Err(problem) => Err(problem),
+    // The tight one first: what it refuses does not count against the e-mail address.
+    for (key, most) in [(pair, MAILS_PER_PAIR), (mails, MAILS_PER_EMAIL)] {
+        match take_one(conn, &key, most, MAILS_PER_EMAIL_SECS, now).await {
+            Ok(()) => {}
+            Err(problem) if problem.status == StatusCode::TOO_MANY_REQUESTS => return Ok(false),
+            Err(problem) => return Err(problem),
+        }
     }
+    Ok(true)
 }
 
 /// Counts a code of the second step, from wherever it comes: whoever gets here knows the password.
@@ -289,9 +296,13 @@ fn email_key(email: &str) -> String {
 }
 
 fn pair_key(address: ClientAddress, email: &str) -> String {
+    format!("signin-pair:{}", pair_hash(address, email))
+}
+
+fn pair_hash(address: ClientAddress, email: &str) -> String {
     let mut pair = line_of(address.0).to_be_bytes().to_vec();
     pair.extend_from_slice(email.trim().to_lowercase().as_bytes());
-    format!("signin-pair:{}", short_hash(&pair))
+    short_hash(&pair)
 }
 
 /// Keys name nobody.

@@ -76,11 +76,14 @@ pub async fn confirm_totp(app: &App, person: SignedInPerson, code: &str) -> Resu
 pub async fn end_totp(app: &App, person: SignedInPerson, password: SecretString, code: &str) -> Result<(), Problem> {
     count(app, person).await?;
     confirm(app, person, password).await?;
+    // The same count as at sign-in, which no right password clears.
+    limits::count_code(&mut *app.db.acquire().await?, person.user_id, app.clock.now()).await?;
     let moment = app.moment();
     let actor: Actor = Some(person.user_id);
     let mut tx = app.db.begin().await?;
     second_factor::take(&mut tx, app, &moment, person.user_id, code).await.map_err(factor_problem)?;
     second_factor::remove(&mut tx, &moment, person.user_id, actor).await?;
+    limits::code_was_right(&mut tx, person.user_id).await?;
     limits::confirmed(&mut tx, person.user_id).await?;
     tx.commit().await?;
     Ok(())

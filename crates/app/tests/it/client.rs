@@ -107,6 +107,8 @@ pub async fn person(harness: &Harness, name: &str) -> Uuid {
     let id = moment.id();
     let email = format!("{name}@example.com");
     let user = users::NewUser { id, email: Some(&email), name, password_hash: None };
-    users::create(&mut *harness.conn().await, user, moment.now).await.unwrap();
+    let mut conn = harness.conn().await;
+    users::create(&mut conn, user, moment.now).await.unwrap();
+    users::mark_verified(&mut conn, id, moment.now).await.unwrap();
     id
 }

@@ -482,6 +482,7 @@ async fn seed_team(app: &App) -> (Uuid, Uuid) {
     let (user_id, team_id) = (moment.id(), moment.id());
     let user = users::NewUser { id: user_id, email: Some("ana@example.com"), name: "Ana Lima", password_hash: None };
     users::create(&mut tx, user, moment.now).await.unwrap();
+    users::mark_verified(&mut tx, user_id, moment.now).await.unwrap();
     let team = teams::NewTeam { id: team_id, member_id: moment.id(), owner_user_id: user_id, name: "Brassfinch" };
     teams::create(&mut tx, team, moment.now).await.unwrap();
     tx.commit().await.unwrap();

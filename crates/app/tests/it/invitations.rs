@@ -4,8 +4,11 @@ use crate::client::{Client, person};
 use crate::harness::Harness;
 use crate::mail;
 use crate::smtp::MailServer;
+use rejoinder_app::accounts::password_resets::{self, AskedBy};
+use rejoinder_app::accounts::signup::{SignUp, sign_up};
 use rejoinder_app::accounts::{invitations, teams, users};
 use rejoinder_app::model::Role;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
@@ -87,6 +90,33 @@ async fn a_link_in_other_hands_opens_nothing_and_does_not_say_whose_it_is() {
     }
     let ben = Client::of(&h, person(&h, "ben").await).await;
     assert_eq!(ben.post(ACCEPT, &token).await.0, 200, "it still works for whom it is");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_checked_accepts_nothing_until_its_owner_used_a_link() {
+    let h = Harness::unconnected(&[]).await;
+    let (_, token) = invite(&h, "ben@example.com", "admin").await;
+    let form = SignUp {
+        name: "Not Ben".to_owned(),
+        email: "ben@example.com".to_owned(),
+        password: "burrs touch at zero".into(),
+        team_name: "Others".to_owned(),
+    };
+    sign_up(&h.app.db, &h.app.passwords, &h.app.moment(), form).await.unwrap();
+    let ben_id = users::by_email(&mut *h.conn().await, "ben@example.com").await.unwrap().unwrap().id;
+    let answer = Client::of(&h, ben_id).await.post(ACCEPT, &token).await;
+    assert_eq!(refused(&answer), (403, "address-unverified"));
+    assert!(answer.1["detail"].as_str().unwrap().contains("Forgot your password?"), "{}", answer.1);
+    assert_eq!(role_of(&h, ben_id).await, None);
+
+    let mut conn = h.conn().await;
+    let link = password_resets::make(&mut conn, &h.app.moment(), ben_id, AskedBy::Forgot).await.unwrap();
+    drop(conn);
+    let new = "a finer grind by far".into();
+    password_resets::redeem(&h.app, &h.app.moment(), link.expose_secret(), new).await.unwrap();
+    assert_eq!(Client::of(&h, ben_id).await.post(ACCEPT, &token).await.0, 200);
+    assert_eq!(role_of(&h, ben_id).await, Some(Role::Admin));
     h.finish().await;
 }
 

@@ -96,6 +96,22 @@ async fn a_mail_that_is_refused_for_good_is_given_up_at_once_and_said_in_the_log
 }
 
 #[tokio::test]
+async fn what_is_said_of_the_sender_or_of_nothing_loses_no_mail() {
+    let server = MailServer::start().await;
+    let h = harness(&server).await;
+    for line in ["554 no service here", "550 5.1.8 the sender's domain is not known"] {
+        server.refuse_next(line);
+        post(&h).await;
+        let report = h.run_due().await;
+        assert!(report.dead.is_empty(), "{line}: {:?}", report.dead);
+        assert_eq!((server.received().len(), rows(&h).await), (0, 1), "{line}");
+        h.run_for(Duration::minutes(5)).await;
+        assert_eq!(server.take_one().to, "ana@example.com", "{line}");
+    }
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn a_wrong_login_loses_no_mail() {
     let server = MailServer::start().await;
     server.require_login("replies", "right");

@@ -1,10 +1,12 @@
 //! Connecting an account where the frontend lives on another origin: the browser comes back without a session, and nothing is connected
 //! before the person who began it says so.
 
-use crate::client::Client;
+use crate::client::{Client, person};
 use crate::harness::{BRAND, Harness, config};
 use crate::pages::{Browser, Seen};
-use rejoinder_app::accounts::connect::PendingSweep;
+use rejoinder_app::accounts::connect::{self, CompleteError, PendingSweep};
+use rejoinder_app::accounts::teams;
+use rejoinder_app::clock::Moment;
 use rejoinder_app::jobs;
 use rejoinder_app::model::Role;
 use serde_json::{Value, json};
@@ -22,7 +24,11 @@ async fn world() -> Harness {
 
 /// The consent page that the team's admin is sent to, as its query.
 async fn begin(h: &Harness, body: &Value) -> HashMap<String, String> {
-    let (status, answer) = Client::signed_in(h).await.post("/api/integrations/reddit/oauth/start", body).await;
+    begin_as(&Client::signed_in(h).await, body).await
+}
+
+async fn begin_as(client: &Client, body: &Value) -> HashMap<String, String> {
+    let (status, answer) = client.post("/api/integrations/reddit/oauth/start", body).await;
     assert_eq!(status, 200, "{answer}");
     let page = Url::parse(answer["redirect_url"].as_str().unwrap()).unwrap();
     page.query_pairs().into_owned().collect()
@@ -157,6 +163,94 @@ async fn of_two_confirmations_at_once_one_counts() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401]);
     assert_eq!(connected(&h).await.len(), 1);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn of_consents_that_come_back_at_once_one_connection_stays() {
+    let h = world().await;
+    let (moment, eve) = (h.app.moment(), person(&h, "eve").await);
+    let team = teams::NewTeam { id: moment.id(), member_id: moment.id(), owner_user_id: eve, name: "Others" };
+    teams::create(&mut *h.conn().await, team, moment.now).await.unwrap();
+    for round in 0..3 {
+        let first = way_back(&h, &begin(&h, &json!({})).await);
+        let second = way_back(&h, &begin(&h, &json!({})).await);
+        let third = way_back(&h, &begin_as(&Client::of(&h, eve).await, &json!({})).await);
+        let mut ana = Browser::signed_in(&h, h.user_id).await;
+        let (mut again, mut other) = (ana.copy(), Browser::signed_in(&h, eve).await);
+        let (one, two, three) = tokio::join!(ana.get(&first), again.get(&second), other.get(&third));
+        for seen in [one, two, three] {
+            assert_eq!(led(&seen).1["integration"], "connected", "{round}");
+        }
+        let live = connected(&h).await.iter().filter(|(_, state)| state != "disconnected").count();
+        assert_eq!((live, connected(&h).await.len()), (1, 2), "{round}: one row for each team, one of them live");
+    }
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_away_while_the_platform_answers_connects_nothing() {
+    let h = world().await;
+    let back = way_back(&h, &begin(&h, &json!({})).await);
+    let mut ana = Browser::signed_in(&h, h.user_id).await;
+    let mut tx = h.pool().begin().await.unwrap();
+    teams::lock(&mut tx, h.team_id).await.unwrap();
+    sqlx::query("update team_members set role = 'editor' where user_id = $1")
+        .bind(h.user_id)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let demoted = async {
+        let mut waits = false;
+        for _ in 0..20_000 {
+            waits = sqlx::query_scalar(
+                "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+            )
+            .fetch_one(h.pool())
+            .await
+            .unwrap();
+            if waits {
+                break;
+            }
+        }
+        tx.commit().await.unwrap();
+        waits
+    };
+    let (seen, waited) = tokio::join!(ana.get(&back), demoted);
+    assert!(waited, "the consent waits for who changes the team");
+    assert_eq!((reason(&seen), revoked(&h)), ("not_admin".to_owned(), 1));
+    assert_eq!(connected(&h).await, []);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_being_given_back_connects_nothing_by_a_clock_that_is_behind() {
+    let h = world().await;
+    let ticket = ticket_without_session(&h).await;
+    let in_time = Moment::at(h.now(), &h.app.entropy);
+    let mut cut_off = config(&h.base_url, &[("REDIRECT_BASE", FRONTEND)]);
+    cut_off.reddit.as_mut().unwrap().auth_base = Url::parse("http://127.0.0.1:1").unwrap();
+    let worker = h.worker_with(cut_off, 7).await;
+    h.advance(Duration::minutes(10));
+    sweep(&h).await;
+    h.run_due_with(&worker).await;
+    assert_eq!(kept_grants(&h).await, 1, "the platform did not answer yet");
+    let late = connect::complete(&h.app, &in_time, h.user_id, &ticket).await;
+    assert!(matches!(late, Err(CompleteError::Expired)), "{late:?}");
+    assert_eq!(connected(&h).await, []);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_disconnected_account_is_given_back_to_the_platform() {
+    let h = world().await;
+    consent(&h, &mut Browser::signed_in(&h, h.user_id).await).await;
+    let id: Uuid = sqlx::query_scalar("select id from integrations").fetch_one(h.pool()).await.unwrap();
+    let ana = Client::signed_in(&h).await;
+    assert_eq!(ana.delete(&format!("/api/integrations/{id}")).await.0, 204);
+    assert_eq!((connected(&h).await, revoked(&h)), (vec![(h.team_id, "disconnected".to_owned())], 1));
+    assert_eq!(ana.delete(&format!("/api/integrations/{id}")).await.0, 204);
+    assert_eq!(revoked(&h), 1, "there is nothing left to give back");
     h.finish().await;
 }
 

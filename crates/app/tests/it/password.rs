@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, header};
 use rejoinder_app::accounts::password_resets::{self, AskedBy};
-use rejoinder_app::accounts::users;
+use rejoinder_app::accounts::{self, LetIn, users};
 use rejoinder_app::http::router;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -152,7 +152,7 @@ async fn nobody_learns_from_the_answer_who_has_an_account() {
 }
 
 #[tokio::test]
-async fn one_address_gets_three_links_an_hour_and_only_the_newest_works() {
+async fn one_address_gets_three_links_an_hour_and_each_works_for_an_hour() {
     let server = MailServer::start().await;
     let h = with_mail(&server).await;
     give_password(&h).await;
@@ -168,9 +168,52 @@ async fn one_address_gets_three_links_an_hour_and_only_the_newest_works() {
     for link in &links {
         works.push(browser.get(link).await.status);
     }
-    assert_eq!(works, [StatusCode::GONE, StatusCode::GONE, StatusCode::OK]);
+    assert_eq!(works, [StatusCode::OK; 3]);
     h.advance(Duration::hours(1));
     assert_eq!(browser.get(&links[2]).await.status, StatusCode::GONE, "an hour has passed");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn who_asks_in_anothers_name_neither_ends_their_link_nor_keeps_them_from_one() {
+    let server = MailServer::start().await;
+    let h = with_mail(&server).await;
+    give_password(&h).await;
+    let router = router(h.app.clone(), CancellationToken::new());
+    for from in ["198.51.100.7", "203.0.113.9", "203.0.113.9", "203.0.113.9", "203.0.113.9", "198.51.100.7"] {
+        let fields = format!("csrf={}&email=ana%40example.com", csrf_of("known"));
+        assert_eq!(posts(&router, from, "/forgot", fields, "nobody").await, StatusCode::OK);
+        h.run_due().await;
+    }
+    let links: Vec<String> = server.take().iter().map(|mail| local(mail.link())).collect();
+    assert_eq!(links.len(), 5, "three for the stranger, both for Ana");
+    let mut browser = Browser::new(&h);
+    assert_eq!(browser.get(&links[0]).await.status, StatusCode::OK, "the first one still works");
+    let token = links[0].split_once("token=").unwrap().1;
+    assert_eq!(browser.post("/reset", &[("token", token), ("password", NEW)]).await.location, "/signin?new=1");
+    for link in &links {
+        assert_eq!(browser.get(link).await.status, StatusCode::GONE, "one was used");
+    }
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_that_was_checked_before_a_reset_opens_nothing_after_it() {
+    let h = Harness::unconnected(&[]).await;
+    give_password(&h).await;
+    let (db, passwords) = (&h.app.db, &h.app.passwords);
+    let before = accounts::check_password(db, passwords, EMAIL, PASSWORD.into()).await.unwrap();
+    let mut conn = h.conn().await;
+    let token = password_resets::make(&mut conn, &h.app.moment(), h.user_id, AskedBy::Operator).await.unwrap();
+    drop(conn);
+    password_resets::redeem(&h.app, &h.app.moment(), token.expose_secret(), NEW.into()).await.unwrap();
+    let late = accounts::let_in(db, &h.app.moment(), &before, "Firefox on Linux").await.unwrap();
+    assert!(late.is_none(), "{late:?}");
+    let sessions: i64 = sqlx::query_scalar("select count(*) from sessions").fetch_one(h.pool()).await.unwrap();
+    assert_eq!(sessions, 0);
+    let after = accounts::check_password(db, passwords, EMAIL, NEW.into()).await.unwrap();
+    let in_time = accounts::let_in(db, &h.app.moment(), &after, "Firefox on Linux").await.unwrap();
+    assert!(matches!(in_time, Some(LetIn::Session(_))), "{in_time:?}");
     h.finish().await;
 }
 
@@ -226,12 +269,17 @@ async fn after_a_few_wrong_passwords_the_page_says_how_long_to_wait() {
 /// A browser somewhere else in the world tries to sign in; what the server answers.
 async fn tries(router: &axum::Router, from: &str, n: usize) -> StatusCode {
     let form = format!("csrf={}&email=guest{n}%40example.com&password=wrong+password", csrf_of("known"));
+    posts(router, from, "/signin", form, &format!("made-up-{n}")).await
+}
+
+/// A form from somewhere in the world, with a session cookie that opens nothing.
+async fn posts(router: &axum::Router, from: &str, path: &str, form: String, session: &str) -> StatusCode {
     let address: SocketAddr = format!("{from}:4000").parse().unwrap();
-    let request = Request::post("/signin")
+    let request = Request::post(path)
         .extension(ConnectInfo(address))
         .header(header::ORIGIN, "http://localhost:3000")
         // A new session cookie each time, so that each looks like another caller.
-        .header(header::COOKIE, format!("rejoinder_presession=known; rejoinder_session=made-up-{n}"))
+        .header(header::COOKIE, format!("rejoinder_presession=known; rejoinder_session={session}"))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::from(form))
         .unwrap();

@@ -148,6 +148,29 @@ async fn codes_are_guessed_five_times_whoever_guesses_and_from_wherever() {
 }
 
 #[tokio::test]
+async fn wrong_codes_add_up_however_often_the_password_was_right_in_between() {
+    let (h, client) = world().await;
+    let (telephone, _) = turn_on(&h, &client).await;
+    h.advance(Duration::minutes(1));
+    let new = "a finer grind by far";
+    let wrong = |password: &str| json!({ "password": password, "code": "000000" });
+    for _ in 0..4 {
+        assert_eq!(client.post("/api/me/totp/disable", &wrong(PASSWORD)).await.0, 422);
+    }
+    let body = json!({ "current_password": PASSWORD, "new_password": new });
+    assert_eq!(client.post("/api/me/password", &body).await.0, 200);
+    assert_eq!(client.post("/api/me/totp/disable", &wrong(new)).await.0, 422);
+    let (status, answer) = client.post("/api/me/totp/disable", &wrong(new)).await;
+    assert_eq!(status, 429, "the sixth: {answer}");
+    let mut browser = Browser::new(&h);
+    assert_eq!(browser.sign_in(EMAIL, new).await.location, "/signin/code?next=%2Fdashboard");
+    browser.get("/signin/code").await;
+    let locked = browser.post("/signin/code", &[("code", &telephone.shows(&h))]).await;
+    assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "at the door it is the same count");
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn a_recovery_code_gets_in_once_and_its_owner_hears_of_it() {
     let server = MailServer::start().await;
     let h = with_mail(&server).await;

@@ -158,7 +158,7 @@ async fn deleted(conn: &mut PgConnection, moment: &Moment, user: Named) -> Resul
     let id = checked_id(&user.id)?;
     people::make(conn, moment, id).await?;
     let row = sqlx::query!(
-        r#"select id, deleted_at is not null as "deleted!" from users where clerk_id = $1 for update"#,
+        r#"select id, deleted_at is not null as "deleted!" from users where clerk_id = $1 for no key update"#,
         id
     )
     .fetch_one(&mut *conn)

@@ -93,9 +93,10 @@ fn place(id: Uuid, team_id: Uuid) -> Place {
     Place { table: "pending_connections", column: "sealed_grant", row: id, team: team_id }
 }
 
-/// Keeps a grant for the person who began; gives the ticket.
+/// Keeps a grant for the person who began; gives the ticket. The caller commits.
 pub(super) async fn keep(
     app: &App,
+    conn: &mut PgConnection,
     moment: &Moment,
     (team_id, user_id): (Uuid, Uuid),
     platform: &str,
@@ -111,8 +112,7 @@ pub(super) async fn keep(
         expires_in_secs: grant.expires_in.map(time::Duration::whole_seconds),
     };
     let text = SecretString::from(serde_json::to_string(&kept).expect("plain values are always valid JSON"));
-    let mut tx = app.db.begin().await?;
-    let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place(id, team_id), &text).await?;
+    let sealed = app.keyring.seal(conn, moment.now, moment.entropy(), place(id, team_id), &text).await?;
     sqlx::query!(
         "insert into pending_connections (id, ticket_hash, team_id, user_id, platform, platform_account_id, display_name, sealed_grant,
              created_at, expires_at)
@@ -128,9 +128,8 @@ pub(super) async fn keep(
         moment.now,
         moment.now + LASTS,
     )
-    .execute(&mut *tx)
+    .execute(conn)
     .await?;
-    tx.commit().await?;
     Ok(SecretString::from(ticket))
 }
 
@@ -160,6 +159,7 @@ pub async fn complete(app: &App, moment: &Moment, user_id: Uuid, ticket: &str) -
         let_go(app, moment, row.id).await?;
         return Err(CompleteError::Expired);
     };
+    teams::lock(&mut tx, row.team_id).await?;
     match teams::role_of(&mut tx, row.team_id, user_id).await? {
         None => return Err(CompleteError::NotMember),
         Some(Role::Admin) => {}
@@ -215,13 +215,15 @@ pub async fn look(
     .await
 }
 
-/// Gives an expired grant back to the platform and wipes it. The platform is called without a transaction.
+/// Gives an expired grant back to the platform and wipes it. The platform is called without a transaction, after the ticket was ended
+/// for everybody, so that nobody whose clock is behind connects what is being given back.
 async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
     let mut conn = app.db.acquire().await?;
     let row = sqlx::query_as!(
         Row,
-        "select id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at
-         from pending_connections where id = $1 and expires_at <= $2 and sealed_grant is not null",
+        "update pending_connections set expires_at = created_at
+         where id = $1 and expires_at <= $2 and sealed_grant is not null
+         returning id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at",
         id,
         moment.now,
     )
@@ -239,7 +241,7 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
             true
         }
     };
-    if !revoked && moment.now < row.expires_at + REVOKE_FOR {
+    if !revoked && moment.now < row.created_at + LASTS + REVOKE_FOR {
         return Ok(());
     }
     sqlx::query!("update pending_connections set sealed_grant = null where id = $1 and used_at is null", id)

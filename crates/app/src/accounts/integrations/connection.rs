@@ -20,6 +20,13 @@ pub struct Connected<'a> {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// Of several consents for one account, in whatever teams, one is stored at a time. Held to the end of the transaction.
+pub async fn lock_account(conn: &mut PgConnection, platform: &str, account_id: &str) -> Result<(), sqlx::Error> {
+    let key = format!("integration {platform} {account_id}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", key).execute(conn).await?;
+    Ok(())
+}
+
 /// The row that a connection of this account would use: the team's own earlier one, if any.
 pub async fn row_for_account(
     conn: &mut PgConnection,

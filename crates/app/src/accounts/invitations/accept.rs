@@ -52,6 +52,11 @@ pub enum AcceptError {
         "This invitation is for another e-mail address. Sign in with the account of the address that it was sent to, or ask an admin of the team to invite the address that you use here."
     )]
     OtherAddress,
+    /// Whichever address it is for.
+    #[error(
+        "Nobody has checked yet that the e-mail address of your account is yours. Sign out, choose \"Forgot your password?\" and set a password by the link that comes by mail; where this server sends no mail, ask its operator for such a link. Then open the invitation again."
+    )]
+    Unverified,
     #[error("You are in this team already.")]
     AlreadyMember,
     #[error("This address has an account already. Sign in with it, then open the link again.")]
@@ -140,8 +145,13 @@ pub async fn accept(
     user_id: Uuid,
 ) -> Result<Joined, AcceptError> {
     let (invitation, team) = take(conn, token, moment.now).await?;
-    if users::verified_email(conn, user_id).await?.as_deref() != Some(invitation.email.as_str()) {
-        return Err(AcceptError::OtherAddress);
+    match users::verified_email(conn, user_id).await? {
+        Some(email) if email == invitation.email => {}
+        Some(_) => return Err(AcceptError::OtherAddress),
+        None if users::by_id(conn, user_id).await?.is_some_and(|user| user.email.is_some()) => {
+            return Err(AcceptError::Unverified);
+        }
+        None => return Err(AcceptError::OtherAddress),
     }
     join(conn, moment, &invitation, team, user_id).await
 }
@@ -202,6 +212,8 @@ pub async fn accept_as_new(
         CreateError::EmailTaken => AcceptError::HasAccount,
         CreateError::Database(error) => AcceptError::Database(error),
     })?;
+    // The link came to this address, or an admin handed it to its owner.
+    users::mark_verified(&mut tx, user_id, moment.now).await?;
     let joined = join(&mut tx, moment, &invitation, team, user_id).await?;
     let session = sessions::create(&mut tx, user_id, moment.now, moment.entropy()).await?;
     tx.commit().await?;

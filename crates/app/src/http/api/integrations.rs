@@ -1,5 +1,6 @@
 //! Connected platform accounts. `connect` has the way in.
 
+use crate::accounts::connect;
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
@@ -143,17 +144,18 @@ pub async fn refresh_integration(
 
 /// Disconnect an account
 ///
-/// Its tokens are wiped at once; its posts, comments and replies stay.
+/// Its access is given back to the platform and its tokens are wiped at once; its posts, comments and replies stay.
 #[utoipa::path(delete, path = "/api/integrations/{id}", responses((status = 204, description = "Disconnected.")))]
 pub async fn disconnect_integration(
     State(app): State<App>,
     wanted: Loaded<IntegrationRef, Admin>,
 ) -> ApiResult<StatusCode> {
-    let integration = load(&app, wanted.team_id, wanted.id).await?;
-    let mut tx = app.db.begin().await?;
-    integrations::disconnect(&mut tx, &app.moment(), &integration, Some(wanted.caller.user_id)).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let by = (wanted.team_id, wanted.caller.user_id);
+    match connect::disconnect(&app, &app.moment(), by, wanted.id).await {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        Ok(false) => Err(Problem::not_found("integration")),
+        Err(error) => Err(Problem::internal(&error)),
+    }
 }
 
 pub(super) async fn load(app: &App, team_id: Uuid, id: Uuid) -> ApiResult<Integration> {

@@ -141,6 +141,7 @@ impl From<AcceptError> for Problem {
             AcceptError::Withdrawn => gone("invitation-withdrawn"),
             AcceptError::Late => gone("invitation-expired"),
             AcceptError::OtherAddress => Self::new(StatusCode::FORBIDDEN, "other-address", "Not allowed", told),
+            AcceptError::Unverified => Self::new(StatusCode::FORBIDDEN, "address-unverified", "Not allowed", told),
             AcceptError::AlreadyMember => Self::conflict("already-member", told),
             AcceptError::HasAccount => Self::conflict("has-account", told),
             AcceptError::Email(reason) => Self::field("email", reason.to_string()),
@@ -232,7 +233,8 @@ pub async fn preview_invitation(
 
 /// Accept an invitation
 ///
-/// For the signed-in person whose address it names, once. Another address: 403 `other-address`. 410: used, withdrawn or past its
+/// For the signed-in person whose address it names, once. Another address: 403 `other-address`; one that
+/// nobody has checked, as after an open sign-up: 403 `address-unverified`. 410: used, withdrawn or past its
 /// time.
 #[utoipa::path(post, path = "/api/invitations/accept", request_body = TokenBody,
     responses((status = 200, description = "A member now.", body = JoinedAnswer)))]

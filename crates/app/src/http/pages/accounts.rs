@@ -165,19 +165,19 @@ pub async fn connect(
     }
 }
 
-/// Forgets the tokens; what was read and what was sent stays.
+/// Gives the access back and forgets the tokens; what was read and what was sent stays.
 pub async fn disconnect(
     State(app): State<App>,
     _: PageMember<Viewer>,
     loaded: Loaded<IntegrationRef, Admin>,
     CsrfForm(NoFields {}): CsrfForm<NoFields>,
 ) -> Result<Response, Problem> {
-    let mut tx = app.db.begin().await?;
-    let account = integrations::load(&mut tx, loaded.team_id, loaded.id).await?;
-    let account = account.ok_or_else(|| Problem::not_found("integration"))?;
-    integrations::disconnect(&mut tx, &app.moment(), &account, Some(loaded.caller.user_id)).await?;
-    tx.commit().await?;
-    Ok(see_other("/dashboard/accounts"))
+    let by = (loaded.team_id, loaded.caller.user_id);
+    match connect::disconnect(&app, &app.moment(), by, loaded.id).await {
+        Ok(true) => Ok(see_other("/dashboard/accounts")),
+        Ok(false) => Err(Problem::not_found("integration")),
+        Err(error) => Err(Problem::internal(&error)),
+    }
 }
 
 fn known(slug: &str) -> Option<Mark> {

@@ -5,7 +5,7 @@
 
 use super::asked::see_other;
 use crate::accounts::sessions::{self, NewSession};
-use crate::accounts::{SignInError, check_password, second_factor, second_steps, users};
+use crate::accounts::{self, LetIn, SignInError, check_password};
 use crate::app::App;
 use crate::config::SignUp;
 use crate::error::Problem;
@@ -21,6 +21,8 @@ use axum::response::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::form_urlencoded;
+
+const WRONG: &str = "E-mail address or password is wrong.";
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "signin.html")]
@@ -127,10 +129,10 @@ pub async fn submit(
         }
         Err(problem) => return Err(problem),
     }
-    let user = match check_password(&app.db, &app.passwords, &form.email, form.password.clone()).await {
-        Ok(user) => user,
+    let checked = match check_password(&app.db, &app.passwords, &form.email, form.password.clone()).await {
+        Ok(checked) => checked,
         Err(SignInError::Wrong) => {
-            return refused(StatusCode::UNAUTHORIZED, "E-mail address or password is wrong.".to_owned());
+            return refused(StatusCode::UNAUTHORIZED, WRONG.to_owned());
         }
         Err(SignInError::Busy) => {
             return refused(StatusCode::SERVICE_UNAVAILABLE, "Too many people sign in at once. Try again.".to_owned());
@@ -138,26 +140,23 @@ pub async fn submit(
         Err(SignInError::Database(error)) => return Err(error.into()),
     };
     limits::sign_in_succeeded(&mut *app.db.acquire().await?, address, &form.email).await?;
-    let_in(&app, &user, &device, form.next.as_deref()).await
+    match accounts::let_in(&app.db, &app.moment(), &checked, &device.0).await? {
+        Some(let_in) => Ok(welcome(&app, &let_in, form.next.as_deref())),
+        None => refused(StatusCode::UNAUTHORIZED, WRONG.to_owned()),
+    }
 }
 
 /// The password was right: on to the dashboard, or to the second step.
-async fn let_in(app: &App, user: &users::User, device: &Device, next: Option<&str>) -> Result<Response, Problem> {
-    let moment = app.moment();
-    let mut tx = app.db.begin().await?;
-    if !second_factor::is_on(&mut tx, user.id).await? {
-        let new = sessions::create(&mut tx, user.id, moment.now, &app.entropy).await?;
-        sessions::remember_device(&mut tx, new.id, &device.0).await?;
-        tx.commit().await?;
-        return Ok(signed_in(app, &new, way_on(next)));
-    }
-    let token = second_steps::open(&mut tx, &moment, user.id).await?;
-    tx.commit().await?;
+fn welcome(app: &App, let_in: &LetIn, next: Option<&str>) -> Response {
+    let token = match let_in {
+        LetIn::Session(new) => return signed_in(app, new, way_on(next)),
+        LetIn::SecondStep(token) => token,
+    };
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", way_on(next)).finish();
     let mut answer = see_other(&format!("/signin/code?{query}"));
-    let cookie = cookies::set_second_step(&token, &app.config.public_url);
+    let cookie = cookies::set_second_step(token, &app.config.public_url);
     answer.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(answer)
+    answer
 }
 
 /// Where people sign in through Clerk, a form of ours opens nothing.

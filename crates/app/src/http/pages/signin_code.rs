@@ -8,6 +8,7 @@ use super::signin::{in_pre_session, signed_in, way_on, with_wait};
 use crate::accounts::second_factor::{self, FactorError};
 use crate::accounts::second_steps::{self, SecondStep};
 use crate::accounts::sessions;
+use crate::accounts::users;
 use crate::app::App;
 use crate::error::Problem;
 use crate::http::cookies;
@@ -102,6 +103,7 @@ async fn enter(
 ) -> Result<Option<sessions::NewSession>, FactorError> {
     let moment = app.moment();
     let mut tx = app.db.begin().await?;
+    users::hold_ways_in(&mut tx, step.user_id).await?;
     if !second_steps::close(&mut tx, step.id).await? {
         return Ok(None);
     }
