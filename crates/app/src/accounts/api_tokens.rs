@@ -1,7 +1,8 @@
 //! API tokens: a person lets a program act in one team. The only writer of `api_tokens`.
 //!
 //! A token is `rjn_`, 32 random bytes and a checksum, shown once; the database keeps its SHA-256. It is worth the lesser of its own
-//! role and its maker's role at the time of each request, and nothing once the maker left the team. Use is written down at most
+//! role and its maker's role at the time of each request, and nothing once the maker left the team, also when they come back: leaving revokes it, and a token older than
+//! the membership of its maker does not count. Use is written down at most
 //! once a minute, so a request is a read.
 
 use super::{token_hash, users};
@@ -167,7 +168,7 @@ macro_rules! select_tokens {
                       t.last_signs, t.created_at, t.expires_at, t.last_used_at
                from api_tokens t
                join users u on u.id = t.created_by
-               left join team_members m on m.team_id = t.team_id and m.user_id = t.created_by and m.accepted_at is not null
+               left join team_members m on m.team_id = t.team_id and m.user_id = t.created_by and m.accepted_at <= t.created_at
                where t.team_id = $1 and t.revoked_at is null "# + $rest,
             $($args),*
         )
@@ -221,6 +222,32 @@ pub async fn revoke(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, id:
     Ok(true)
 }
 
+/// Ends all tokens that a person made in a team whose row the caller holds. `by`: None where nobody of the team did it.
+pub(super) async fn revoke_all_of(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    user_id: Uuid,
+    by: Option<Uuid>,
+) -> sqlx::Result<()> {
+    let revoked = sqlx::query!(
+        "update api_tokens set revoked_at = $3, revoked_by = $4
+         where team_id = $1 and created_by = $2 and revoked_at is null
+         returning id, name, last_signs",
+        team_id,
+        user_id,
+        moment.now,
+        by,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in revoked {
+        let payload = json!({ "before": { "name": row.name, "last_signs": row.last_signs } });
+        activity::record(conn, moment, team_id, by, Kind::ApiTokenRevoked, Subject::ApiToken(row.id), payload).await?;
+    }
+    Ok(())
+}
+
 /// Who acts through the token of this `token_hash`. Notes the use.
 pub async fn lookup(
     conn: &mut PgConnection,
@@ -231,7 +258,7 @@ pub async fn lookup(
         r#"select t.id, t.team_id, t.created_by, t.role, t.expires_at, t.revoked_at, t.last_used_at, u.name, m.role as "maker_role?"
            from api_tokens t
            join users u on u.id = t.created_by
-           left join team_members m on m.team_id = t.team_id and m.user_id = t.created_by and m.accepted_at is not null
+           left join team_members m on m.team_id = t.team_id and m.user_id = t.created_by and m.accepted_at <= t.created_at
            where t.token_hash = $1"#,
         &hash[..],
     )

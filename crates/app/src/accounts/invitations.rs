@@ -262,6 +262,32 @@ pub async fn withdraw(
     Ok(())
 }
 
+/// Takes back all open invitations that a person made in a team whose row the caller holds: they may not invite any more. `by`:
+/// None where nobody of the team did it.
+pub(super) async fn withdraw_all_of(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    user_id: Uuid,
+    by: Option<Uuid>,
+) -> sqlx::Result<()> {
+    let withdrawn = sqlx::query!(
+        "update invitations set withdrawn_at = $3
+        where team_id = $1 and invited_by = $2 and accepted_at is null and withdrawn_at is null
+        returning id, email, role",
+        team_id,
+        user_id,
+        moment.now
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in withdrawn {
+        let (subject, payload) = (Subject::Invitation(row.id), described(&row.email, row.role.into()));
+        activity::record(conn, moment, team_id, by, Kind::InvitationWithdrawn, subject, payload).await?;
+    }
+    Ok(())
+}
+
 async fn record(
     conn: &mut PgConnection,
     moment: &Moment,

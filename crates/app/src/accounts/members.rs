@@ -2,9 +2,11 @@
 //!
 //! A team always has an admin, and its owner is one. Every change holds the team's row and looks there again whether who acts
 //! may still do it: of two admins who take the role from each other at once, one is told that it is too late. Removing a
-//! person ends a membership and nothing else; what they did stays in the log under their name.
+//! person ends the membership, the tokens they made for the team and the invitations they sent, for good: coming back revives none.
+//! What they did stays in the log under their name.
 
 use super::teams::{self, Team};
+use super::{api_tokens, invitations};
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::model::Role;
@@ -152,6 +154,9 @@ pub async fn change_role(
         keeps_an_admin(conn, team_id, user_id).await?;
     }
     set_role(conn, moment, team_id, by, &member, role).await?;
+    if member.role == Role::Admin {
+        invitations::withdraw_all_of(conn, moment, team_id, user_id, Some(by)).await?;
+    }
     Ok(Member { role, ..member })
 }
 
@@ -214,6 +219,8 @@ pub async fn remove(
     sqlx::query!("delete from team_members where team_id = $1 and user_id = $2", team_id, user_id)
         .execute(&mut *conn)
         .await?;
+    invitations::withdraw_all_of(conn, moment, team_id, user_id, Some(by)).await?;
+    api_tokens::revoke_all_of(conn, moment, team_id, user_id, Some(by)).await?;
     let kind = if leaves { Kind::MemberLeft } else { Kind::MemberRemoved };
     let payload = json!({ "before": { "role": member.role } });
     activity::record(conn, moment, team_id, Some(by), kind, Subject::Member(user_id), payload).await?;

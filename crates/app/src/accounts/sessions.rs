@@ -61,7 +61,7 @@ pub async fn lookup(conn: &mut PgConnection, hash: &[u8; 32], now: OffsetDateTim
         "select s.id, s.user_id, u.name, s.created_at, s.last_seen_at
         from sessions s
         join users u on u.id = s.user_id
-        where s.token_hash = $1 and s.expires_at > $2 and (s.clerk_session is null or s.created_at > $3)",
+        where s.token_hash = $1 and s.expires_at > $2 and u.deleted_at is null and (s.clerk_session is null or s.created_at > $3)",
         &hash[..],
         now,
         now - BORROWED_LIFETIME

@@ -59,6 +59,8 @@ pub enum Auth {
     /// A session of Clerk: `session` is its id there.
     Clerk {
         session: Option<String>,
+        /// Who acts as the person, by their id there.
+        acting: Option<String>,
     },
 }
 

@@ -200,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn the_way_past_the_sign_in_service_is_remembered_for_this_host_alone() {
+        let (at, round) = (url("https://replies.example"), Round { count: 2, state: Some("s-1".to_owned()) });
+        let set = set_round(&round, &at).to_str().unwrap().to_owned();
+        assert_eq!(set, "__Host-rejoinder_round=2.s-1; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure");
+        let sent = |text| super::round(&headers(&[(header::COOKIE, text)]), &at);
+        assert_eq!(sent("__Host-rejoinder_round=2.s-1"), round);
+        assert_eq!(sent("rejoinder_round=2.s-1"), Round::default(), "set by another host of the domain");
+    }
+
+    #[test]
     fn a_cookie_without_the_prefix_opens_nothing_over_https() {
         let sent = headers(&[(header::COOKIE, "a=b; rejoinder_session=abc")]);
         assert!(matches!(credential(&sent, &url("https://replies.example")), Credential::None));

@@ -12,7 +12,7 @@ use crate::request_id;
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -62,7 +62,7 @@ async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
     let key = Key {
         caller_id: caller.key_owner(),
         method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
+        path: address_of(&parts.uri),
         key: key_of(&parts.headers)?,
     };
     let body = to_bytes(body, super::BODY_LIMIT_BYTES).await.map_err(|_| super::body::too_large())?;
@@ -97,6 +97,17 @@ async fn answer(app: App, request: Request, next: Next) -> ApiResult<Response> {
             Ok(panic) => resume_unwind(panic),
             Err(_) => Err(Problem::unavailable("The server is stopping. Ask again with the same key.")),
         },
+    }
+}
+
+/// Path and query: the query may name the team. As a hash, since it may be longer than an index takes.
+fn address_of(uri: &Uri) -> String {
+    match uri.query() {
+        None => uri.path().to_owned(),
+        Some(query) => {
+            let hash: String = Sha256::digest(query.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}?{hash}", uri.path())
+        }
     }
 }
 
@@ -175,6 +186,16 @@ mod tests {
             assert!(!concerned(&Method::POST, path, &keyed), "{path}");
         }
         assert!(concerned(&Method::POST, "/api/invitations/accept", &keyed));
+    }
+
+    #[test]
+    fn another_query_is_another_request() {
+        let of = |text: &str| address_of(&text.parse().unwrap());
+        assert_eq!(of("/api/tokens"), "/api/tokens");
+        assert_ne!(of("/api/tokens?team_id=1"), of("/api/tokens?team_id=2"));
+        assert_ne!(of("/api/tokens?team_id=1"), of("/api/tokens"));
+        assert_eq!(of("/api/tokens?team_id=1"), of("/api/tokens?team_id=1"));
+        assert!(of(&format!("/api/tokens?x={}", "y".repeat(9_000))).len() < 100);
     }
 
     #[test]

@@ -302,3 +302,22 @@ async fn a_change_of_what_somebody_else_changed_since_is_refused_with_what_stand
     }
     harness.finish().await;
 }
+
+#[tokio::test]
+async fn the_same_key_on_another_query_is_another_request() {
+    let harness = Harness::start().await;
+    let admin = Client::signed_in(&harness).await;
+    let headers = [("cookie", admin.cookie()), ("idempotency-key", "k-1"), ("content-type", "application/json")];
+    let mut ids = Vec::new();
+    for query in ["", "?x=1", "?x=2", "?x=1"] {
+        let path = format!("/api/teams{query}");
+        let (status, made) = json_of(send(&harness, "POST", &path, &headers, r#"{"name":"Beans"}"#).await).await;
+        assert_eq!(status, 201, "{made}");
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids[1], ids[3]);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    harness.finish().await;
+}

@@ -1,8 +1,11 @@
 //! People who come with session tokens of Clerk, and what its webhooks tell of them.
 
 use axum::http::{Method, header};
-use rejoinder_app::accounts::{sessions, teams};
+use rejoinder_app::accounts::api_tokens::{self, NewToken};
+use rejoinder_app::accounts::{invitations, sessions, teams, token_hash};
+use rejoinder_app::model::Role;
 use rejoinder_sandbox::SignedMessage;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -206,4 +209,68 @@ async fn only_what_clerk_signed_is_believed_and_only_in_its_shape() {
     let (status, answer) = off.deliver(&good).await;
     assert_eq!((status, &answer["type"]), (404, &json!("/problems/webhooks-off")));
     off.harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_deletion_ends_everything_that_opened_something() {
+    let world = World::with_webhooks().await;
+    let h = &world.harness;
+    let ana = world.me(&world.token("user_ana")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let (moment, mut conn) = (h.app.moment(), h.conn().await);
+    let id = moment.id();
+    let team = teams::NewTeam { id, member_id: moment.id(), owner_user_id: ana, name: "Beans" };
+    teams::create(&mut conn, team, moment.now).await.unwrap();
+    let new = NewToken { name: "Program", role: Role::Admin, expires_at: None };
+    api_tokens::create(&mut conn, &moment, id, (ana, Role::Admin), new).await.unwrap();
+    invitations::create(&h.app, &mut conn, &moment, id, ana, "second@example.com", Role::Admin).await.unwrap();
+    let made = "with new as (select gen_random_uuid() as id, sha256(gen_random_uuid()::text::bytea) as hash, $2::timestamptz as at),
+        a as (insert into totp_secrets (user_id, secret, created_at, confirmed_at) select $1, hash, at, at from new),
+        b as (insert into recovery_codes (id, user_id, code_hash, created_at) select id, $1, hash, at from new),
+        c as (insert into password_resets (id, user_id, token_hash, asked_by, created_at, expires_at)
+            select id, $1, hash, 'operator', at, at + interval '1 hour' from new)
+        insert into second_steps (id, user_id, token_hash, created_at, expires_at)
+            select id, $1, hash, at, at + interval '1 hour' from new";
+    sqlx::query(made).bind(ana).bind(moment.now).execute(&mut *conn).await.unwrap();
+    let open = "select array[
+        (select count(*) from api_tokens where created_by = $1 and revoked_at is null),
+        (select count(*) from invitations where invited_by = $1 and accepted_at is null and withdrawn_at is null),
+        (select count(*) from totp_secrets where user_id = $1), (select count(*) from recovery_codes where user_id = $1),
+        (select count(*) from password_resets where user_id = $1 and used_at is null),
+        (select count(*) from second_steps where user_id = $1)]";
+    let open = async || sqlx::query_scalar::<_, Vec<i64>>(open).bind(ana).fetch_one(h.pool()).await.unwrap();
+    assert_eq!(open().await, [1; 6]);
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    assert_eq!(open().await, [0; 6]);
+    // A session that was being opened while the person was deleted.
+    let late = sessions::create(&mut conn, ana, moment.now, &h.app.entropy).await.unwrap();
+    let hash = token_hash(late.token.expose_secret());
+    assert_eq!(sessions::lookup(&mut conn, &hash, moment.now).await.unwrap(), None);
+    drop(conn);
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn who_acts_as_somebody_else_makes_no_tokens_and_changes_no_people() {
+    let world = World::start().await;
+    let h = &world.harness;
+    let ana = world.me(&world.token("user_ana")).await.1["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let (moment, id) = (h.app.moment(), h.app.moment().id());
+    let team = teams::NewTeam { id, member_id: moment.id(), owner_user_id: ana, name: "Beans" };
+    teams::create(&mut *h.conn().await, team, moment.now).await.unwrap();
+    let (header, mut claims) = h.platform.clerk_claims(world.of("user_ana"));
+    claims["act"] = json!({ "sub": "user_staff" });
+    let acting = format!("Bearer {}", h.platform.clerk_sign(&header, &claims));
+    let own = format!("Bearer {}", world.token("user_ana"));
+    let headers = |bearer| [("authorization", bearer), ("content-type", "application/json")];
+    let invitations = format!("/api/teams/{id}/invitations");
+    for (path, body) in [
+        ("/api/tokens", json!({ "name": "Program", "role": "viewer" })),
+        (invitations.as_str(), json!({ "email": "eve@example.com", "role": "admin" })),
+    ] {
+        let (status, told) = world.ask(Method::POST, path, &headers(&acting), body.to_string()).await;
+        assert_eq!((status, &told["type"]), (403, &json!("/problems/impersonated")), "{path}: {told}");
+        let (status, told) = world.ask(Method::POST, path, &headers(&own), body.to_string()).await;
+        assert_eq!(status, 201, "{path}: {told}");
+    }
+    world.harness.finish().await;
 }

@@ -1,6 +1,7 @@
 //! Signing in to the dashboard through Clerk: the browser's way past its handshake and its page, and what ends it.
 
 use crate::clerk_world::{SECRET, SITE, World};
+use crate::client::Client;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -224,6 +225,75 @@ async fn passwords_are_off_beside_clerk_unless_wanted_and_the_operators_link_alw
         setup::sign_in_link(&mut *world.harness.conn().await, world.harness.user_id, now, &app.entropy).await.unwrap();
     browser.get(&format!("/enter?token={}", link.expose_secret())).await;
     assert!(browser.is_in().await);
+    world.harness.finish().await;
+    both.harness.finish().await;
+}
+
+#[tokio::test]
+async fn the_last_token_of_a_session_that_ended_opens_nothing() {
+    let world = World::with_dashboard(&[]).await;
+    let token = |session: &str| {
+        let token = ClerkToken { issuer: &world.issuer, user: "user_ana", session, party: SITE };
+        world.harness.platform.clerk_token(token)
+    };
+    let mut first = Browser::new(&world, &[("__session", &token("sess_1"))]);
+    first.get("/signin").await;
+    assert!(first.is_in().await);
+    for session in ["sess_1", "sess_2"] {
+        let ended = json!({ "id": session, "object": "session", "status": "ended", "user_id": "user_ana" });
+        assert_eq!(world.told(&world.harness.platform.clerk_event(SECRET, "session.ended", &ended)).await, "done");
+        let mut again = Browser::new(&world, &[("__session", &token(session))]);
+        assert_eq!(again.get("/signin").await.status, StatusCode::TEMPORARY_REDIRECT, "{session}: to the handshake");
+        assert!(!again.is_in().await, "{session}");
+    }
+    let mut other = Browser::new(&world, &[("__session", &token("sess_3"))]);
+    other.get("/signin").await;
+    assert!(other.is_in().await && !first.is_in().await);
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn who_acts_as_somebody_else_gets_no_session_of_the_dashboard() {
+    let world = World::with_dashboard(&[]).await;
+    let (header, mut claims) = world.harness.platform.clerk_claims(world.of("user_ana"));
+    claims["act"] = json!({ "sub": "user_staff" });
+    let mut browser = Browser::new(&world, &[("__session", &world.harness.platform.clerk_sign(&header, &claims))]);
+    let page = browser.get("/signin").await;
+    assert!(page.text.contains("you act as another person"), "{}", page.text);
+    assert!(!browser.cookies.contains_key("rejoinder_session") && !browser.is_in().await);
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn beside_clerk_no_page_makes_an_account_with_a_password() {
+    let both = World::with_dashboard(&[("BUILTIN_SIGN_IN", "true"), ("SIGNUP", "open")]).await;
+    let mut browser = Browser::new(&both, &[]);
+    let form = browser.get("/signup").await.text;
+    assert!(form.contains("name=\"password\""));
+    let csrf = form.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let account = format!("email=eve%40example.com&name=Eve&password=burrs+touch+at+zero&csrf={csrf}");
+
+    let world = World::with_dashboard(&[("SIGNUP", "open")]).await;
+    let mut browser = Browser { world: &world, cookies: browser.cookies };
+    let page = browser.get("/signup").await;
+    assert!(page.text.contains("through Clerk") && !page.text.contains("name=\"password\""), "{}", page.text);
+    let refused = browser.send(Method::POST, "/signup", &format!("{account}&team_name=Eve")).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+
+    let path = format!("/api/teams/{}/invitations", world.harness.team_id);
+    let invite = json!({ "email": "eve@example.com", "role": "viewer" });
+    let (_, made) = Client::signed_in(&world.harness).await.post(&path, &invite).await;
+    browser.get(made["link"].as_str().unwrap().strip_prefix(SITE).unwrap()).await;
+    let page = browser.get("/invite").await;
+    assert!(page.text.contains("Sign in to join") && !page.text.contains("name=\"password\""), "{}", page.text);
+    let refused = browser.send(Method::POST, "/invite/account", &account).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.text.contains("through Clerk. Sign in there"), "{}", refused.text);
+    let eves: i64 = sqlx::query_scalar("select count(*) from users where email = 'eve@example.com'")
+        .fetch_one(world.harness.pool())
+        .await
+        .unwrap();
+    assert_eq!(eves, 0);
     world.harness.finish().await;
     both.harness.finish().await;
 }

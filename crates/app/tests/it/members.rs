@@ -1,6 +1,6 @@
 //! The people of a team: what each may do to the others, and that a team is never without an admin.
 
-use crate::client::Client;
+use crate::client::{Client, person};
 use crate::harness::Harness;
 use rejoinder_app::accounts::members;
 use rejoinder_app::model::Role;
@@ -211,5 +211,74 @@ async fn the_last_admin_stays_also_when_the_last_two_leave_at_once() {
     let (status, told) = last.patch(&last_path, &json!({ "role": "editor" })).await;
     assert_eq!((status, code(&told)), (409, "last-admin"), "{told}");
     assert_eq!(code(&last.delete(&last_path).await.1), "last-admin");
+    h.finish().await;
+}
+
+async fn rejoin(h: &Harness, user_id: Uuid) {
+    sqlx::query("insert into team_members (id, team_id, user_id, role, accepted_at) values ($1, $2, $3, 'viewer', $4)")
+        .bind(h.app.moment().id())
+        .bind(h.team_id)
+        .bind(user_id)
+        .bind(h.now())
+        .execute(h.pool())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_is_removed_demoted_or_gone_comes_back_by_no_invitation_of_their_own() {
+    let h = Harness::unconnected(&[]).await;
+    let owner = Client::signed_in(&h).await;
+    let invitations = format!("/api/teams/{}/invitations", h.team_id);
+    let invite = async |by: &Client, email: String| {
+        let (status, made) = by.post(&invitations, &json!({ "email": email, "role": "admin" })).await;
+        assert_eq!(status, 201, "{made}");
+        json!({ "token": made["link"].as_str().unwrap().rsplit('=').next().unwrap() })
+    };
+    for way in ["removed", "demoted", "gone"] {
+        let (admin, id) = Client::member(&h, way, Role::Admin).await;
+        let second = Client::of(&h, person(&h, &format!("{way}2")).await).await;
+        let friend = Client::of(&h, person(&h, &format!("{way}3")).await).await;
+        let own = invite(&admin, format!("{way}2@example.com")).await;
+        let owners = invite(&owner, format!("{way}3@example.com")).await;
+        let status = match way {
+            "removed" => owner.delete(&of(&h, id)).await.0,
+            "demoted" => owner.patch(&of(&h, id), &json!({ "role": "viewer" })).await.0,
+            _ => admin.delete(&of(&h, id)).await.0,
+        };
+        assert!(status < 300, "{way}: {status}");
+        let (status, told) = second.post("/api/invitations/accept", &own).await;
+        assert_eq!((status, code(&told)), (410, "invitation-withdrawn"), "{way}: {told}");
+        assert_eq!(friend.post("/api/invitations/accept", &owners).await.0, 200, "{way}: who else invited");
+    }
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_of_who_left_stays_dead_when_they_come_back() {
+    let h = Harness::unconnected(&[]).await;
+    let owner = Client::signed_in(&h).await;
+    for way in ["left", "removed"] {
+        let (member, id) = Client::member(&h, way, Role::Viewer).await;
+        let (status, made) = member.post("/api/tokens", &json!({ "name": "Reader", "role": "viewer" })).await;
+        assert_eq!(status, 201, "{made}");
+        let program = Client::with_token(&h, made["token"].as_str().unwrap());
+        assert_eq!(program.get(&path(&h)).await.0, 200);
+        let by = if way == "left" { &member } else { &owner };
+        assert_eq!(by.delete(&of(&h, id)).await.0, 204);
+        h.advance(Duration::seconds(1));
+        rejoin(&h, id).await;
+        assert_eq!(member.get(&path(&h)).await.0, 200, "the person is back");
+        let (status, told) = program.get(&path(&h)).await;
+        assert_eq!((status, code(&told)), (401, "token-revoked"), "{way}");
+        // One that slipped through, made while its maker was being removed.
+        sqlx::query("update api_tokens set revoked_at = null where created_by = $1")
+            .bind(id)
+            .execute(h.pool())
+            .await
+            .unwrap();
+        let (status, told) = program.get(&path(&h)).await;
+        assert_eq!((status, code(&told)), (401, "token-maker-gone"), "{way}");
+    }
     h.finish().await;
 }

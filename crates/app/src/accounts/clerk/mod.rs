@@ -33,6 +33,14 @@ pub enum SignInError {
     /// Nothing can be said about the token; the caller comes back.
     #[error("the keys of the sign-in service cannot be fetched")]
     NoKeys,
+    /// Somebody else acts as the person.
+    #[error(
+        "You act as another person, so you cannot do this. Sign in as yourself; only the person can do it for their account."
+    )]
+    Impersonated,
+    /// We were told that the session is over; its last token may count for a minute longer.
+    #[error("the session has ended")]
+    Ended,
     /// The account was deleted.
     #[error("the account was deleted")]
     Deleted,
@@ -90,9 +98,13 @@ impl Clerk {
     pub async fn open_dashboard(&self, db: &PgPool, moment: &Moment, token: &str) -> Result<NewSession, SignInError> {
         let claims = self.verify_for(token, &self.0.settings.own_pages).await?;
         let person = self.person(db, moment, &claims).await?;
+        // A session of ours would not show who acts; what they try stands in the log.
+        if claims.actor.is_some() {
+            return Err(SignInError::Impersonated);
+        }
         // Without its id nobody could say that it ended.
         let session = claims.session.as_deref().ok_or(TokenError::NotASession)?;
-        Ok(dashboard::open(db, moment, person.id, session).await?)
+        dashboard::open(db, moment, person.id, session).await?.ok_or(SignInError::Ended)
     }
 
     /// The person whom verified claims name; an account is made at the first sight.

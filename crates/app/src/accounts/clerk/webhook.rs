@@ -84,7 +84,7 @@ pub async fn receive(db: &PgPool, moment: &Moment, id: &str, body: &[u8]) -> Res
         "user.deleted" => deleted(&mut tx, moment, read("data", event.data)?).await?,
         "session.ended" | "session.removed" | "session.revoked" => {
             let Named { id } = read("data", event.data)?;
-            dashboard::end(&mut tx, &id).await?
+            dashboard::end(&mut tx, moment, checked_id(&id)?).await?
         }
         _ => false,
     };
@@ -121,7 +121,7 @@ async fn first_time(conn: &mut PgConnection, moment: &Moment, id: &str) -> sqlx:
 
 fn checked_id(id: &str) -> Result<&str, EventError> {
     let sane = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if sane { Ok(id) } else { Err(malformed("data.id", "is no id of a user: 1 to 255 visible ASCII characters")) }
+    if sane { Ok(id) } else { Err(malformed("data.id", "is no id: 1 to 255 visible ASCII characters")) }
 }
 
 async fn changed(conn: &mut PgConnection, moment: &Moment, user: User) -> Result<bool, EventError> {

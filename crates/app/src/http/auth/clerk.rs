@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub(super) async fn by_header(app: &App, clerk: &Clerk, token: &SecretString) -> Result<Caller, Problem> {
     let claims = clerk.verify(token.expose_secret()).await.map_err(problem)?;
     let person = clerk.person(&app.db, &app.moment(), &claims).await.map_err(problem)?;
-    let auth = Auth::Clerk { session: claims.session };
+    let auth = Auth::Clerk { session: claims.session, acting: claims.actor };
     Ok(Caller { user_id: person.id, name: person.name, auth, csrf: String::new() })
 }
 
@@ -24,6 +24,8 @@ pub fn problem(error: SignInError) -> Problem {
         SignInError::NoKeys => Problem::unavailable(
             "The sign-in service does not answer, so nobody can be told apart. Nothing was changed; try again in a few seconds.",
         ),
+        SignInError::Impersonated => impersonated(),
+        SignInError::Ended => refused("session_ended", "The session at the sign-in service has ended. Sign in again."),
         SignInError::Deleted => Problem::new(
             StatusCode::UNAUTHORIZED,
             "account_deleted",
@@ -32,6 +34,11 @@ pub fn problem(error: SignInError) -> Problem {
         ),
         SignInError::Database(error) => error.into(),
     }
+}
+
+/// 403 for who acts as somebody else and asks for what only the person may do.
+pub(super) fn impersonated() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "impersonated", "Not allowed", SignInError::Impersonated.to_string())
 }
 
 fn of_token(error: TokenError) -> Problem {

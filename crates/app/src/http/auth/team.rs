@@ -1,6 +1,6 @@
 //! Callers in a team: with the least role that the handler's signature names.
 
-use super::{Auth, Caller, PathId, RequiredRole, path_id, require_role};
+use super::{Auth, Caller, PathId, RequiredRole, clerk, path_id, require_role};
 use crate::app::App;
 use crate::error::Problem;
 use crate::model::Role;
@@ -90,7 +90,7 @@ impl<R: RequiredRole> NamedTeam<R> {
     }
 }
 
-/// A caller that is no API token: for what a program may not do in a person's name, such as making tokens or changing who is in a
+/// A caller that is no API token and nobody who acts as the person: for what a program may not do in a person's name, such as making tokens or changing who is in a
 /// team. Otherwise a token that leaked could make itself successors.
 #[derive(Debug, Clone)]
 pub struct InPerson;
@@ -106,7 +106,8 @@ impl FromRequestParts<App> for InPerson {
                 "Not allowed",
                 "An API token cannot do this. Sign in and do it yourself.",
             )),
-            Auth::Session(_) | Auth::Clerk { .. } => Ok(Self),
+            Auth::Clerk { acting: Some(_), .. } => Err(clerk::impersonated()),
+            Auth::Session(_) | Auth::Clerk { acting: None, .. } => Ok(Self),
         }
     }
 }

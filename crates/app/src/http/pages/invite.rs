@@ -35,6 +35,8 @@ pub struct InvitePage {
     pub offer: Option<Preview>,
     pub signed_in: Option<SignedIn>,
     pub form: AccountForm,
+    /// Whether an account with a password can be made here.
+    pub passwords: bool,
     /// Why the last try came to nothing.
     pub refused: Option<String>,
 }
@@ -146,6 +148,10 @@ pub async fn make_account(
 ) -> Result<Response, Problem> {
     let (moment, token) = (app.moment(), token_of(&app, &headers));
     let mut page = InvitePage::of(&app, None, session.csrf).await?;
+    if !page.passwords {
+        let told = "People sign in to this server through Clerk. Sign in there; then this page lets you join the team.";
+        return page.refuse(&app, &token, Problem::forbidden(told)).await;
+    }
     page.form = AccountForm { email: sent.email.clone(), name: sent.name.clone(), errors: AccountErrors::default() };
     let counted =
         limits::count_acceptance(&mut *app.db.acquire().await?, address, token.expose_secret(), moment.now).await;
@@ -186,6 +192,7 @@ impl InvitePage {
             offer: None,
             signed_in: None,
             form: AccountForm::default(),
+            passwords: app.takes_passwords(),
             refused: None,
         };
         if let Some(caller) = caller {
@@ -244,8 +251,10 @@ impl InvitePage {
             offer: Some(offer.clone()),
             signed_in: None,
             form: AccountForm::default(),
+            passwords: true,
             refused: None,
         };
+        let by_clerk = Self { passwords: false, ..new.clone() };
         let person = SignedIn { name: "Grace Hopper".to_owned(), email: Some("grace@acme.example".to_owned()) };
         let known = Self { signed_in: Some(person), ..new.clone() };
         let other = Self { refused: Some(AcceptError::OtherAddress.to_string()), ..known.clone() };
@@ -262,6 +271,13 @@ impl InvitePage {
             ..new.clone()
         };
         let late = Self { offer: None, refused: Some(AcceptError::Late.to_string()), ..new.clone() };
-        vec![("new", new), ("known", known), ("other-address", other), ("wrong", wrong), ("late", late)]
+        vec![
+            ("new", new),
+            ("by-clerk", by_clerk),
+            ("known", known),
+            ("other-address", other),
+            ("wrong", wrong),
+            ("late", late),
+        ]
     }
 }

@@ -150,7 +150,11 @@ impl Visit<'_> {
         let moment = self.app.moment();
         let new = match self.clerk.open_dashboard(&self.app.db, &moment, token).await {
             Ok(new) => new,
-            Err(SignInError::Token(_)) => return Ok(None),
+            Err(SignInError::Token(_) | SignInError::Ended) => return Ok(None),
+            Err(SignInError::Impersonated) => {
+                let told = "At Clerk you act as another person. The dashboard is for the person alone: end that there and sign in as yourself.";
+                return Ok(Some(self.stop(None, Some(told))));
+            }
             Err(error) => return Err(clerk_problem(error)),
         };
         let mut answer = signed_in(self.app, &new, way_on(self.query.next.as_deref()));

@@ -25,6 +25,8 @@ pub struct SignUpPage {
     pub csrf: String,
     /// False where people come by invitation.
     pub open: bool,
+    /// Accounts come from Clerk; none with a password is made here.
+    pub through_clerk: bool,
     pub name: String,
     pub email: String,
     pub team_name: String,
@@ -53,9 +55,9 @@ pub async fn show(State(app): State<App>, session: PreSession, caller: Result<Pa
     if caller.is_ok() {
         return see_other("/dashboard");
     }
-    let open = app.config.signup == SignUp::Open;
-    let status = if open { StatusCode::OK } else { StatusCode::FORBIDDEN };
-    let mut answer = super::page(status, &SignUpPage { csrf: session.csrf, open, ..SignUpPage::default() });
+    let page = SignUpPage::of(&app, session.csrf);
+    let status = if page.open { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    let mut answer = super::page(status, &page);
     if let Some(cookie) = session.set_cookie {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -68,9 +70,8 @@ pub async fn submit(
     session: PreSession,
     PreSessionForm(sent): PreSessionForm<SentSignUp>,
 ) -> Result<Response, Problem> {
-    let open = app.config.signup == SignUp::Open;
-    let mut page = SignUpPage { csrf: session.csrf, open, ..SignUpPage::default() };
-    if !open {
+    let mut page = SignUpPage::of(&app, session.csrf);
+    if !page.open {
         return Ok(super::page(StatusCode::FORBIDDEN, &page));
     }
     page.name.clone_from(&sent.name);
@@ -97,6 +98,12 @@ pub async fn submit(
 }
 
 impl SignUpPage {
+    fn of(app: &App, csrf: String) -> Self {
+        let through_clerk = !app.takes_passwords();
+        let open = app.config.signup == SignUp::Open && !through_clerk;
+        Self { csrf, open, through_clerk, ..Self::default() }
+    }
+
     /// Puts the reason where the person looks for it; what is no fault of theirs goes to the error page.
     fn tell(&mut self, error: SignUpError) -> Result<StatusCode, Problem> {
         match error {
@@ -132,6 +139,7 @@ impl SignUpPage {
             ..empty.clone()
         };
         let closed = Self { open: false, ..empty.clone() };
-        vec![("empty", empty), ("refused", refused), ("closed", closed)]
+        let by_clerk = Self { through_clerk: true, ..closed.clone() };
+        vec![("by-clerk", by_clerk), ("empty", empty), ("refused", refused), ("closed", closed)]
     }
 }
