@@ -23,7 +23,8 @@ pub struct Problem {
     #[schema(example = "There is no such suggestion, or it is another team's.")]
     pub detail: String,
     /// Also in the header `X-Request-Id`; name it when you ask for help.
-    pub request_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub request_id: Option<Box<str>>,
     /// One entry per field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -188,7 +189,7 @@ pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
 
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
-        self.request_id = crate::request_id::current();
+        self.request_id = crate::request_id::current().map(String::into_boxed_str);
         let retry_after = self.retry_after_secs;
         let challenge = self.challenge();
         let told = self.clone();

@@ -66,7 +66,12 @@ impl ErrorPage {
             what_happened: problem.detail.clone(),
             what_we_keep: kept.to_owned(),
             what_to_do: to_do.to_owned(),
-            request_id: problem.request_id.clone().or_else(crate::request_id::current).unwrap_or_default(),
+            request_id: problem
+                .request_id
+                .as_deref()
+                .map(str::to_owned)
+                .or_else(crate::request_id::current)
+                .unwrap_or_default(),
             way_on: ("/dashboard/inbox".to_owned(), "Go to the inbox".to_owned()),
         }
     }
