@@ -34,6 +34,7 @@
   // While an item is on its way the address still names the one before.
   function showSelection() {
     const item = new URLSearchParams(location.search).get("item");
+    if (wanted === `open-${item}`) wanted = null;
     const link = document.getElementById(wanted ?? `open-${item}`);
     if (link) mark(link);
   }
@@ -108,9 +109,14 @@
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) select(link);
   });
   // Somebody who walks on does not wait: an item that comes after they left it is not shown.
-  document.addEventListener("htmx:beforeSwap", (event) => {
+  // The place it was meant for may have left the page by then, so the place itself is listened to: nothing of it reaches the document.
+  function refuseLate(event) {
     const { elt } = event.detail.requestConfig;
     if (elt.matches(".row-link") && elt.id !== wanted) event.detail.shouldSwap = false;
+  }
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, target } = event.detail;
+    if (elt.matches(".row-link")) target.addEventListener("htmx:beforeSwap", refuseLate);
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt.id !== wanted) return;
