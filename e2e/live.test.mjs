@@ -24,7 +24,7 @@ test("a new comment announces itself and does not push the list", async (t) => {
   assert.equal(await first.getAttribute("id"), before);
   assert.ok((await first.boundingBox()).y - place.y < 40, "only the announcement stands above it");
   await news.click();
-  await rows(page).nth(number).waitFor();
+  await page.locator(`#list li:first-child .row-link:not(#${before})`).waitFor();
   await page.locator(`#${before}`).waitFor();
   await news.waitFor({ state: "hidden" });
 });
