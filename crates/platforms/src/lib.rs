@@ -30,7 +30,7 @@ pub trait Reader: Send + Sync {
 
     async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
-    /// Gives a grant back: its tokens work no more. One that is dead already is no error.
+    /// Gives a grant back: its tokens work no more. One that is dead already is no error. Other grants of the same account go on.
     async fn revoke(&self, grant: &Grant) -> Result<(), AuthError>;
 
     /// The account behind a fresh token.
