@@ -14,6 +14,7 @@ use crate::clients::mail::Mailer;
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
+use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::engine::Engine;
@@ -228,6 +229,7 @@ pub async fn assemble(
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
+    let budgets = Budgets::new(db.clone(), clock.clone());
     let passwords = Passwords::default();
     let clerk = match config.clerk.clone() {
         Some(settings) => {
@@ -236,8 +238,22 @@ pub async fn assemble(
         }
         None => None,
     };
-    let shared =
-        Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, mail, events, passwords, clerk };
+    let shared = Shared {
+        config,
+        db,
+        batch,
+        approvals,
+        clock,
+        entropy,
+        keyring,
+        readers,
+        budgets,
+        ai,
+        mail,
+        events,
+        passwords,
+        clerk,
+    };
     Ok((App::new(shared), writers))
 }
 

@@ -4,11 +4,11 @@
 use super::{CAPABILITIES, RedditConfig, address, calls, wire};
 use crate::Writer;
 use crate::error::{Scope, SendError};
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Unsent};
+use crate::permits::Host;
 use crate::types::{Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
 use reqwest::header::USER_AGENT;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,12 +61,16 @@ impl Writer for RedditWriter {
         let asked = json!({
             "method": "POST", "path": "/api/comment", "thing_id": reply.target_id, "text_chars": reply.text.chars().count(),
         });
-        let response = match request.send().await {
+        let response = match http::send(request, session.access_token.permits(), Host::Api).await {
             Ok(response) => response,
-            Err(error) if http::never_left(&error) => {
+            Err(Unsent::NoPermit(retry_after)) => {
+                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
+                return Err(SendError::RateLimited { retry_after, scope: Scope::Item, exchange });
+            }
+            Err(Unsent::Failed(error)) if http::never_left(&error) => {
                 return Err(SendError::NotSent(http::trouble(error)));
             }
-            Err(error) => {
+            Err(Unsent::Failed(error)) => {
                 let exchange = Exchange { request: asked, status: None, answer: Value::Null };
                 return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
             }
