@@ -4,6 +4,7 @@ use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
 use crate::clients::mail::Mailer;
+use crate::clients::outbound::Outbound;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
 use crate::coord::budget::Budgets;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub ai: Arc<dyn ai::Provider>,
     /// None: this server sends no mail.
     pub mail: Option<Mailer>,
+    /// Calls the receivers of webhooks.
+    pub outbound: Outbound,
     pub events: Bus,
     pub passwords: Passwords,
     pub clerk: Option<Clerk>,

@@ -137,13 +137,37 @@ text_enum! {
     /// What a team is told without having asked.
     NoticeKind {
         IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
-        TeamPaused => "team_paused", InstancePaused => "instance_paused",
+        TeamPaused => "team_paused", InstancePaused => "instance_paused", WebhookDisabled => "webhook_disabled",
     }
 }
 
 text_enum! {
     /// What became of one attempt to post.
     Outcome { Uncertain => "uncertain", Posted => "posted", Refused => "refused", NotSent => "not_sent" }
+}
+
+text_enum! {
+    /// What a team can have told to its own systems. The names are a contract with receivers.
+    WebhookEvent {
+        ItemCreated => "item.created", ItemChanged => "item.changed",
+        SuggestionCreated => "suggestion.created", SuggestionDrafted => "suggestion.drafted",
+        SuggestionApproved => "suggestion.approved", SuggestionRejected => "suggestion.rejected",
+        SuggestionReturned => "suggestion.returned", SuggestionPosted => "suggestion.posted",
+        SuggestionFailed => "suggestion.failed", SuggestionUncertain => "suggestion.uncertain",
+        IntegrationConnected => "integration.connected", IntegrationPaused => "integration.paused",
+        IntegrationResumed => "integration.resumed", IntegrationNeedsReconnect => "integration.needs_reconnect",
+        IntegrationDisconnected => "integration.disconnected",
+        TeamPaused => "team.paused", TeamResumed => "team.resumed",
+    }
+}
+
+text_enum! {
+    EndpointState { Enabled => "enabled", Disabled => "disabled" }
+}
+
+text_enum! {
+    /// Where one event for one endpoint stands: `failed` is tried no more.
+    DeliveryState { Pending => "pending", Delivered => "delivered", Failed => "failed" }
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub struct Config {
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
     pub signup: SignUp,
+    /// Webhooks may lead into private networks.
+    pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
@@ -175,6 +177,7 @@ impl Config {
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
             signup: read.value("SIGNUP", kinds::sign_up),
+            webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
             ai: read_ai(read),
             clerk,

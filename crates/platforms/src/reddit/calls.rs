@@ -35,10 +35,7 @@ impl Api {
             .query(query)
             .bearer_auth(token.expose_secret())
             .header(USER_AGENT, &self.config.user_agent);
-        let response = http::send(request, &token.permits, Host::Api).await.map_err(|unsent| match unsent {
-            Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
-            Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
-        })?;
+        let response = http::send(request, &token.permits, Host::Api).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
@@ -52,8 +49,16 @@ impl Api {
     }
 }
 
-fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
+pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
     FetchError::Refused { code: code.to_owned(), reason, scope }
+}
+
+/// Nothing came.
+pub(super) fn unsent(unsent: Unsent) -> FetchError {
+    match unsent {
+        Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
+        Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
+    }
 }
 
 /// What an answer of the API host means to a reader.
@@ -101,4 +106,15 @@ pub(super) fn account(me: &Value) -> Result<Account, FetchError> {
 pub(super) fn bare_id<'a>(fullname: &'a str, prefix: &str) -> Result<&'a str, FetchError> {
     wire::bare(fullname, prefix)
         .ok_or_else(|| refusal("BAD_ID", format!("not an id of the kind {prefix}"), Scope::Item))
+}
+
+/// A community's name without decoration. Communities that belong to a person are named `u_name`.
+pub(super) fn community_name(told: &str) -> Result<&str, FetchError> {
+    let name = told.trim().trim_matches('/');
+    let name = name.get(..2).filter(|start| start.eq_ignore_ascii_case("r/")).map_or(name, |_| &name[2..]);
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !(2..=50).contains(&name.len()) || !name.bytes().all(usable) {
+        return Err(refusal("BAD_COMMUNITY", "this is not the name of a community".to_owned(), Scope::Item));
+    }
+    Ok(name)
 }

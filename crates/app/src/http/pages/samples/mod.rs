@@ -13,6 +13,7 @@ pub mod team;
 pub mod threads;
 pub mod tokens;
 pub mod uncertain;
+pub mod webhooks;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
 use askama::Template;
@@ -59,6 +60,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "account", super::account::AccountPage::samples())?;
     add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
+    add(&mut rendered, "webhooks", super::webhooks::WebhooksPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
