@@ -6,11 +6,13 @@
 pub mod error;
 pub mod http;
 mod list;
+pub mod permits;
 mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
+pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
 pub use types::*;
 
@@ -22,19 +24,28 @@ use url::Url;
 pub trait Reader: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
+    /// The client id of the installation's own app, where there is one.
+    fn own_client(&self) -> Option<&str>;
+
     /// The consent page that a browser is sent to.
-    fn authorize_url(&self, request: &AuthorizeRequest) -> Url;
+    fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url;
 
     /// Trades the code of a callback for tokens.
-    async fn exchange_code(&self, code: &str, redirect_uri: &Url, code_verifier: &str) -> Result<Grant, AuthError>;
+    async fn exchange_code(
+        &self,
+        through: &Through,
+        code: &str,
+        redirect_uri: &Url,
+        code_verifier: &str,
+    ) -> Result<Grant, AuthError>;
 
-    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
+    async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
     /// Gives a grant back: its tokens work no more. One that is dead already is no error. Other grants of the same account go on.
-    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError>;
+    async fn revoke(&self, through: &Through, grant: &Grant) -> Result<(), AuthError>;
 
     /// The account behind a fresh token.
-    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError>;
+    async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError>;
 
     /// What happened on the account's own posts since `cursor`.
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;
@@ -47,6 +58,16 @@ pub trait Reader: Send + Sync {
 
     /// What stands at an address that a person copied: a reply of this account to the target, or not.
     async fn reply_at(&self, session: &Session, address: &Url, target_id: &str) -> Result<ReplyAt, FetchError>;
+
+    /// How posts and comments stand now, ours and others'. Calls one after another, as many as the number of ids needs;
+    /// where one fails, nothing is said about any.
+    async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError>;
+
+    /// A community and its rules. A closed door is an answer here, no error.
+    async fn place(&self, session: &Session, community: &str) -> Result<Place, FetchError>;
+
+    /// New posts of a watch since `cursor`; the first round gives the newest ones that stand there.
+    async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError>;
 }
 
 #[async_trait]
@@ -55,4 +76,7 @@ pub trait Writer: Send + Sync {
 
     /// Puts one reply on the platform. Never repeats by itself, follows no redirect.
     async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError>;
+
+    /// Changes or takes back one of our own texts and looks whether it is so. Asking twice does no harm.
+    async fn act(&self, session: &Session, action: &Action) -> Result<Acted, SendError>;
 }

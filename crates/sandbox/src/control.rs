@@ -10,7 +10,10 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::world::faults::{AiFault, Hold, HoldPoint, ReadFault, Verdict, WriteFault};
 use crate::world::oauth::{Grant, IssuedToken};
-use crate::world::{Arrival, Comment, CommentView, JournalEntry, Message, Mix, NewPost, Post, PostView, base36};
+use crate::world::rates::{RateHost, RateWindow};
+use crate::world::{
+    Arrival, Comment, CommentView, CommunityAccess, JournalEntry, Message, Mix, NewPost, Post, PostView, Rule, base36,
+};
 use crate::{Shared, vendors};
 
 #[derive(Clone, Debug)]
@@ -84,6 +87,35 @@ impl Control {
 
     pub fn delete_post(&self, fullname: &str) {
         self.change_post(fullname, |post| post.deleted = true);
+    }
+
+    /// As a moderator or a spam filter does it: its author still sees it.
+    pub fn remove_post(&self, fullname: &str) {
+        self.change_post(fullname, |post| post.removed = true);
+    }
+
+    /// What the votes of others make of it.
+    pub fn set_score(&self, fullname: &str, score: i64) {
+        self.change_comment(fullname, |comment, _| comment.score = score);
+    }
+
+    /// Whom a community (made if needed) lets in from now on.
+    pub fn set_access(&self, community: &str, access: CommunityAccess) {
+        let mut world = self.shared.world();
+        let place = world.ensure_community(community);
+        world.communities[place].access = access;
+    }
+
+    /// The rules of a community (made if needed): name, description, and `all`, `link` or `comment`.
+    pub fn set_rules(&self, community: &str, rules: &[(&str, &str, &str)]) {
+        let mut world = self.shared.world();
+        let place = world.ensure_community(community);
+        let rule = |(short_name, description, kind): &(&str, &str, &str)| Rule {
+            short_name: (*short_name).to_owned(),
+            description: (*description).to_owned(),
+            kind: (*kind).to_owned(),
+        };
+        world.communities[place].rules = rules.iter().map(rule).collect();
     }
 
     /// From now on the account is marked as suspended and may not write.
@@ -247,9 +279,19 @@ impl Control {
         self.shared.world().ai_requests.iter().cloned().collect()
     }
 
-    /// Requests that the app may make in 10 minutes of the sandbox clock. Also forgets what was used so far.
+    /// Requests that each app may make of the API in 10 minutes of the sandbox clock. Also forgets what was used so far.
     pub fn set_rate_budget(&self, limit: u32) {
-        self.shared.world().reset_rate(limit);
+        self.shared.world().rates.reset(RateHost::Api, limit);
+    }
+
+    /// The same for the token endpoint.
+    pub fn set_token_rate_budget(&self, limit: u32) {
+        self.shared.world().rates.reset(RateHost::Token, limit);
+    }
+
+    /// What each app asked of each host, window by window.
+    pub fn rate_windows(&self) -> Vec<RateWindow> {
+        self.shared.world().rates.windows()
     }
 
     pub fn now(&self) -> OffsetDateTime {

@@ -8,6 +8,7 @@
 pub(crate) mod faults;
 mod mix;
 pub(crate) mod oauth;
+pub(crate) mod rates;
 mod things;
 pub(crate) mod truth;
 
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use faults::FaultPlan;
 pub(crate) use mix::Mix;
 pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
-pub use things::{CommentView, PostView};
+pub use things::{CommentView, CommunityAccess, PostView};
 pub(crate) use truth::PreparedComment;
 use truth::{Landing, Truth};
 
@@ -66,6 +67,8 @@ pub(crate) enum Refusal {
     Archived,
     ParentDeleted,
     UnknownParent,
+    /// The community lets nobody in.
+    Closed,
     Suspended,
 }
 
@@ -84,9 +87,7 @@ pub(crate) struct World {
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) clerk: crate::vendors::clerk::Instance,
-    pub(crate) rate_limit: u32,
-    rate_used: u32,
-    rate_window: i64,
+    pub(crate) rates: rates::Rates,
 }
 
 impl Deref for World {
@@ -102,17 +103,6 @@ impl DerefMut for World {
         self.unsaved = true;
         &mut self.truth
     }
-}
-
-pub(crate) const RATE_WINDOW_SECS: i64 = 600;
-
-/// The request budget after counting one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    pub(crate) used: u32,
-    pub(crate) remaining: u32,
-    pub(crate) reset_secs: i64,
-    pub(crate) exceeded: bool,
 }
 
 impl World {
@@ -131,9 +121,7 @@ impl World {
             ai_requests: VecDeque::new(),
             arrivals: Vec::new(),
             clerk: crate::vendors::clerk::Instance::default(),
-            rate_limit: 1000,
-            rate_used: 0,
-            rate_window: 0,
+            rates: rates::Rates::default(),
         }
     }
 
@@ -182,30 +170,10 @@ impl World {
         self.ai_requests.push_back(request);
     }
 
-    /// Counts one API request against the shared budget of the app.
-    pub(crate) fn spend_request(&mut self) -> Budget {
-        let seconds = self.now().unix_timestamp();
-        let window = seconds.div_euclid(RATE_WINDOW_SECS);
-        if window != self.rate_window {
-            self.rate_window = window;
-            self.rate_used = 0;
-        }
-        let exceeded = self.rate_used >= self.rate_limit;
-        if !exceeded {
-            self.rate_used += 1;
-        }
-        Budget {
-            used: self.rate_used,
-            remaining: self.rate_limit.saturating_sub(self.rate_used),
-            reset_secs: RATE_WINDOW_SECS - seconds.rem_euclid(RATE_WINDOW_SECS),
-            exceeded,
-        }
-    }
-
-    /// Forgets what was spent in this window.
-    pub(crate) fn reset_rate(&mut self, limit: u32) {
-        self.rate_limit = limit;
-        self.rate_used = 0;
+    /// Counts one request of an app.
+    pub(crate) fn spend_request(&mut self, client_id: &str, host: rates::RateHost) -> rates::Budget {
+        let now_secs = self.now().unix_timestamp();
+        self.rates.spend(client_id, host, now_secs)
     }
 
     /// The id of the account with this name, which is made if there is none.
@@ -234,6 +202,7 @@ impl World {
             created_at: post.at,
             edited_at: None,
             deleted: false,
+            removed: false,
             locked: false,
             archived: false,
             children: Vec::new(),
@@ -260,6 +229,8 @@ impl World {
             deleted: false,
             removed: false,
             hidden_until: None,
+            unlisted: false,
+            score: things::first_score(),
             children: Vec::new(),
         });
         Some(fullname)
@@ -287,6 +258,10 @@ impl World {
             Some(comment) => &self.posts[comment.post],
             None => self.post(parent).ok_or(Refusal::UnknownParent)?,
         };
+        let access = self.communities[post.community].access;
+        if matches!(access, CommunityAccess::Private | CommunityAccess::Banned) {
+            return Err(Refusal::Closed);
+        }
         if above.is_some_and(|comment| comment.deleted || comment.removed) {
             return Err(Refusal::ParentDeleted);
         }
@@ -296,7 +271,13 @@ impl World {
         if post.archived {
             return Err(Refusal::Archived);
         }
-        self.add_comment(author, parent, text, at).ok_or(Refusal::UnknownParent)
+        let fullname = self.add_comment(author, parent, text, at).ok_or(Refusal::UnknownParent)?;
+        if access == CommunityAccess::Quarantined
+            && let Some(comment) = self.comment_mut(&fullname)
+        {
+            comment.unlisted = true;
+        }
+        Ok(fullname)
     }
 
     /// A prepared stranger speaks. None when everybody has spoken.

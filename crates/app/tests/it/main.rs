@@ -6,6 +6,7 @@
 mod accounts;
 mod api_tokens;
 mod approve;
+mod budget;
 mod callers;
 mod clerk;
 mod clerk_dashboard;

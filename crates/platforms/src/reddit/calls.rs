@@ -2,10 +2,10 @@
 
 use super::{Api, address, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError};
+use crate::http::{self, Answer, BodyError, Unsent};
+use crate::permits::{AccessToken, Host};
 use crate::types::{Account, Budget};
 use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ impl Api {
     /// `refused` is how far a 403 or 404 on this path reaches.
     pub(super) async fn get(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         segments: &[&str],
         query: &[(&str, &str)],
         refused: Scope,
@@ -35,7 +35,7 @@ impl Api {
             .query(query)
             .bearer_auth(token.expose_secret())
             .header(USER_AGENT, &self.config.user_agent);
-        let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+        let response = http::send(request, &token.permits, Host::Api).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
@@ -49,8 +49,16 @@ impl Api {
     }
 }
 
-fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
+pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
     FetchError::Refused { code: code.to_owned(), reason, scope }
+}
+
+/// Nothing came.
+pub(super) fn unsent(unsent: Unsent) -> FetchError {
+    match unsent {
+        Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
+        Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
+    }
 }
 
 /// What an answer of the API host means to a reader.
@@ -98,4 +106,15 @@ pub(super) fn account(me: &Value) -> Result<Account, FetchError> {
 pub(super) fn bare_id<'a>(fullname: &'a str, prefix: &str) -> Result<&'a str, FetchError> {
     wire::bare(fullname, prefix)
         .ok_or_else(|| refusal("BAD_ID", format!("not an id of the kind {prefix}"), Scope::Item))
+}
+
+/// A community's name without decoration. Communities that belong to a person are named `u_name`.
+pub(super) fn community_name(told: &str) -> Result<&str, FetchError> {
+    let name = told.trim().trim_matches('/');
+    let name = name.get(..2).filter(|start| start.eq_ignore_ascii_case("r/")).map_or(name, |_| &name[2..]);
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !(2..=50).contains(&name.len()) || !name.bytes().all(usable) {
+        return Err(refusal("BAD_COMMUNITY", "this is not the name of a community".to_owned(), Scope::Item));
+    }
+    Ok(name)
 }

@@ -6,9 +6,10 @@
 //! again for an hour; then the grant is wiped all the same. A grant that was replaced by a newer one goes the same way.
 
 use super::{Consent, callback_url, reader, store};
-use crate::accounts::{teams, token_hash};
+use crate::accounts::{teams, token_hash, tokens};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::budget::Urgency;
 use crate::error::chain;
 use crate::jobs::State;
 use crate::model::Role;
@@ -277,7 +278,8 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
 /// Whether asking again is of no use.
 pub(super) async fn revoke(app: &App, platform: &str, grant: &Grant) -> bool {
     let Ok(reader) = reader(app, platform) else { return false };
-    match reader.revoke(grant).await {
+    let through = tokens::through(app, platform, Urgency::TOKEN);
+    match reader.revoke(&through, grant).await {
         Ok(()) => true,
         Err(AuthError::Unavailable { reason, .. }) => {
             tracing::warn!(platform, reason, "a grant could not be given back now");
