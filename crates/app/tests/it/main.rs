@@ -7,6 +7,7 @@ mod accounts;
 mod api_tokens;
 mod approve;
 mod callers;
+mod changes;
 mod clerk;
 mod clerk_dashboard;
 mod clerk_keys;
