@@ -47,6 +47,16 @@ pub trait Reader: Send + Sync {
 
     /// What stands at an address that a person copied: a reply of this account to the target, or not.
     async fn reply_at(&self, session: &Session, address: &Url, target_id: &str) -> Result<ReplyAt, FetchError>;
+
+    /// How posts and comments stand now, ours and others'. Calls one after another, as many as the number of ids needs;
+    /// where one fails, nothing is said about any.
+    async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError>;
+
+    /// A community and its rules. A closed door is an answer here, no error.
+    async fn place(&self, session: &Session, community: &str) -> Result<Place, FetchError>;
+
+    /// New posts of a watch since `cursor`; the first round gives the newest ones that stand there.
+    async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError>;
 }
 
 #[async_trait]
@@ -55,4 +65,7 @@ pub trait Writer: Send + Sync {
 
     /// Puts one reply on the platform. Never repeats by itself, follows no redirect.
     async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError>;
+
+    /// Changes or takes back one of our own texts and looks whether it is so. Asking twice does no harm.
+    async fn act(&self, session: &Session, action: &Action) -> Result<Acted, SendError>;
 }

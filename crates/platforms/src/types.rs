@@ -199,3 +199,100 @@ pub struct Exchange {
     pub status: Option<u16>,
     pub answer: serde_json::Value,
 }
+
+/// One thing on the platform as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThingState {
+    pub id: String,
+    pub standing: Standing,
+    /// Body of a comment or post; None where it is gone, or where the thing has none.
+    pub text: Option<String>,
+    /// Of a post.
+    pub title: Option<String>,
+    /// None where the author is deleted.
+    pub author_name: Option<String>,
+    pub edited_at: Option<OffsetDateTime>,
+    /// Nobody can reply here any more (locked, archived).
+    pub locked: bool,
+    pub score: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Here,
+    /// Taken down by moderators or a filter.
+    Removed,
+    /// Deleted by its author, or not known to the platform (any more).
+    Deleted,
+}
+
+/// How many things stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct States {
+    /// One per asked id, in the order asked.
+    pub things: Vec<ThingState>,
+    pub budget: Option<Budget>,
+}
+
+/// A community: may we answer there, and by which rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Without decoration ("espresso"), as it was asked for.
+    pub name: String,
+    pub access: Access,
+    /// In the community's order; empty where it does not let us in.
+    pub rules: Vec<PlaceRule>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    Open,
+    /// Open to accounts that opted in by hand; a reply of others is taken and not shown.
+    Quarantined,
+    Private,
+    /// Closed by the platform.
+    Banned,
+    Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceRule {
+    pub title: String,
+    pub description: String,
+    pub applies_to: AppliesTo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppliesTo {
+    All,
+    Posts,
+    Comments,
+}
+
+/// What is followed beside the account's own posts. Names of communities with or without `r/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watch {
+    Community {
+        name: String,
+    },
+    /// Posts whose title or text holds these words, everywhere or in one community.
+    Keyword {
+        text: String,
+        community: Option<String>,
+    },
+}
+
+/// A change of one of our own texts that stands on the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Edit { reply_id: String, text: String },
+    Delete { reply_id: String },
+}
+
+/// The change was seen on the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acted {
+    pub exchange: Exchange,
+}

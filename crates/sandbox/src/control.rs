@@ -10,7 +10,9 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::world::faults::{AiFault, Hold, HoldPoint, ReadFault, Verdict, WriteFault};
 use crate::world::oauth::{Grant, IssuedToken};
-use crate::world::{Arrival, Comment, CommentView, JournalEntry, Message, Mix, NewPost, Post, PostView, base36};
+use crate::world::{
+    Arrival, Comment, CommentView, CommunityAccess, JournalEntry, Message, Mix, NewPost, Post, PostView, Rule, base36,
+};
 use crate::{Shared, vendors};
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,35 @@ impl Control {
 
     pub fn delete_post(&self, fullname: &str) {
         self.change_post(fullname, |post| post.deleted = true);
+    }
+
+    /// As a moderator or a spam filter does it: its author still sees it.
+    pub fn remove_post(&self, fullname: &str) {
+        self.change_post(fullname, |post| post.removed = true);
+    }
+
+    /// What the votes of others make of it.
+    pub fn set_score(&self, fullname: &str, score: i64) {
+        self.change_comment(fullname, |comment, _| comment.score = score);
+    }
+
+    /// Whom a community (made if needed) lets in from now on.
+    pub fn set_access(&self, community: &str, access: CommunityAccess) {
+        let mut world = self.shared.world();
+        let place = world.ensure_community(community);
+        world.communities[place].access = access;
+    }
+
+    /// The rules of a community (made if needed): name, description, and `all`, `link` or `comment`.
+    pub fn set_rules(&self, community: &str, rules: &[(&str, &str, &str)]) {
+        let mut world = self.shared.world();
+        let place = world.ensure_community(community);
+        let rule = |(short_name, description, kind): &(&str, &str, &str)| Rule {
+            short_name: (*short_name).to_owned(),
+            description: (*description).to_owned(),
+            kind: (*kind).to_owned(),
+        };
+        world.communities[place].rules = rules.iter().map(rule).collect();
     }
 
     /// From now on the account is marked as suspended and may not write.

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::world::faults::{AiFault, HoldPoint, ReadFault, Verdict, WriteFault};
+use crate::world::{CommunityAccess, Rule};
 use crate::{Control, Shared};
 
 type World = State<Arc<Shared>>;
@@ -35,6 +36,9 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/comments/edit", post(edit_comment))
         .route("/comments/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_comment)))
         .route("/comments/remove", post(|world: World, fields: Fields| change(world, fields, Control::remove_comment)))
+        .route("/comments/score", post(set_score))
+        .route("/communities", post(set_community))
+        .route("/posts/remove", post(|world: World, fields: Fields| change(world, fields, Control::remove_post)))
         .route("/posts/lock", post(|world: World, fields: Fields| change(world, fields, Control::lock_post)))
         .route("/posts/archive", post(|world: World, fields: Fields| change(world, fields, Control::archive)))
         .route("/posts/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_post)))
@@ -141,6 +145,40 @@ async fn edit_comment(world: World, fields: Fields) -> Answer {
     of_kind(&world, fullname, true)?;
     control(&world).edit_comment(fullname, field(&fields, "text")?);
     Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+struct ScoreBody {
+    fullname: String,
+    score: i64,
+}
+
+async fn set_score(world: World, Json(body): Json<ScoreBody>) -> Answer {
+    of_kind(&world, &body.fullname, true)?;
+    control(&world).set_score(&body.fullname, body.score);
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+struct CommunityBody {
+    name: String,
+    access: Option<CommunityAccess>,
+    rules: Option<Vec<Rule>>,
+}
+
+async fn set_community(world: World, Json(body): Json<CommunityBody>) -> Json<Value> {
+    let control = control(&world);
+    if let Some(access) = body.access {
+        control.set_access(&body.name, access);
+    }
+    if let Some(rules) = body.rules {
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|rule| (rule.short_name.as_str(), rule.description.as_str(), rule.kind.as_str()))
+            .collect();
+        control.set_rules(&body.name, &rules);
+    }
+    Json(json!({}))
 }
 
 async fn add_message(world: World, fields: Fields) -> Answer {

@@ -23,7 +23,9 @@
 //! | POST `/control/comments` | `{"author","parent","text"}` | `{"fullname"}` |
 //! | POST `/control/comments/edit` | `{"fullname","text"}` | `{}` |
 //! | POST `/control/comments/delete`, `/control/comments/remove` | `{"fullname"}` | `{}` |
-//! | POST `/control/posts/lock`, `/archive`, `/delete` | `{"fullname"}` | `{}` |
+//! | POST `/control/comments/score` | `{"fullname","score":5}` | `{}` |
+//! | POST `/control/posts/lock`, `/archive`, `/delete`, `/remove` | `{"fullname"}` | `{}` |
+//! | POST `/control/communities` | `{"name","access"}`: open, quarantined, private, banned; `{"name","rules":[{"short_name","description","kind"}]}` | `{}` |
 //! | POST `/control/accounts/suspend` | `{"name"}` | `{}` |
 //! | POST `/control/messages` | `{"from","to","subject","body"}` | `{"fullname"}` |
 //! | POST `/control/faults` | `{"writes":[..],"reads":[..],"ai":[..]}`, e.g. `{"writes":[{"kind":"lands_after","millis":500}]}` (kinds: see [`WriteFault`], [`ReadFault`], [`AiFault`]) | `{}` |
@@ -80,7 +82,7 @@ pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
-pub use world::{Arrival, CommentView, JournalEntry, PostView};
+pub use world::{Arrival, CommentView, CommunityAccess, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};
 use state_file::StateFile;

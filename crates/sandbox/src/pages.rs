@@ -274,6 +274,7 @@ async fn say(shared: Shelf, Form(said): Form<Said>) -> Response {
             Refusal::Archived => "The thread is archived.",
             Refusal::ParentDeleted => "What it answers was deleted.",
             Refusal::UnknownParent => "What it answers does not exist.",
+            Refusal::Closed => "The community is closed.",
             Refusal::Suspended => "This account is suspended.",
         }),
     }

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use faults::FaultPlan;
 pub(crate) use mix::Mix;
 pub(crate) use things::{Account, Comment, Community, Message, Post, Rule, Shown, View, base36};
-pub use things::{CommentView, PostView};
+pub use things::{CommentView, CommunityAccess, PostView};
 pub(crate) use truth::PreparedComment;
 use truth::{Landing, Truth};
 
@@ -66,6 +66,8 @@ pub(crate) enum Refusal {
     Archived,
     ParentDeleted,
     UnknownParent,
+    /// The community lets nobody in.
+    Closed,
     Suspended,
 }
 
@@ -234,6 +236,7 @@ impl World {
             created_at: post.at,
             edited_at: None,
             deleted: false,
+            removed: false,
             locked: false,
             archived: false,
             children: Vec::new(),
@@ -260,6 +263,8 @@ impl World {
             deleted: false,
             removed: false,
             hidden_until: None,
+            unlisted: false,
+            score: things::first_score(),
             children: Vec::new(),
         });
         Some(fullname)
@@ -287,6 +292,10 @@ impl World {
             Some(comment) => &self.posts[comment.post],
             None => self.post(parent).ok_or(Refusal::UnknownParent)?,
         };
+        let access = self.communities[post.community].access;
+        if matches!(access, CommunityAccess::Private | CommunityAccess::Banned) {
+            return Err(Refusal::Closed);
+        }
         if above.is_some_and(|comment| comment.deleted || comment.removed) {
             return Err(Refusal::ParentDeleted);
         }
@@ -296,7 +305,13 @@ impl World {
         if post.archived {
             return Err(Refusal::Archived);
         }
-        self.add_comment(author, parent, text, at).ok_or(Refusal::UnknownParent)
+        let fullname = self.add_comment(author, parent, text, at).ok_or(Refusal::UnknownParent)?;
+        if access == CommunityAccess::Quarantined
+            && let Some(comment) = self.comment_mut(&fullname)
+        {
+            comment.unlisted = true;
+        }
+        Ok(fullname)
     }
 
     /// A prepared stranger speaks. None when everybody has spoken.

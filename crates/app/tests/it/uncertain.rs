@@ -182,6 +182,26 @@ async fn the_team_is_told_once_of_a_reply_that_only_a_person_can_settle_until_on
 }
 
 #[tokio::test]
+async fn a_platform_that_goes_on_failing_to_be_read_is_told_after_ten_minutes_and_asked_on() {
+    let (h, _, queued) = unknown().await;
+    h.platform.plan_reads(vec![ReadFault::Status { code: 503 }; 200]);
+    h.run_for(Duration::minutes(10)).await;
+    assert_eq!(notices(&h).await.len(), 0, "it may come back");
+    h.run_for(Duration::minutes(4)).await;
+    let told = notices(&h).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].kind(), told[0].subject_id, told[0].is_open()), (NoticeKind::SendUnknown, queued.id, true));
+    assert!(told[0].text.contains("503"), "{}", told[0].text);
+
+    h.platform.clear_faults();
+    h.advance(Duration::hours(2));
+    h.sweep().await;
+    assert_eq!(h.stands(&queued).await, (Status::Posted, Stage::Done));
+    assert_eq!(notices(&h).await[0].resolved_at, Some(h.now()));
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn a_reply_that_could_be_read_back_after_all_needs_no_person_any_more() {
     let (h, _, queued) = unknown().await;
     h.platform.plan_reads(unreadable());

@@ -49,7 +49,7 @@ impl Api {
     }
 }
 
-fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
+pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
     FetchError::Refused { code: code.to_owned(), reason, scope }
 }
 
@@ -98,4 +98,15 @@ pub(super) fn account(me: &Value) -> Result<Account, FetchError> {
 pub(super) fn bare_id<'a>(fullname: &'a str, prefix: &str) -> Result<&'a str, FetchError> {
     wire::bare(fullname, prefix)
         .ok_or_else(|| refusal("BAD_ID", format!("not an id of the kind {prefix}"), Scope::Item))
+}
+
+/// A community's name without decoration. Communities that belong to a person are named `u_name`.
+pub(super) fn community_name(told: &str) -> Result<&str, FetchError> {
+    let name = told.trim().trim_matches('/');
+    let name = name.get(..2).filter(|start| start.eq_ignore_ascii_case("r/")).map_or(name, |_| &name[2..]);
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !(2..=50).contains(&name.len()) || !name.bytes().all(usable) {
+        return Err(refusal("BAD_COMMUNITY", "this is not the name of a community".to_owned(), Scope::Item));
+    }
+    Ok(name)
 }

@@ -2,7 +2,7 @@
 //! for and has that decision printed; what a group must never become is asserted.
 
 use super::wire_tests::{api, session};
-use super::write::{self, Verdict};
+use super::write::{self, Expected, Verdict};
 use super::{calls, oauth, tree, wire};
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http::Answer;
@@ -75,7 +75,8 @@ fn write_verdict(exchange: &Exchange) -> Verdict {
     let form = form_urlencoded::parse(exchange.request_body.as_bytes());
     let target = form.into_iter().find(|(key, _)| key == "thing_id").map(|(_, value)| value.into_owned());
     let site = Url::parse("https://www.reddit.com").unwrap();
-    write::decide(&whole(exchange), target.as_deref().unwrap_or("t1_unknown"), &site)
+    let expected = Expected::Under(target.as_deref().unwrap_or("t1_unknown"));
+    write::decide(&whole(exchange), &expected, &site)
 }
 
 fn never_posted_nor_sent_again(verdict: &Verdict, exchange: &Exchange) {

@@ -3,14 +3,18 @@
 //!
 //! Whatever a thing on the site looks like, it costs at most itself: it becomes a line in `problems` and the rest goes on.
 
+mod act;
 mod calls;
 #[cfg(test)]
 mod fixtures;
 mod oauth;
 mod permalink;
+mod place;
 mod poll;
 mod readback;
+mod states;
 mod tree;
+mod watch;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -144,5 +148,17 @@ impl Reader for RedditReader {
 
     async fn reply_at(&self, session: &Session, address: &Url, target_id: &str) -> Result<ReplyAt, FetchError> {
         permalink::reply_at(&self.api, session, address, target_id).await
+    }
+
+    async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError> {
+        states::states(&self.api, session, ids).await
+    }
+
+    async fn place(&self, session: &Session, community: &str) -> Result<Place, FetchError> {
+        place::place(&self.api, session, community).await
+    }
+
+    async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError> {
+        watch::watch(&self.api, session, watch, cursor, (self.now)()).await
     }
 }

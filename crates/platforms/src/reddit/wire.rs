@@ -1,7 +1,7 @@
 //! Reddit's JSON as plain values. Members come and go with the age of a thing, numbers and ids arrive now and then as
 //! another type, so every member is optional and a thing is refused only where it has no id, parent or time.
 
-use crate::types::{Account, FoundReply, InboundComment, InboundPost};
+use crate::types::{Account, FoundReply, InboundComment, InboundPost, Standing};
 use serde_json::Value;
 use time::OffsetDateTime;
 use unicode_normalization::UnicodeNormalization;
@@ -69,11 +69,11 @@ pub(super) fn fullname(data: &Value, prefix: &str) -> Option<String> {
     is_bare(id).then(|| format!("{prefix}{id}"))
 }
 
-fn author_name(data: &Value) -> Option<&str> {
+pub(super) fn author_name(data: &Value) -> Option<&str> {
     text(data, "author").filter(|name| !name.is_empty() && *name != "[deleted]")
 }
 
-fn author_id(data: &Value) -> Option<&str> {
+pub(super) fn author_id(data: &Value) -> Option<&str> {
     text(data, "author_fullname").filter(|id| bare(id, "t2_").is_some())
 }
 
@@ -111,13 +111,12 @@ pub(super) fn post(thing: &Value, site: &Url, account: &Account) -> Result<Post,
     let data = data(thing);
     let id = fullname(data, "t3_").ok_or("a post without a usable id")?;
     let created_at = time(data, "created_utc").ok_or_else(|| format!("post {id} without a time"))?;
-    let body = text(data, "selftext").filter(|body| !body.is_empty());
     let (author_id, author_name) = author(data, account);
     let post = InboundPost {
         author_id,
         author_name,
         title: text(data, "title").map(str::to_owned),
-        body: body.or_else(|| text(data, "url").filter(|_| !flag(data, "is_self"))).unwrap_or_default().to_owned(),
+        body: post_body(data).to_owned(),
         community: community(data),
         permalink: permalink(site, data),
         created_at,
@@ -127,6 +126,12 @@ pub(super) fn post(thing: &Value, site: &Url, account: &Account) -> Result<Post,
     };
     let comments = number(data, "num_comments").unwrap_or(0.0).max(0.0) as u64;
     Ok(Post { post, comments })
+}
+
+/// The text of a post; the address that it leads to where it has none.
+pub(super) fn post_body(data: &Value) -> &str {
+    let body = text(data, "selftext").filter(|body| !body.is_empty());
+    body.or_else(|| text(data, "url").filter(|_| !flag(data, "is_self"))).unwrap_or_default()
 }
 
 fn community(data: &Value) -> Option<String> {
@@ -171,6 +176,18 @@ pub(super) fn comment(thing: &Value, post_id: &str, site: &Url, account: &Accoun
 pub(super) fn is_gone(data: &Value) -> bool {
     let body = text(data, "body").or_else(|| text(data, "selftext")).unwrap_or_default();
     author_name(data).is_none() && (body.is_empty() || GONE.contains(&body))
+}
+
+/// By whom a text was taken away, where it was: posts say it in a member of their own, comments only in their text.
+pub(super) fn standing(data: &Value) -> Standing {
+    let body = text(data, "body").or_else(|| text(data, "selftext")).unwrap_or_default();
+    match text(data, "removed_by_category") {
+        Some("deleted" | "author") => Standing::Deleted,
+        Some(_) => Standing::Removed,
+        None if !is_gone(data) => Standing::Here,
+        None if body.is_empty() || body == GONE[0] => Standing::Deleted,
+        None => Standing::Removed,
+    }
 }
 
 pub(super) fn found(comment: &InboundComment) -> FoundReply {

@@ -1,11 +1,11 @@
 //! The one public write. What cannot be told for sure is `Uncertain`; it is never read as posted and never as safe to repeat.
 //! A 200 has three meanings here: things with one element = posted; `errors` = refused; neither = taken but not shown.
 
-use super::{CAPABILITIES, RedditConfig, address, calls, wire};
+use super::{CAPABILITIES, RedditConfig, act, address, calls, wire};
 use crate::Writer;
 use crate::error::{Scope, SendError};
 use crate::http::{self, Answer};
-use crate::types::{Exchange, OutboundReply, PostedReply, Session};
+use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
 use reqwest::header::USER_AGENT;
 use secrecy::ExposeSecret;
@@ -50,51 +50,98 @@ impl Writer for RedditWriter {
         if wire::bare(&reply.target_id, "t1_").or_else(|| wire::bare(&reply.target_id, "t3_")).is_none() {
             return Err(SendError::NotSent("the target is neither a post nor a comment of Reddit".to_owned()));
         }
-        let form = [("api_type", "json"), ("thing_id", &reply.target_id), ("text", &reply.text)];
+        let call = Call {
+            name: "comment",
+            form: vec![("api_type", "json"), ("thing_id", &reply.target_id), ("text", &reply.text)],
+            logged: json!({
+                "method": "POST", "path": "/api/comment", "thing_id": reply.target_id,
+                "text_chars": reply.text.chars().count(),
+            }),
+        };
+        match self.post(session, call).await? {
+            Sent::Answered { answer, request } => {
+                let verdict = decide(&answer, &Expected::Under(&reply.target_id), self.site());
+                conclude(verdict, request, &answer)
+            }
+            Sent::Lost { reason, request } => {
+                let exchange = Exchange { request, status: None, answer: Value::Null };
+                Err(SendError::Uncertain { reason, exchange })
+            }
+        }
+    }
+
+    async fn act(&self, session: &Session, action: &Action) -> Result<Acted, SendError> {
+        act::act(self, session, action).await
+    }
+}
+
+/// One write: the call below `/api`, its form, and what the log keeps of it.
+pub(super) struct Call<'a> {
+    pub name: &'static str,
+    pub form: Vec<(&'static str, &'a str)>,
+    pub logged: Value,
+}
+
+/// What became of a request that left.
+pub(super) enum Sent {
+    Answered { answer: Answer, request: Value },
+    Lost { reason: String, request: Value },
+}
+
+impl RedditWriter {
+    pub(super) fn site(&self) -> &Url {
+        &self.config.auth_base
+    }
+
+    pub(super) fn user_agent(&self) -> &str {
+        &self.config.user_agent
+    }
+
+    pub(super) fn request(&self, method: reqwest::Method, name: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, address(&self.config.api_base, &["api", name])).query(&[("raw_json", "1")])
+    }
+
+    /// Sends once. Err: it never left.
+    pub(super) async fn post(&self, session: &Session, call: Call<'_>) -> Result<Sent, SendError> {
         let request = self
-            .client
-            .post(address(&self.config.api_base, &["api", "comment"]))
-            .query(&[("raw_json", "1")])
+            .request(reqwest::Method::POST, call.name)
             .bearer_auth(session.access_token.expose_secret())
-            .header(USER_AGENT, &self.config.user_agent)
-            .form(&form);
-        let asked = json!({
-            "method": "POST", "path": "/api/comment", "thing_id": reply.target_id, "text_chars": reply.text.chars().count(),
-        });
+            .header(USER_AGENT, self.user_agent())
+            .form(&call.form);
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) if http::never_left(&error) => {
-                return Err(SendError::NotSent(http::trouble(error)));
-            }
-            Err(error) => {
-                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
-                return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
-            }
+            Err(error) if http::never_left(&error) => return Err(SendError::NotSent(http::trouble(error))),
+            Err(error) => return Ok(Sent::Lost { reason: http::trouble(error), request: call.logged }),
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // A broken body leaves the status to decide; with a 200 that means: unknown.
         let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
-        let answer = Answer { status, headers, body };
-        tracing::info!(platform = "reddit", call = "comment", status, "answered");
-        conclude(decide(&answer, &reply.target_id, &self.config.auth_base), asked, &answer)
+        tracing::info!(platform = "reddit", call = call.name, status, "answered");
+        Ok(Sent::Answered { answer: Answer { status, headers, body }, request: call.logged })
     }
 }
 
 fn conclude(verdict: Verdict, request: Value, answer: &Answer) -> Result<PostedReply, SendError> {
     let exchange = Exchange { request, status: Some(answer.status), answer: for_the_log(answer) };
-    Err(match verdict {
-        Verdict::Posted { id, permalink } => {
-            return Ok(PostedReply { id, permalink, visible: true, exchange });
-        }
+    match verdict {
+        Verdict::Posted { id, permalink } => Ok(PostedReply { id, permalink, visible: true, exchange }),
+        failed => Err(failure(failed, exchange)),
+    }
+}
+
+/// The error of a verdict. A success that nobody could see is unknown.
+pub(super) fn failure(verdict: Verdict, exchange: Exchange) -> SendError {
+    match verdict {
+        Verdict::Posted { .. } => SendError::Uncertain { reason: "the outcome was not seen".to_owned(), exchange },
         Verdict::RateLimited { retry_after, scope } => SendError::RateLimited { retry_after, scope, exchange },
         Verdict::AuthExpired => SendError::AuthExpired { exchange },
         Verdict::Refused { code, reason, scope } => SendError::Refused { code, reason, scope, exchange },
         Verdict::Uncertain(reason) => SendError::Uncertain { reason, exchange },
-    })
+    }
 }
 
 /// Ids and reasons only: the texts have their own place and their own lifetime.
-fn for_the_log(answer: &Answer) -> Value {
+pub(super) fn for_the_log(answer: &Answer) -> Value {
     let Some(body) = answer.json() else {
         // A page may show the thread, so none of it is kept.
         return json!({ "not_json_bytes": answer.body.len() });
@@ -106,8 +153,16 @@ fn for_the_log(answer: &Answer) -> Value {
     json!({ "things": names, "errors": errors, "code": code, "message": words })
 }
 
+/// Which comment a success must show.
+pub(super) enum Expected<'a> {
+    /// A new one under this target.
+    Under(&'a str),
+    /// This one.
+    Same(&'a str),
+}
+
 /// Pure: the same answer always means the same.
-pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
+pub(super) fn decide(answer: &Answer, expected: &Expected<'_>, site: &Url) -> Verdict {
     let body = answer.json();
     let (code, words) = wire::refusal(body.as_ref());
     let status = answer.status;
@@ -119,7 +174,7 @@ pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
     match status {
         200 => body.map_or_else(
             || Verdict::Uncertain("Reddit answered 200 with something unreadable".to_owned()),
-            |body| accepted(&body, target_id, site),
+            |body| accepted(&body, expected, site),
         ),
         401 => Verdict::AuthExpired,
         402 => refused(Scope::App),
@@ -142,11 +197,11 @@ pub(super) fn decide(answer: &Answer, target_id: &str, site: &Url) -> Verdict {
     }
 }
 
-fn accepted(body: &Value, target_id: &str, site: &Url) -> Verdict {
+fn accepted(body: &Value, expected: &Expected<'_>, site: &Url) -> Verdict {
     let list = |path| body.pointer(path).and_then(Value::as_array).map(Vec::as_slice);
     let (errors, things) = (list("/json/errors"), list("/json/data/things"));
     match (errors.unwrap_or_default(), things) {
-        ([], Some([thing])) => posted(thing, target_id, site),
+        ([], Some([thing])) => posted(thing, expected, site),
         ([], Some([])) if errors.is_some() => Verdict::Uncertain(
             "Reddit took the reply without showing it; it may stand in the account's own comments".to_owned(),
         ),
@@ -155,13 +210,20 @@ fn accepted(body: &Value, target_id: &str, site: &Url) -> Verdict {
     }
 }
 
-fn posted(thing: &Value, target_id: &str, site: &Url) -> Verdict {
+fn posted(thing: &Value, expected: &Expected<'_>, site: &Url) -> Verdict {
     let data = wire::data(thing);
     let parent = wire::text(data, "parent_id").or_else(|| wire::text(data, "parent"));
-    if parent.is_some_and(|parent| parent != target_id) {
-        return Verdict::Uncertain("Reddit answered with a comment under another parent".to_owned());
+    let id = wire::fullname(data, "t1_").filter(|_| wire::kind(thing) == "t1");
+    match (expected, parent, &id) {
+        (Expected::Under(target), Some(parent), _) if parent != *target => {
+            return Verdict::Uncertain("Reddit answered with a comment under another parent".to_owned());
+        }
+        (Expected::Same(same), _, Some(id)) if id != same => {
+            return Verdict::Uncertain("Reddit answered with another comment".to_owned());
+        }
+        _ => {}
     }
-    match wire::fullname(data, "t1_").filter(|_| wire::kind(thing) == "t1") {
+    match id {
         Some(id) => {
             let post = wire::text(data, "link_id").unwrap_or_default();
             let permalink = wire::comment_permalink(site, data, post, &id);

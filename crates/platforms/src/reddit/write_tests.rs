@@ -11,7 +11,7 @@ fn answer(status: u16, body: &str) -> Answer {
 }
 
 fn verdict(answer: &Answer) -> Verdict {
-    decide(answer, TARGET, &Url::parse("https://www.reddit.com").unwrap())
+    decide(answer, &Expected::Under(TARGET), &Url::parse("https://www.reddit.com").unwrap())
 }
 
 fn in_band_errors(errors: &str) -> Verdict {

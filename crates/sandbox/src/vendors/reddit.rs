@@ -6,6 +6,7 @@
 mod inbox;
 mod oauth;
 mod read;
+mod search;
 mod shapes;
 mod tree;
 mod write;
@@ -21,11 +22,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use crate::Shared;
 use crate::connection::CutSwitch;
 use crate::world::faults::ReadFault;
-use crate::world::{Budget, View};
+use crate::world::{Budget, Community, CommunityAccess, View, World};
 
 /// Who calls, as the door found out.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/api/info", get(read::info));
     let api = both(api, "/r/{community}/new", get(read::new_in_community));
     let api = both(api, "/r/{community}/about/rules", get(read::rules));
+    let api = both(api, "/r/{community}/search", get(search::in_community));
+    let api = both(api, "/search", get(search::everywhere));
     let api = both(api, "/message/{place}", get(inbox::messages));
     let api = both(api, "/api/read_message", post(inbox::mark_read));
     let api = both(api, "/api/unread_message", post(inbox::mark_unread));
@@ -209,6 +213,41 @@ fn forbidden() -> Response {
 
 fn not_found() -> Response {
     plain_error(404)
+}
+
+/// How a community that lets nobody in answers.
+fn closed(community: &Community) -> Option<Response> {
+    let (status, body) = match community.access {
+        CommunityAccess::Open => return None,
+        CommunityAccess::Private => {
+            (StatusCode::FORBIDDEN, json!({"reason": "private", "message": "Forbidden", "error": 403}))
+        }
+        CommunityAccess::Quarantined => {
+            let words = "This community is quarantined. Only those who opted in may see it.";
+            let body = json!({
+                "reason": "quarantined", "quarantine_message": words, "quarantine_message_html": null,
+                "message": "Forbidden", "error": 403,
+            });
+            (StatusCode::FORBIDDEN, body)
+        }
+        CommunityAccess::Banned => {
+            (StatusCode::NOT_FOUND, json!({"reason": "banned", "message": "Not Found", "error": 404}))
+        }
+    };
+    Some((status, Json(body)).into_response())
+}
+
+/// The community of a path, or how the vendor answers where there is none or it is closed: an unknown name leads to a search.
+fn open_community<'a>(world: &'a World, name: &str) -> Result<&'a Community, Box<Response>> {
+    let Some(community) = world.community(name) else {
+        let search: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        let to = format!("/reddit/subreddits/search?q={search}");
+        return Err(Box::new((StatusCode::FOUND, [(header::LOCATION, to)]).into_response()));
+    };
+    match closed(community) {
+        Some(refused) => Err(Box::new(refused)),
+        None => Ok(community),
+    }
 }
 
 fn html_error(code: u16) -> Response {

@@ -22,12 +22,27 @@ pub(crate) struct Rule {
     pub(crate) kind: String,
 }
 
+/// Whom a community lets in. Nobody in the sandbox is a member or has opted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommunityAccess {
+    #[default]
+    Open,
+    /// Not to be read; a comment is taken and shown to its author only.
+    Quarantined,
+    Private,
+    /// Closed by the platform.
+    Banned,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Community {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) rules: Vec<Rule>,
+    #[serde(default)]
+    pub(crate) access: CommunityAccess,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +57,9 @@ pub(crate) struct Post {
     #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) edited_at: Option<OffsetDateTime>,
     pub(crate) deleted: bool,
+    /// By the community; its author still sees it.
+    #[serde(default)]
+    pub(crate) removed: bool,
     pub(crate) locked: bool,
     pub(crate) archived: bool,
     #[serde(skip)]
@@ -66,8 +84,18 @@ pub(crate) struct Comment {
     pub(crate) removed: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) hidden_until: Option<OffsetDateTime>,
+    /// Taken without being shown in its thread.
+    #[serde(default)]
+    pub(crate) unlisted: bool,
+    #[serde(default = "first_score")]
+    pub(crate) score: i64,
     #[serde(skip)]
     pub(crate) children: Vec<usize>,
+}
+
+/// The author's own vote.
+pub(crate) fn first_score() -> i64 {
+    1
 }
 
 /// A private message.
@@ -109,6 +137,9 @@ pub struct CommentView {
     pub edited_at: Option<OffsetDateTime>,
     pub deleted: bool,
     pub removed: bool,
+    pub score: i64,
+    /// False where its thread never shows it.
+    pub listed: bool,
     /// False while a planned delay still hides it from every reader.
     pub visible: bool,
 }
@@ -124,6 +155,7 @@ pub struct PostView {
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     pub deleted: bool,
+    pub removed: bool,
     pub locked: bool,
     pub archived: bool,
     /// All comments below it that were ever made.
@@ -157,7 +189,11 @@ impl View {
         if self.too_new(post.created_at) {
             return Shown::Absent;
         }
-        if post.deleted { Shown::Deleted } else { Shown::Whole }
+        if post.deleted {
+            return Shown::Deleted;
+        }
+        let author = self.account.as_deref() == Some(post.author.as_str());
+        if post.removed && !author { Shown::Removed } else { Shown::Whole }
     }
 
     pub(crate) fn of_comment(&self, comment: &Comment) -> Shown {
@@ -188,6 +224,8 @@ impl World {
             edited_at: comment.edited_at,
             deleted: comment.deleted,
             removed: comment.removed,
+            score: comment.score,
+            listed: !comment.unlisted,
             visible: comment.hidden_until.is_none_or(|until| until <= now),
         }
     }
@@ -202,6 +240,7 @@ impl World {
             body: post.body.clone(),
             created_at: post.created_at,
             deleted: post.deleted,
+            removed: post.removed,
             locked: post.locked,
             archived: post.archived,
             comments: self.comments.iter().filter(|comment| Some(comment.post) == place).count(),

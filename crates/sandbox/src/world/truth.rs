@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::oauth::OauthStore;
-use super::{Account, Comment, Community, JournalEntry, Message, Post, base36};
+use super::{Account, Comment, Community, CommunityAccess, JournalEntry, Message, Post, base36};
 
 /// A write that the platform took and that shows only later.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,8 +127,18 @@ impl Truth {
         }
         let id = base36(7_200_000 + 11 * self.communities.len() as u64);
         let title = name.to_owned();
-        self.communities.push(Community { id, name: name.to_owned(), title, rules: Vec::new() });
+        self.communities.push(Community {
+            id,
+            name: name.to_owned(),
+            title,
+            rules: Vec::new(),
+            access: CommunityAccess::Open,
+        });
         self.communities.len() - 1
+    }
+
+    pub(crate) fn community(&self, name: &str) -> Option<&Community> {
+        self.communities.iter().find(|known| known.name.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn post(&self, fullname: &str) -> Option<&Post> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap is red anyway")]
 
+mod communities;
 mod door;
 mod faults;
 mod gemini;

@@ -22,6 +22,8 @@ use time::OffsetDateTime;
 /// How far the platform's clock may stand from ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(90);
 const WORKER_LIVES: time::Duration = time::Duration::seconds(5);
+/// Could not be read back for so long after everything settled: the team is told, and from then on it is tried once an hour.
+const UNREADABLE: time::Duration = time::Duration::minutes(10);
 
 pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attempt) -> Result<(), JobError> {
     let moment = send.moment();
@@ -45,10 +47,12 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         Ok(reader) => reader,
         Err(error) => return give_to_person(send, suggestion, &attempt, &error.to_string()).await,
     };
+    let settles_at = attempt.armed_at + CALL_OVER + reader.capabilities().settle_window;
     let session = match tokens::session(app, &moment, &integration, None).await {
         Ok(session) => session,
         Err(error) => {
-            return again(moment.now + time::Duration::seconds(60), &format!("no token to read back with: {error}"));
+            let reason = format!("no token to read back with: {error}");
+            return later_or_person(send, suggestion, &attempt, settles_at, &reason).await;
         }
     };
     let probe = ReplyProbe {
@@ -58,16 +62,13 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         armed_at: attempt.armed_at,
         skew: CLOCK_SKEW,
     };
-    let settles_at = attempt.armed_at + CALL_OVER + reader.capabilities().settle_window;
     let mut read = reader.find_own_reply(&session, &probe).await;
     if read == Err(FetchError::AuthExpired) {
         read = match tokens::session(app, &moment, &integration, Some(&session.access_token)).await {
             Ok(session) => reader.find_own_reply(&session, &probe).await,
             Err(error) => {
-                return again(
-                    moment.now + time::Duration::seconds(60),
-                    &format!("no token to read back with: {error}"),
-                );
+                let reason = format!("no token to read back with: {error}");
+                return later_or_person(send, suggestion, &attempt, settles_at, &reason).await;
             }
         };
     }
@@ -86,9 +87,25 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
         Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &attempt, &reason).await,
         Err(error) => {
-            again(moment.now + time::Duration::seconds(30), &format!("the platform could not be read back: {error}"))
+            let reason = format!("the platform does not answer as it should: {error}");
+            later_or_person(send, suggestion, &attempt, settles_at, &reason).await
         }
     }
+}
+
+/// A read that failed is tried again soon; one that goes on failing is a person's business.
+async fn later_or_person(
+    send: &Send<'_>,
+    suggestion: &Suggestion,
+    attempt: &Attempt,
+    settles_at: OffsetDateTime,
+    reason: &str,
+) -> Result<(), JobError> {
+    let now = send.moment().now;
+    if now < settles_at + UNREADABLE {
+        return again(now + time::Duration::seconds(30), &format!("could not be read back: {reason}"));
+    }
+    give_to_person(send, suggestion, attempt, reason).await
 }
 
 async fn writer_lives(send: &Send<'_>, attempt: &Attempt) -> Result<bool, JobError> {

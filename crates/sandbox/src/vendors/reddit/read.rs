@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Caller, Params, answer, not_found, shapes};
+use super::{Caller, Params, answer, not_found, open_community, shapes};
 use crate::Shared;
 use crate::world::{Shown, World};
 
@@ -56,7 +56,7 @@ pub(super) async fn me(State(shared): State<Arc<Shared>>, Extension(caller): Ext
     answer(&caller, false, shapes::me(account, unread))
 }
 
-fn post_entries(world: &World, caller: &Caller, wanted: impl Fn(&crate::world::Post) -> bool) -> Vec<Entry> {
+pub(super) fn post_entries(world: &World, caller: &Caller, wanted: impl Fn(&crate::world::Post) -> bool) -> Vec<Entry> {
     let mut posts: Vec<_> = world.posts.iter().filter(|post| wanted(post)).collect();
     posts.sort_by(|left, right| (right.created_at, &right.id).cmp(&(left.created_at, &left.id)));
     let entry = |post: &crate::world::Post| {
@@ -107,10 +107,11 @@ pub(super) async fn new_in_community(
     Query(query): Params,
 ) -> Response {
     let world = shared.world();
-    let Some(place) = world.communities.iter().position(|known| known.name.eq_ignore_ascii_case(&name)) else {
-        return not_found();
+    let id = match open_community(&world, &name) {
+        Ok(community) => &community.id,
+        Err(refused) => return *refused,
     };
-    let entries = post_entries(&world, &caller, |post| post.community == place);
+    let entries = post_entries(&world, &caller, |post| world.communities[post.community].id == *id);
     answer(&caller, false, page(entries, &query))
 }
 
@@ -145,8 +146,9 @@ pub(super) async fn rules(
     Path(name): Path<String>,
 ) -> Response {
     let world = shared.world();
-    let Some(community) = world.communities.iter().find(|known| known.name.eq_ignore_ascii_case(&name)) else {
-        return not_found();
+    let community = match open_community(&world, &name) {
+        Ok(community) => community,
+        Err(refused) => return *refused,
     };
     let rules: Vec<Value> = community
         .rules

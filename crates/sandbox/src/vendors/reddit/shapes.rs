@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::world::{Account, Comment, Message, Post, Shown, World};
+use crate::world::{Account, Comment, CommunityAccess, Message, Post, Shown, World};
 
 /// Seconds since 1970 as a float with a zero behind the point.
 pub(super) fn seconds(at: OffsetDateTime) -> Value {
@@ -40,7 +40,11 @@ fn signature(world: &World, author: &str, shown: Shown) -> (Value, Value) {
 pub(super) fn post(world: &World, post: &Post, shown: Shown) -> Value {
     let community = &world.communities[post.community];
     let (author, author_fullname) = signature(world, &post.author, shown);
-    let body = if shown == Shown::Whole { post.body.as_str() } else { "[deleted]" };
+    let body = match shown {
+        Shown::Whole => post.body.as_str(),
+        Shown::Removed => "[removed]",
+        Shown::Deleted | Shown::Absent => "[deleted]",
+    };
     let permalink = world.permalink(post);
     // What is still hidden is not counted either, so the number changes when it appears.
     let now = world.now();
@@ -58,14 +62,18 @@ pub(super) fn post(world: &World, post: &Post, shown: Shown) -> Value {
         "domain": format!("self.{}", community.name), "is_self": true,
         "num_comments": num_comments, "score": 1, "ups": 1, "downs": 0, "upvote_ratio": 1.0,
         "locked": post.locked, "archived": post.archived, "removed_by_category": null,
-        "over_18": false, "spoiler": false, "stickied": false, "quarantine": false, "hidden": false,
+        "over_18": false, "spoiler": false, "stickied": false,
+        "quarantine": community.access == CommunityAccess::Quarantined, "hidden": false,
         "pinned": false, "saved": false, "clicked": false, "visited": false, "contest_mode": false,
         "send_replies": true, "is_video": false, "is_original_content": false, "can_mod_post": false,
         "likes": null, "distinguished": null, "suggested_sort": null, "link_flair_text": null,
         "author_flair_text": null, "thumbnail": "self", "media": null, "secure_media": null,
     });
-    if shown == Shown::Deleted {
-        data["removed_by_category"] = json!("deleted");
+    match (shown, post.removed) {
+        (Shown::Deleted, _) => data["removed_by_category"] = json!("deleted"),
+        // The author sees the mark beside the text.
+        (_, true) => data["removed_by_category"] = json!("moderator"),
+        _ => {}
     }
     json!({"kind": "t3", "data": data})
 }
@@ -89,7 +97,7 @@ pub(super) fn comment(world: &World, comment: &Comment, shown: Shown, depth: Opt
         "created": seconds(comment.created_at), "created_utc": seconds(comment.created_at),
         "edited": edited(comment.edited_at), "permalink": world.comment_permalink(comment),
         "is_submitter": shown == Shown::Whole && comment.author == post.author,
-        "score": 1, "ups": 1, "downs": 0, "score_hidden": false, "controversiality": 0, "likes": null,
+        "score": comment.score, "ups": comment.score, "downs": 0, "score_hidden": false, "controversiality": 0, "likes": null,
         "locked": false, "archived": post.archived, "stickied": false, "saved": false, "collapsed": false,
         "collapsed_reason": null, "send_replies": true, "can_mod_post": false, "gilded": 0, "distinguished": null,
         "author_flair_text": null, "removal_reason": null, "num_reports": null, "mod_reports": [], "user_reports": [],

@@ -29,6 +29,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// What stands in the tree: whole comments, and marks of gone ones that still have answers.
     fn shown(&self, comment: &Comment) -> Shown {
+        if comment.unlisted {
+            return Shown::Absent;
+        }
         match self.caller.view.of_comment(comment) {
             shown @ (Shown::Deleted | Shown::Removed) => {
                 let held = comment.children.iter().any(|&at| self.shown(&self.world.comments[at]) != Shown::Absent);
@@ -118,6 +121,9 @@ pub(super) async fn thread(
     let Some(post) = world.post(&format!("t3_{id}")) else {
         return not_found();
     };
+    if let Some(refused) = super::closed(&world.communities[post.community]) {
+        return refused;
+    }
     let shown = caller.view.of_post(post);
     if shown == Shown::Absent {
         return not_found();

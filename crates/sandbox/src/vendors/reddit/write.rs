@@ -112,10 +112,7 @@ impl Write {
                 self.shared.pause(Duration::from_millis(millis)).await;
                 End::Answer(response)
             }
-            WriteFault::EmptyThings => {
-                let empty = json!({"json": {"errors": [], "data": {"things": []}}});
-                End::Answer(Box::new(answer(&self.caller, self.raw(), empty)))
-            }
+            WriteFault::EmptyThings => End::Answer(Box::new(answer(&self.caller, self.raw(), without_things()))),
             _ => End::Answer(response),
         }
     }
@@ -206,6 +203,11 @@ impl Write {
             Ok(fullname) => fullname,
             Err(refusal) => return Err(Box::new(self.refusal(refusal))),
         };
+        if *fault == WriteFault::EmptyThings
+            && let Some(comment) = world.comment_mut(&fullname)
+        {
+            comment.unlisted = true;
+        }
         if let WriteFault::HiddenFor { millis } | WriteFault::DroppedAndHidden { millis } = fault {
             let until = now + Duration::from_millis(*millis);
             if let Some(comment) = world.comment_mut(&fullname) {
@@ -213,7 +215,8 @@ impl Write {
             }
         }
         world.note("POST", "/reddit/api/comment", Some(author), "comment", Some(&fullname));
-        Ok(created(world, &fullname))
+        let listed = world.comment(&fullname).is_some_and(|comment| !comment.unlisted);
+        Ok(if listed { created(world, &fullname) } else { without_things() })
     }
 
     fn edit_in(&self, world: &mut World) -> Result<Value, Box<Response>> {
@@ -260,9 +263,14 @@ impl Write {
             Refusal::Archived => self.refused("TOO_OLD", "this thread is archived", Some("parent")),
             Refusal::ParentDeleted => self.refused("DELETED_COMMENT", "that comment has been deleted", Some("parent")),
             Refusal::Suspended => self.refused("IN_TIMEOUT", "this account is suspended", None),
-            Refusal::UnknownParent => forbidden(),
+            Refusal::UnknownParent | Refusal::Closed => forbidden(),
         }
     }
+}
+
+/// Neither an error nor a comment: taken, and not shown in the thread.
+fn without_things() -> Value {
+    json!({"json": {"errors": [], "data": {"things": []}}})
 }
 
 fn created(world: &World, fullname: &str) -> Value {
