@@ -8,6 +8,7 @@ mod api_tokens;
 mod approve;
 mod budget;
 mod callers;
+mod changes;
 mod clerk;
 mod clerk_dashboard;
 mod clerk_keys;
