@@ -9,7 +9,7 @@ mod list;
 mod reddit;
 pub mod types;
 
-pub use error::{AuthError, FetchError, Scope, SendError};
+pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use reddit::RedditConfig;
 pub use types::*;

@@ -5,6 +5,7 @@
 
 mod act;
 mod calls;
+mod codes;
 #[cfg(test)]
 mod fixtures;
 mod oauth;
@@ -14,6 +15,7 @@ mod poll;
 mod readback;
 mod states;
 mod tree;
+mod verdict;
 mod watch;
 mod wire;
 #[cfg(test)]
@@ -94,7 +96,7 @@ pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWr
     }
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()? };
-    let writer = RedditWriter::new(api.config.clone(), write);
+    let writer = RedditWriter::new(api.config.clone(), write, now.clone());
     Ok((RedditReader { api, now }, writer))
 }
 
