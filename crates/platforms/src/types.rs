@@ -83,7 +83,21 @@ pub struct Budget {
 #[derive(Debug, Clone, PartialEq)]
 pub enum InboundItem {
     Post(InboundPost),
+    /// A post that only gives a comment its place: nobody has to answer it.
+    Thread(InboundPost),
     Comment(InboundComment),
+}
+
+impl InboundItem {
+    /// A date in the future would stand above everything until then: it counts as now.
+    pub(crate) fn not_later_than(&mut self, now: OffsetDateTime) {
+        let (created_at, edited_at) = match self {
+            Self::Post(post) | Self::Thread(post) => (&mut post.created_at, &mut post.edited_at),
+            Self::Comment(comment) => (&mut comment.created_at, &mut comment.edited_at),
+        };
+        *created_at = (*created_at).min(now);
+        *edited_at = edited_at.map(|at| at.min(now));
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

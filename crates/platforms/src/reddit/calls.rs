@@ -3,7 +3,7 @@
 use super::{Api, address, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError};
-use crate::types::{Account, Budget};
+use crate::types::{Account, Budget, Session};
 use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -36,17 +36,40 @@ impl Api {
             .bearer_auth(token.expose_secret())
             .header(USER_AGENT, &self.config.user_agent);
         let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
-        tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
-        let body = http::read_body(response, http::BODY_LIMIT).await.or_else(|error| match error {
-            // The status says enough without the body.
-            _ if status != 200 => Ok(bytes::Bytes::new()),
-            BodyError::TooLarge(_) => Err(refusal("TOO_LARGE", error.to_string(), Scope::Item)),
-            BodyError::Broken(_) => Err(FetchError::Unavailable(error.to_string())),
-        })?;
-        decide(&Answer { status, headers, body }, refused)
+        tracing::debug!(
+            platform = "reddit",
+            call = segments.join("/"),
+            status = response.status().as_u16(),
+            millis,
+            "answered"
+        );
+        take(response, refused).await
     }
+}
+
+/// Reads an answer to its end and decides.
+async fn take(response: reqwest::Response, refused: Scope) -> Result<Read, FetchError> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = http::read_body(response, http::BODY_LIMIT).await.or_else(|error| match error {
+        // The status says enough without the body.
+        _ if status != 200 => Ok(bytes::Bytes::new()),
+        BodyError::TooLarge(_) => Err(refusal("TOO_LARGE", error.to_string(), Scope::Item)),
+        BodyError::Broken(_) => Err(FetchError::Unavailable(error.to_string())),
+    })?;
+    decide(&Answer { status, headers, body }, refused)
+}
+
+/// Entries of the account's own inbox are no longer new. Nobody but the account sees that.
+pub(super) async fn mark_read(api: &Api, session: &Session, ids: &str) -> Result<(), FetchError> {
+    let request = api
+        .read
+        .post(address(&api.config.api_base, &["api", "read_message"]))
+        .bearer_auth(session.access_token.expose_secret())
+        .header(USER_AGENT, &api.config.user_agent)
+        .form(&[("id", ids)]);
+    let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+    take(response, Scope::Item).await.map(drop)
 }
 
 pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
@@ -58,6 +81,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
     let (status, body) = (answer.status, answer.json());
     let (code, words) = wire::refusal(body.as_ref());
     let code = code.unwrap_or_else(|| format!("HTTP_{status}"));
+    let words = community_reason(&code).map(str::to_owned).or(words);
     let words = words.unwrap_or_else(|| format!("answered {status}"));
     match status {
         200..=299 => match body {
@@ -75,6 +99,16 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
         400..=499 => Err(refusal(&code, words, refused)),
         _ => Err(FetchError::Unavailable(format!("answered {status}"))),
     }
+}
+
+/// A closed community in words; its own ones say "Forbidden".
+fn community_reason(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "private" => "the community is private",
+        "quarantined" => "the community is quarantined: only accounts that opted in on Reddit see it",
+        "banned" => "Reddit has closed the community",
+        _ => return None,
+    })
 }
 
 /// The header is all that tells a missing permission from any other 403.

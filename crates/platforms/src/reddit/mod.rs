@@ -8,6 +8,7 @@ mod calls;
 mod codes;
 #[cfg(test)]
 mod fixtures;
+mod inbox;
 mod oauth;
 mod permalink;
 mod place;
@@ -65,6 +66,8 @@ pub struct RedditConfig {
     pub write_timeout: Duration,
     /// How long a write without an answer may still appear.
     pub settle_window: Duration,
+    /// What was taken from the account's inbox is marked as read there. Not where nothing may be written.
+    pub marks_read: bool,
 }
 
 /// What every call needs.

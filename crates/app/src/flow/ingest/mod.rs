@@ -44,9 +44,14 @@ pub async fn store(
     items: Vec<InboundItem>,
 ) -> Result<Stored, sqlx::Error> {
     let (mut posts, mut comments): (Vec<InboundPost>, Vec<InboundComment>) = (Vec::new(), Vec::new());
+    let mut to_answer: Vec<String> = Vec::new();
     for item in items {
         match item {
-            InboundItem::Post(post) => posts.push(post),
+            InboundItem::Post(post) => {
+                to_answer.push(post.id.clone());
+                posts.push(post);
+            }
+            InboundItem::Thread(post) => posts.push(post),
             InboundItem::Comment(comment) => comments.push(comment),
         }
     }
@@ -62,8 +67,7 @@ pub async fn store(
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
     let new_items = db::open_items(conn, moment, source, &ids).await?
-        + db::open_post_items(conn, moment, source, &posts.iter().map(|post| post.id.clone()).collect::<Vec<_>>())
-            .await?;
+        + db::open_post_items(conn, moment, source, &to_answer).await?;
     let closed = db::close_items(conn, moment, source, &ids).await?;
     if new_items > 0 || closed > 0 {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;
