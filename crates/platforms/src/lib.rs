@@ -7,6 +7,8 @@ pub mod error;
 pub mod http;
 mod list;
 mod reddit;
+#[cfg(feature = "fuzz")]
+pub use reddit::fuzz;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Remedy, Scope, SendError};

@@ -51,8 +51,26 @@ pub struct Capabilities {
     pub max_reply_chars: usize,
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
-    /// Scopes that we ask for, each with the reason shown on the connect page.
-    pub scopes: &'static [(&'static str, &'static str)],
+    pub scopes: &'static [ScopeAsked],
+}
+
+/// A permission that we ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeAsked {
+    /// The platform's word.
+    pub name: &'static str,
+    /// "to post the replies that your team approved"
+    pub why: &'static str,
+    /// What does not work where the consent lacks it: "no reply can be posted".
+    pub without: &'static str,
+}
+
+impl Capabilities {
+    /// What a consent lacks of all that we ask for. A grant that names no scopes has what was asked for.
+    pub fn missing(&self, granted: &[String]) -> Vec<&'static ScopeAsked> {
+        let has = |asked: &&ScopeAsked| granted.iter().any(|scope| scope == asked.name || scope == "*");
+        self.scopes.iter().filter(|asked| !granted.is_empty() && !has(asked)).collect()
+    }
 }
 
 /// Where a poll goes on. Opaque outside the adapter; stored as JSON.

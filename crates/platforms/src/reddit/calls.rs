@@ -9,6 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// The code of a refusal for want of a permission.
+pub(super) const LACKS_SCOPE: &str = "insufficient_scope";
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 /// A good answer and the budget it told.
@@ -44,7 +46,23 @@ impl Api {
             millis,
             "answered"
         );
-        take(response, refused).await
+        take(response, refused).await.map_err(|error| named(error, segments))
+    }
+}
+
+/// Which permission it is that a call lacks.
+fn named(error: FetchError, segments: &[&str]) -> FetchError {
+    let scope = match segments {
+        ["api", "v1", "me"] => "identity",
+        ["user", ..] => "history",
+        ["message", ..] => "privatemessages",
+        _ => "read",
+    };
+    match error {
+        FetchError::Refused { code, scope: reach, .. } if code == LACKS_SCOPE => {
+            refusal(&code, format!("the consent lacks the permission {scope:?}"), reach)
+        }
+        other => other,
     }
 }
 
@@ -90,7 +108,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
         },
         401 => Err(FetchError::AuthExpired),
         403 if lacks_scope(&answer.headers) => {
-            Err(refusal("insufficient_scope", "the consent lacks a permission".to_owned(), Scope::Account))
+            Err(refusal(LACKS_SCOPE, "the consent lacks a permission".to_owned(), Scope::Account))
         }
         402 => Err(refusal(&code, words, Scope::App)),
         429 => Err(FetchError::RateLimited { retry_after: http::retry_after(&answer.headers).unwrap_or(DEFAULT_WAIT) }),
@@ -113,7 +131,7 @@ fn community_reason(code: &str) -> Option<&'static str> {
 
 /// The header is all that tells a missing permission from any other 403.
 pub(super) fn lacks_scope(headers: &HeaderMap) -> bool {
-    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains("insufficient_scope"))
+    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains(LACKS_SCOPE))
 }
 
 /// `/api/v1/me`: a flat object whose id lacks the prefix that ids carry everywhere else.

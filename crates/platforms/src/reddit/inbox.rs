@@ -37,7 +37,7 @@ pub(super) struct Seen {
 }
 
 /// An entry, its post still to be found out where the path does not say it.
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     thing: &'a Value,
     id: String,
     post_id: Option<String>,
@@ -88,7 +88,7 @@ async fn round(
 
 impl Seen {
     /// The comments of a page that did not come before, and whether it reached what did.
-    fn fresh<'a>(&self, things: &'a [Value], polled: &mut Polled) -> (Vec<Entry<'a>>, bool) {
+    pub(super) fn fresh<'a>(&self, things: &'a [Value], polled: &mut Polled) -> (Vec<Entry<'a>>, bool) {
         let (mut fresh, mut known) = (Vec::new(), false);
         for thing in things.iter().filter(|thing| wire::kind(thing) == "t1") {
             let data = wire::data(thing);

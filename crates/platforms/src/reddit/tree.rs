@@ -233,7 +233,7 @@ pub(super) fn parent_of(comment: &InboundComment) -> &str {
     comment.parent_comment_id.as_deref().unwrap_or(&comment.post_id)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn take_all(api: &Api, session: &Session, post_id: &str, things: &[Value]) -> Tree {
     let request = Request { post_id, under: None };
     let mut walk = Walk::new(api, session, &request);

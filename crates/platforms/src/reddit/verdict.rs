@@ -44,6 +44,16 @@ pub(super) enum Expected<'a> {
     Same(&'a str),
 }
 
+impl Expected<'_> {
+    /// The permission that the call needs.
+    fn scope(&self) -> &'static str {
+        match self {
+            Self::Under(_) => "submit",
+            Self::Same(_) => "edit",
+        }
+    }
+}
+
 pub(super) fn decide(answer: &Answer, expected: &Expected<'_>, site: &Url) -> Verdict {
     let body = answer.json();
     let (code, words) = wire::refusal(body.as_ref());
@@ -62,8 +72,8 @@ pub(super) fn decide(answer: &Answer, expected: &Expected<'_>, site: &Url) -> Ve
         401 => Verdict::AuthExpired,
         402 => refused(Scope::App, Remedy::Nothing),
         403 if calls::lacks_scope(&answer.headers) => Verdict::Refused {
-            code: "insufficient_scope".to_owned(),
-            reason: "the consent lacks the permission to do this".to_owned(),
+            code: calls::LACKS_SCOPE.to_owned(),
+            reason: format!("the consent lacks the permission {:?}", expected.scope()),
             scope: Scope::Account,
             remedy: Remedy::Reconnect,
         },
