@@ -106,6 +106,24 @@ async fn with_the_session_of_who_began_the_account_is_connected_at_once() {
 }
 
 #[tokio::test]
+async fn a_consent_to_less_is_connected_and_says_what_does_not_work() {
+    let h = Harness::unconnected(&[]).await;
+    let mut browser = Browser::signed_in(&h, h.user_id).await;
+    let asked = begin(&h, &json!({})).await;
+    let code = h.platform.grant_code(BRAND, &asked["redirect_uri"], "identity history read submit");
+    let callback = format!("/api/integrations/reddit/oauth/callback?state={}&code={code}", asked["state"]);
+    assert!(browser.get(&callback).await.location.contains("integration=connected"));
+    let page = browser.get("/dashboard/accounts?integration=connected&connected=reddit").await.html;
+    for said in
+        ["does not hold everything", "<code>privatemessages</code> answers and mentions", "<code>edit</code> a reply"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("no reply can be posted"));
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn without_a_session_the_grant_waits_sealed_until_its_person_confirms_it_once() {
     let h = world().await;
     let ticket = ticket_without_session(&h).await;

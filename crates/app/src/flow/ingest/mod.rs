@@ -45,9 +45,14 @@ pub async fn store(
     items: Vec<InboundItem>,
 ) -> Result<Stored, sqlx::Error> {
     let (mut posts, mut comments): (Vec<InboundPost>, Vec<InboundComment>) = (Vec::new(), Vec::new());
+    let mut to_answer: Vec<String> = Vec::new();
     for item in items {
         match item {
-            InboundItem::Post(post) => posts.push(post),
+            InboundItem::Post(post) => {
+                to_answer.push(post.id.clone());
+                posts.push(post);
+            }
+            InboundItem::Thread(post) => posts.push(post),
             InboundItem::Comment(comment) => comments.push(comment),
         }
     }
@@ -62,9 +67,8 @@ pub async fn store(
     db::upsert_comments(conn, moment, source, &comments).await?;
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
-    let post_ids: Vec<String> = posts.iter().map(|post| post.id.clone()).collect();
     let mut new_items = db::open_items(conn, moment, source, &ids).await?;
-    new_items.extend(db::open_post_items(conn, moment, source, &post_ids).await?);
+    new_items.extend(db::open_post_items(conn, moment, source, &to_answer).await?);
     let closed = db::close_items(conn, moment, source, &ids).await?;
     if !new_items.is_empty() || closed > 0 {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;

@@ -70,6 +70,8 @@ pub struct AccountCard {
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
+    /// Scope that the consent lacks, and what does not work without it.
+    pub missing: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +141,7 @@ pub async fn show(
         not_connected: query.failed().or(no_ticket),
         accounts: accounts
             .iter()
-            .map(|account| AccountCard::of(account, last_events.get(&account.id).copied()))
+            .map(|account| AccountCard::of(&app, account, last_events.get(&account.id).copied()))
             .collect(),
         offers: offers(&app),
         may_change: person.may_connect(),
@@ -198,7 +200,7 @@ fn offers(app: &App) -> Vec<Offer> {
         match app.readers.get(slug) {
             Ok(reader) => {
                 let scopes = reader.capabilities().scopes.iter();
-                let scopes = scopes.map(|(scope, why)| ((*scope).to_owned(), (*why).to_owned())).collect();
+                let scopes = scopes.map(|scope| (scope.name.to_owned(), scope.why.to_owned())).collect();
                 Offer { mark, scopes, unavailable: None }
             }
             Err(_) => {
@@ -225,8 +227,10 @@ fn consent_origins(app: &App) -> Vec<String> {
 }
 
 impl AccountCard {
-    fn of(account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
+    fn of(app: &App, account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
         let mark = Mark::of(&account.platform);
+        let missing = app.readers.get(&account.platform).map(|reader| reader.capabilities().missing(&account.scopes));
+        let missing = missing.unwrap_or_default().into_iter();
         Self {
             id: account.id,
             name: mark.handle(&account.display_name),
@@ -236,6 +240,7 @@ impl AccountCard {
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
+            missing: missing.map(|scope| (scope.name.to_owned(), scope.without.to_owned())).collect(),
         }
     }
 
@@ -337,6 +342,12 @@ impl AccountsPage {
         let mut cards: Vec<_> = self.accounts.iter().collect();
         cards.sort_by(|a, b| (a.state.rank(), &a.name).cmp(&(b.state.rank(), &b.name)));
         cards
+    }
+
+    /// Whether an account of the platform that was connected a moment ago got less than we asked for.
+    pub fn connected_in_part(&self) -> bool {
+        let just = self.just_connected.as_ref().map(|mark| &mark.slug);
+        self.accounts.iter().any(|card| Some(&card.mark.slug) == just && !card.missing.is_empty())
     }
 
     pub fn section(&self) -> Section {
