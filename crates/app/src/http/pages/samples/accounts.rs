@@ -87,6 +87,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         accounts: vec![AccountCard {
             last_event_at: None,
             last_poll_at: None,
+            scopes: ["identity", "history", "read", "submit"].map(str::to_owned).to_vec(),
             missing: lacks.map(|(scope, without)| (scope.to_owned(), without.to_owned())).to_vec(),
             ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
         }],
