@@ -11,8 +11,8 @@ mod job;
 mod read_back;
 
 pub use db::{ActionRow, list};
-pub use job::ReplyAct;
 pub(super) use db::{in_flight, left_of, waiting};
+pub use job::ReplyAct;
 
 use super::replies::{self, Reply};
 use super::situation::{self, Switches};
@@ -110,8 +110,7 @@ async fn checked(
     raw: &str,
     held_seen: bool,
 ) -> Result<String, ChangeError> {
-    let integration =
-        crate::accounts::integrations::load(conn, suggestion.team_id, suggestion.integration_id).await?;
+    let integration = crate::accounts::integrations::load(conn, suggestion.team_id, suggestion.integration_id).await?;
     let reader = integration.as_ref().and_then(|integration| app.readers.get(&integration.platform).ok());
     let Some(reader) = reader else { return refuse("not-connected", "The account is not connected any more.") };
     let max_chars = reader.capabilities().max_reply_chars;
@@ -122,8 +121,7 @@ async fn checked(
     if reply.text.as_ref().or(suggestion.state.text.as_ref()) == Some(&text) {
         return refuse("same-text", "These words stand there already.");
     }
-    let account = safety::Account { team_id: suggestion.team_id, integration_id: suggestion.integration_id, max_chars };
-    let holds = safety::holds_for(conn, account, &text, moment.now).await?;
+    let holds = safety::holds_for(conn, suggestion, max_chars, &text, moment.now).await?;
     if !holds.is_empty() && !held_seen {
         let reasons = holds.join("; ");
         return refuse("held", format!("Not changed yet, for a person should look once more: {reasons}."));

@@ -50,6 +50,9 @@ owned! {
     IntentRef, "intent", "intent_id", access::to_intent;
     VariationRef, "variation", "variation_id", access::to_variation;
     NoticeRef, "notice", "notice_id", access::to_notice;
+    OptOutRef, "opt-out", "opt_out_id", access::to_opt_out;
+    RulePauseRef, "rule pause", "rule_pause_id", access::to_rule_pause;
+    WatchRef, "watch", "watch_id", access::to_watch;
     ApiTokenRef, "token", "token_id", access::to_api_token;
 }
 

@@ -70,6 +70,8 @@ pub struct AccountCard {
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +182,19 @@ pub async fn disconnect(
     }
 }
 
+/// An admin stands for automatic replies with the account.
+pub async fn confirm_policy(
+    State(app): State<App>,
+    _: PageMember<Viewer>,
+    loaded: Loaded<IntegrationRef, Admin>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    let mut tx = app.db.begin().await?;
+    integrations::confirm_policy(&mut tx, &app.moment(), loaded.team_id, loaded.id, loaded.caller.user_id).await?;
+    tx.commit().await?;
+    Ok(see_other("/dashboard/accounts"))
+}
+
 fn known(slug: &str) -> Option<Mark> {
     rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == slug).then(|| Mark::of(slug))
 }
@@ -236,6 +251,7 @@ impl AccountCard {
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
+            policy_confirmed_at: account.policy_confirmed_at,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::jobs::State;
 use crate::model::{ActionKind, ActionState};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Action, Acted, Exchange, SendError, Session};
+use rejoinder_platforms::{Acted, Action, Exchange, SendError, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -213,12 +213,7 @@ impl Acting<'_> {
         again(until, reason)
     }
 
-    pub async fn over(
-        &self,
-        action: &ActionRow,
-        reason: &str,
-        exchange: Option<&Exchange>,
-    ) -> Result<(), JobError> {
+    pub async fn over(&self, action: &ActionRow, reason: &str, exchange: Option<&Exchange>) -> Result<(), JobError> {
         self.turn(action, ActionState::NotDone, Some(reason), exchange).await
     }
 
@@ -246,7 +241,8 @@ impl Acting<'_> {
             (ActionState::Uncertain, _) => Kind::ReplyChangeUncertain,
             (ActionState::NotDone, _) => Kind::ReplyChangeFailed,
             (ActionState::Done, ActionKind::Edit) => {
-                replies::revised(&mut tx, &moment, open.suggestion_id, open.text.as_deref().unwrap_or_default()).await?;
+                replies::revised(&mut tx, &moment, open.suggestion_id, open.text.as_deref().unwrap_or_default())
+                    .await?;
                 Kind::ReplyRevised
             }
             (ActionState::Done, ActionKind::Delete) => {

@@ -24,10 +24,11 @@ pub(super) async fn run(acting: &Acting<'_>, action: &ActionRow) -> Result<(), J
     }
     let armed_at = action.armed_at.unwrap_or(action.created_at);
     if moment.now >= armed_at + GIVES_UP {
-        return acting.over(action, "nobody knows whether it was made: the platform could not be read for a day", None).await;
+        return acting
+            .over(action, "nobody knows whether it was made: the platform could not be read for a day", None)
+            .await;
     }
-    let integration =
-        integrations::load(&mut *app.db.acquire().await?, action.team_id, action.integration_id).await?;
+    let integration = integrations::load(&mut *app.db.acquire().await?, action.team_id, action.integration_id).await?;
     let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
         let reason = "nobody knows whether it was made: the account is not connected any more. Look on the platform";
         return acting.over(action, reason, None).await;
@@ -81,7 +82,8 @@ async fn judge(
     let moment = acting.state.app.moment();
     let reads = db::count_read(&mut *acting.state.app.db.acquire().await?, &moment, action.id).await?;
     if reads >= ABSENT_READS && moment.now >= settles_at {
-        let reason = format!("read back {reads} times, and the reply stands there as it was; ask again if it should change");
+        let reason =
+            format!("read back {reads} times, and the reply stands there as it was; ask again if it should change");
         return acting.over(action, &reason, None).await;
     }
     let pause = time::Duration::try_from(settle_window).unwrap_or(UNREAD) / ABSENT_READS;
