@@ -4,8 +4,10 @@ use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::clients::ai;
 use crate::clients::mail::Mailer;
+use crate::clients::outbound::Outbound;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
+use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::flow::approve::Approvals;
@@ -28,9 +30,12 @@ pub struct Shared {
     pub entropy: Entropy,
     pub keyring: Keyring,
     pub readers: Readers,
+    pub budgets: Budgets,
     pub ai: Arc<dyn ai::Provider>,
     /// None: this server sends no mail.
     pub mail: Option<Mailer>,
+    /// Calls the receivers of webhooks.
+    pub outbound: Outbound,
     pub events: Bus,
     pub passwords: Passwords,
     pub clerk: Option<Clerk>,

@@ -1,13 +1,16 @@
 //! The schema: brought up to date at every start, by one process at a time.
 
 use crate::queue::{self, QueueError};
+use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgPool};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
-/// What this binary can work with. A schema that asks for more refuses to be used by it.
+/// What this binary can work with. A schema that asks for more refuses to be used by it: a migration that old code does not survive sets
+/// `min_binary_schema` in `instance_facts` and raises this.
 const BINARY_SCHEMA: i32 = 1;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -29,14 +32,16 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     let there = sqlx::query_scalar!(r#"select to_regclass('instance_facts') is not null as "there!""#)
         .fetch_one(&mut *conn)
         .await?;
-    if there {
-        let needed = needed(&mut conn).await?;
-        if needed > BINARY_SCHEMA {
-            return Err(MigrateError::TooOld { needed });
-        }
+    let needed = if there { needed(&mut conn).await? } else { None };
+    if let Some(needed) = needed.filter(|needed| *needed > BINARY_SCHEMA) {
+        return Err(MigrateError::TooOld { needed });
     }
     drop(conn);
-    MIGRATIONS.run(pool).await?;
+    // Later migrations than ours are no fault where the database says that we may work with them: so the version before can be started
+    // again after an update. A database that says nothing may be anybody's.
+    let mut migrations = Migrator { migrations: Cow::Borrowed(&MIGRATIONS.migrations), ..Migrator::DEFAULT };
+    migrations.set_ignore_missing(needed.is_some());
+    migrations.run(pool).await?;
     queue::migrate(pool).await?;
     Ok(())
 }
@@ -52,6 +57,8 @@ pub struct Schema {
     pub unknown: Vec<i64>,
     /// Ended half-way, or applied in other words than ours.
     pub broken: Vec<i64>,
+    /// It says that this binary may use it.
+    pub allowed: bool,
     /// What it asks for, where that is more than this binary is.
     pub needed: Option<i32>,
     /// The queue's own tables are there.
@@ -73,7 +80,7 @@ pub async fn schema(conn: &mut PgConnection) -> Result<Schema, sqlx::Error> {
     } else {
         Vec::new()
     };
-    let needed = if facts { needed(conn).await? } else { 0 };
+    let needed = if facts { needed(conn).await? } else { None };
     let ours = |version: i64| MIGRATIONS.iter().find(|migration| migration.version == version);
     let unknown = applied.iter().map(|(version, ..)| *version).filter(|version| ours(*version).is_none());
     let broken = applied.iter().filter(|(version, success, checksum)| {
@@ -85,17 +92,19 @@ pub async fn schema(conn: &mut PgConnection) -> Result<Schema, sqlx::Error> {
         pending: MIGRATIONS.iter().filter(|migration| !there(migration.version)).count(),
         unknown: unknown.collect(),
         broken: broken.map(|(version, ..)| *version).collect(),
-        needed: Some(needed).filter(|needed| *needed > BINARY_SCHEMA),
+        allowed: needed.is_some_and(|needed| needed <= BINARY_SCHEMA),
+        needed: needed.filter(|needed| *needed > BINARY_SCHEMA),
         queue,
     })
 }
 
-/// The smallest binary that may use the schema.
-async fn needed(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
+/// The smallest binary that may use the schema. None: it does not say.
+async fn needed(conn: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
     let value = sqlx::query_scalar!("select value from instance_facts where name = 'min_binary_schema'")
         .fetch_optional(conn)
         .await?;
-    Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+    // What we cannot read is not for us.
+    Ok(value.map(|value| value.parse().unwrap_or(i32::MAX)))
 }
 
 /// Whether the database answers and its schema is the one that this binary brought.

@@ -14,6 +14,7 @@ use crate::queue::{self, Job, Registry};
 use crate::request_id;
 use crate::telemetry;
 use crate::upkeep::{PollSweep, TokenSweep, Upkeep};
+use crate::webhooks::{WebhookDeliver, WebhookSweep};
 use sqlx::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +35,13 @@ pub fn registry() -> Registry<State> {
         .job::<MailSend>()
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
+        .job::<WebhookDeliver>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<WatchSweep>(Duration::from_secs(60))
         .every::<WatchesSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
+        .every::<WebhookSweep>(Duration::from_secs(60))
         .every::<PendingSweep>(Duration::from_secs(60))
         .every::<TokenSweep>(Duration::from_secs(3600))
         .every::<Upkeep>(Duration::from_secs(3600))
@@ -69,11 +72,13 @@ const NAMES: &[&str] = &[
     MailSend::NAME,
     SecurityNotice::NAME,
     PasswordForgot::NAME,
+    WebhookDeliver::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     WatchSweep::NAME,
     WatchesSweep::NAME,
     SuggestSweep::NAME,
+    WebhookSweep::NAME,
     PendingSweep::NAME,
     TokenSweep::NAME,
     Upkeep::NAME,

@@ -26,3 +26,4 @@ pub mod request_id;
 pub mod secrets;
 pub mod telemetry;
 pub mod upkeep;
+pub mod webhooks;

@@ -11,9 +11,11 @@ use crate::app::{App, Shared};
 use crate::clients;
 use crate::clients::ai::{self, Template};
 use crate::clients::mail::Mailer;
+use crate::clients::outbound::Outbound;
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
+use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::engine::Engine;
@@ -228,7 +230,10 @@ pub async fn assemble(
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
+    let budgets = Budgets::new(db.clone(), clock.clone());
     let passwords = Passwords::default();
+    let outbound =
+        Outbound::new(config.webhook_allow_private).map_err(|error| StartError::Setting(error.to_string()))?;
     let clerk = match config.clerk.clone() {
         Some(settings) => {
             let client = clients::http::client().map_err(|error| StartError::Setting(error.to_string()))?;
@@ -236,8 +241,23 @@ pub async fn assemble(
         }
         None => None,
     };
-    let shared =
-        Shared { config, db, batch, approvals, clock, entropy, keyring, readers, ai, mail, events, passwords, clerk };
+    let shared = Shared {
+        config,
+        db,
+        batch,
+        approvals,
+        clock,
+        entropy,
+        keyring,
+        readers,
+        budgets,
+        ai,
+        mail,
+        outbound,
+        events,
+        passwords,
+        clerk,
+    };
     Ok((App::new(shared), writers))
 }
 
@@ -342,7 +362,7 @@ async fn start_queue(
     let mut settings = queue::Settings::new(Arc::new(move || clock.now()));
     settings.scheduler = roles.scheduler;
     if !roles.worker {
-        settings.concurrency = queue::Concurrency { ai: 0, send: 0, poll: 0, upkeep: 0 };
+        settings.concurrency = queue::Concurrency { ai: 0, send: 0, poll: 0, upkeep: 0, webhook: 0 };
     }
     queue::start(Arc::new(jobs::registry()), Arc::new(engine), app.db.clone(), settings)
         .await

@@ -137,7 +137,8 @@ text_enum! {
     /// What a team is told without having asked.
     NoticeKind {
         IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
-        TeamPaused => "team_paused", InstancePaused => "instance_paused", RulesPaused => "rules_paused",
+        TeamPaused => "team_paused", InstancePaused => "instance_paused", WebhookDisabled => "webhook_disabled",
+        RulesPaused => "rules_paused",
     }
 }
 
@@ -149,6 +150,30 @@ text_enum! {
 text_enum! {
     /// What a watch follows: new posts of a community, or posts with certain words.
     WatchKind { Community => "community", Keyword => "keyword" }
+}
+
+text_enum! {
+    /// What a team can have told to its own systems. The names are a contract with receivers.
+    WebhookEvent {
+        ItemCreated => "item.created", ItemChanged => "item.changed",
+        SuggestionCreated => "suggestion.created", SuggestionDrafted => "suggestion.drafted",
+        SuggestionApproved => "suggestion.approved", SuggestionRejected => "suggestion.rejected",
+        SuggestionReturned => "suggestion.returned", SuggestionPosted => "suggestion.posted",
+        SuggestionFailed => "suggestion.failed", SuggestionUncertain => "suggestion.uncertain",
+        IntegrationConnected => "integration.connected", IntegrationPaused => "integration.paused",
+        IntegrationResumed => "integration.resumed", IntegrationNeedsReconnect => "integration.needs_reconnect",
+        IntegrationDisconnected => "integration.disconnected",
+        TeamPaused => "team.paused", TeamResumed => "team.resumed",
+    }
+}
+
+text_enum! {
+    EndpointState { Enabled => "enabled", Disabled => "disabled" }
+}
+
+text_enum! {
+    /// Where one event for one endpoint stands: `failed` is tried no more.
+    DeliveryState { Pending => "pending", Delivered => "delivered", Failed => "failed" }
 }
 
 text_enum! {

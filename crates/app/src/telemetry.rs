@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 const AI_JOBS: &str = "ai_jobs_total";
 const SENT: &str = "post_send_success_total";
 const SEND_FAILED: &str = "post_send_fail_total";
+const WEBHOOKS: &str = "webhook_deliveries_total";
 const QUEUE_LENGTH: &str = "queue_length";
 const HTTP_SECONDS: &str = "http_request_duration_seconds";
 const AI_SECONDS: &str = "ai_request_duration_seconds";
@@ -98,6 +99,7 @@ fn register(platforms: &[&str]) {
     metrics::describe_counter!(AI_JOBS, "Drafting jobs that ended, by outcome.");
     metrics::describe_counter!(SENT, "Replies that a platform gave an id to.");
     metrics::describe_counter!(SEND_FAILED, "Send attempts that did not end with a platform id, by outcome.");
+    metrics::describe_counter!(WEBHOOKS, "Calls of webhooks that teams have set up, by outcome.");
     metrics::describe_gauge!(QUEUE_LENGTH, "Jobs that wait in the queue, by job.");
     metrics::describe_histogram!(HTTP_SECONDS, Unit::Seconds, "Time to answer an HTTP request, by route and status.");
     metrics::describe_histogram!(AI_SECONDS, Unit::Seconds, "Time a drafting provider took to answer.");
@@ -111,6 +113,9 @@ fn register(platforms: &[&str]) {
         for outcome in SendFailure::ALL {
             metrics::counter!(SEND_FAILED, failure_labels(platform, outcome)).absolute(0);
         }
+    }
+    for outcome in WebhookOutcome::ALL {
+        metrics::counter!(WEBHOOKS, "outcome" => outcome.label()).absolute(0);
     }
     metrics::gauge!(QUEUE_LENGTH, "job" => "all").set(0.0);
 }
@@ -166,6 +171,32 @@ impl SendFailure {
             Self::Uncertain => "uncertain",
         }
     }
+}
+
+/// What one call of a webhook came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookOutcome {
+    Delivered,
+    /// Failed, and comes again.
+    Retried,
+    /// Failed for the last time.
+    GivenUp,
+}
+
+impl WebhookOutcome {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Retried, Self::GivenUp];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+pub fn webhook_called(outcome: WebhookOutcome) {
+    metrics::counter!(WEBHOOKS, "outcome" => outcome.label()).increment(1);
 }
 
 pub fn ai_job_ended(outcome: AiOutcome) {
@@ -245,6 +276,7 @@ mod tests {
         ai_answered("gemini", took);
         reply_posted("reddit", took);
         reply_not_posted("reddit", SendFailure::Uncertain, took);
+        webhook_called(WebhookOutcome::Retried);
         queue_length("all", 3);
         job_ended("post.send", true, took);
         http_answered(&Method::GET, "/api/health", StatusCode::OK, took);

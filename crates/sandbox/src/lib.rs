@@ -82,6 +82,7 @@ pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
+pub use world::rates::{RateHost, RateWindow};
 pub use world::{Arrival, CommentView, CommunityAccess, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};

@@ -126,6 +126,34 @@ pub async fn to_api_token(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> s
     .await
 }
 
+pub async fn to_webhook(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from webhook_endpoints o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+pub async fn to_delivery(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from webhook_deliveries o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 pub async fn to_opt_out(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
     sqlx::query_as!(
         Access,

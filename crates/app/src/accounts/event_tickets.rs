@@ -11,25 +11,28 @@ use uuid::Uuid;
 pub const LIFETIME: Duration = Duration::seconds(30);
 
 /// Who may listen, and to what that right is bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     pub team_id: Uuid,
     pub user_id: Uuid,
     pub session_id: Option<Uuid>,
     pub api_token_id: Option<Uuid>,
+    /// The session at Clerk, by its id there.
+    pub clerk_session: Option<String>,
 }
 
 pub async fn issue(conn: &mut PgConnection, moment: &Moment, listener: Listener) -> sqlx::Result<SecretString> {
     let ticket = moment.entropy().token(32);
     sqlx::query!(
-        "insert into event_tickets (token_hash, team_id, user_id, session_id, api_token_id, expires_at)
-         values ($1, $2, $3, $4, $5, $6)",
+        "insert into event_tickets (token_hash, team_id, user_id, session_id, api_token_id, expires_at, clerk_session)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         &token_hash(&ticket)[..],
         listener.team_id,
         listener.user_id,
         listener.session_id,
         listener.api_token_id,
         moment.now + LIFETIME,
+        listener.clerk_session,
     )
     .execute(conn)
     .await?;
@@ -46,7 +49,7 @@ pub async fn redeem(
     sqlx::query_as!(
         Listener,
         "delete from event_tickets where token_hash = $1 and team_id = $2 and expires_at > $3
-         returning team_id, user_id, session_id, api_token_id",
+         returning team_id, user_id, session_id, api_token_id, clerk_session",
         &token_hash(ticket)[..],
         team_id,
         now,

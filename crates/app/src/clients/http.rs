@@ -48,6 +48,27 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
+/// For addresses that others chose: names are looked up by `resolver` alone, no proxy, a new connection for every call.
+///
+/// # Errors
+/// As `client`.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that builds clients")]
+pub fn outbound_client(
+    resolver: impl reqwest::dns::Resolve + 'static,
+    timeout: Duration,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .dns_resolver(resolver)
+        .user_agent(concat!("rejoinder/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 /// Sends once and reads the whole body.
 pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
     let mut response = request.send().await.map_err(named)?;
@@ -66,7 +87,7 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<Answer, CallError>
     Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
-fn named(error: reqwest::Error) -> CallError {
+pub(super) fn named(error: reqwest::Error) -> CallError {
     if error.is_timeout() {
         return CallError::Timeout;
     }

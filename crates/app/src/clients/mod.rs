@@ -3,4 +3,5 @@
 pub mod ai;
 pub mod http;
 pub mod mail;
+pub mod outbound;
 pub mod signatures;

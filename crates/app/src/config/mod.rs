@@ -62,6 +62,8 @@ pub struct Config {
     pub removals: Pattern,
     /// By these words a stranger asks not to be answered, for all teams.
     pub opt_out_words: Vec<String>,
+    /// Webhooks may lead into private networks.
+    pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
     pub ai: AiSettings,
@@ -186,6 +188,7 @@ impl Config {
                 window: time::Duration::days(read.value("RULES_PAUSE_DAYS", kinds::positive).into()),
             },
             opt_out_words: read.value("OPT_OUT_WORDS", kinds::phrases),
+            webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
             ai: read_ai(read),
             clerk,

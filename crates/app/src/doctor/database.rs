@@ -95,14 +95,14 @@ async fn answers(options: &PgConnectOptions) -> Result<Finding, sqlx::Error> {
 
 async fn schema(pool: &PgPool) -> Result<Finding, sqlx::Error> {
     let check = "schema";
-    let Schema { known, pending, unknown, broken, needed, queue } =
+    let Schema { known, pending, unknown, broken, allowed, needed, queue } =
         database::schema(&mut *pool.acquire().await?).await?;
     let newer = "Start the newer version; it was here before.";
     let migrate = "The next start applies what is missing; `rejoinder migrate` does only that.";
     Ok(if let Some(needed) = needed {
         let text = format!("The database asks for a newer Rejoinder (schema {needed}): this one does not start on it.");
         Finding::fail(check, text, newer)
-    } else if let Some(first) = unknown.first() {
+    } else if let Some(first) = unknown.first().filter(|_| !allowed) {
         let text = format!(
             "The database has the migration {first}, which this Rejoinder does not know: it does not start on it."
         );
@@ -119,6 +119,10 @@ async fn schema(pool: &PgPool) -> Result<Finding, sqlx::Error> {
             "The queue's tables are".to_owned()
         };
         Finding::warn(check, format!("{what} missing."), migrate)
+    } else if let Some(first) = unknown.first() {
+        let text =
+            format!("The database has the migration {first} of a newer Rejoinder, which lets this one work with it.");
+        Finding::warn(check, text, "Go on with the newer version when you can.")
     } else {
         Finding::ok(check, format!("All {known} migrations are applied."))
     })

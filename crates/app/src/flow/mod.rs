@@ -14,7 +14,7 @@
 //! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
 //! | `notices`    | called by all           | notices: what a team must know without having asked | live events          |
-//! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events          |
+//! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events, webhooks |
 //! | `story`      | pages and the API        | nothing: a suggestion's life from the rows          |                      |
 
 pub mod activity;

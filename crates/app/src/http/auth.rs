@@ -16,8 +16,8 @@ mod team;
 pub use clerk::problem as clerk_problem;
 pub use demand::{Declares, Demand, demand_of};
 pub use loaded::{
-    ApiTokenRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, OptOutRef, Owned, PostRef, RulePauseRef,
-    SuggestionRef, VariationRef, WatchRef,
+    ApiTokenRef, DeliveryRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, OptOutRef, Owned, PostRef, RulePauseRef,
+    SuggestionRef, VariationRef, WatchRef, WebhookRef,
 };
 pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};
@@ -26,12 +26,14 @@ pub use team::{InPerson, NamedTeam, TeamMember};
 
 use super::cookies::{Credential, credential};
 use super::csrf::form_token;
+use super::limits::LookedUp;
 use crate::accounts::sessions;
 use crate::accounts::teams::{self, Membership};
 use crate::app::App;
 use crate::error::Problem;
 use crate::model::Role;
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use sqlx::PgConnection;
 use std::fmt;
@@ -99,6 +101,14 @@ impl Caller {
         Ok(teams.into_iter().filter_map(seen).collect())
     }
 
+    /// As whom requests are counted: an API token for itself, a person in all their sessions and tokens of the identity provider together.
+    fn counted_as(&self) -> Uuid {
+        match &self.auth {
+            Auth::Token { id, .. } => *id,
+            Auth::Session(_) | Auth::Clerk { .. } => self.user_id,
+        }
+    }
+
     /// Whose requests are one sequence: what was answered to the person is not repeated to a token of lesser rights.
     pub fn key_owner(&self) -> Uuid {
         match &self.auth {
@@ -144,8 +154,24 @@ async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Caller>, Proble
     if let Some(known) = parts.extensions.get::<Caller>() {
         return Ok(Some(known.clone()));
     }
-    let caller = match credential(&parts.headers, &app.config.public_url) {
-        Credential::None => return Ok(None),
+    let found = look_up(parts, app).await;
+    if let Some(looked_up) = parts.extensions.get::<LookedUp>() {
+        match &found {
+            Ok(caller) => looked_up.tell(caller.as_ref().map(Caller::counted_as)),
+            Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => looked_up.tell(None),
+            // Nobody knows.
+            Err(_) => {}
+        }
+    }
+    if let Ok(Some(caller)) = &found {
+        parts.extensions.insert(caller.clone());
+    }
+    found
+}
+
+async fn look_up(parts: &Parts, app: &App) -> Result<Option<Caller>, Problem> {
+    Ok(match credential(&parts.headers, &app.config.public_url) {
+        Credential::None => None,
         Credential::Malformed => return Err(bearer::malformed()),
         Credential::Bearer(token) if bearer::is_ours(&token) => Some(bearer::api_token(app, &token).await?),
         Credential::Bearer(token) => Some(bearer::bearer_person(app, &token).await?),
@@ -158,11 +184,7 @@ async fn identify(parts: &mut Parts, app: &App) -> Result<Option<Caller>, Proble
                 csrf: form_token(&hash),
             })
         }
-    };
-    if let Some(caller) = &caller {
-        parts.extensions.insert(caller.clone());
-    }
-    Ok(caller)
+    })
 }
 
 /// 403 with the role that is needed, when `has` is below it.

@@ -60,7 +60,7 @@ pub struct Nothing {}
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     check_is_object(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| describe(&error))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| describe(&error, bytes))?;
     deserializer
         .end()
         .map_err(|_| Problem::bad_request("The body goes on after the JSON value. Send one value only."))?;
@@ -76,9 +76,13 @@ fn check_is_object(bytes: &[u8]) -> Result<(), Problem> {
     Err(Problem::field("body", "must be a JSON object with named fields"))
 }
 
-fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>, bytes: &[u8]) -> Problem {
     let inner = error.inner();
     if inner.is_syntax() || inner.is_eof() {
+        // What is no text where one of a few words is due counts as syntax for serde.
+        if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+            return Problem::field(error.path().to_string(), "must be a text, one of the values that are named for it");
+        }
         return Problem::bad_request(format!(
             "The body is not valid JSON at line {}, column {}.",
             inner.line(),
@@ -171,6 +175,20 @@ mod tests {
         }
         assert_eq!(refused::<Named>("{\"version\": 3000000000}"), (422, "version".to_owned()));
         assert_eq!(refused::<Named>("{\"nmae\": \"Thanks\"}"), (422, "nmae".to_owned()));
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct WithRole {
+        #[allow(dead_code, reason = "read by serde alone")]
+        role: crate::model::Role,
+    }
+
+    #[test]
+    fn what_is_no_word_where_one_is_due_is_a_fault_of_its_field_not_of_the_json() {
+        for body in ["{\"role\": null}", "{\"role\": 7}", "{\"role\": []}", "{\"role\": {}}", "{\"role\": \"god\"}"] {
+            assert_eq!(refused::<WithRole>(body), (422, "role".to_owned()), "{body}");
+        }
+        assert_eq!(refused::<WithRole>("{\"role\": nul}").0, 400);
     }
 
     #[test]

@@ -38,11 +38,13 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
 }
 
 /// Whether answers of this address are kept. Those that hold a secret are not: beginning a consent again does no harm, and a
-/// second invitation to an address replaces the first; at the caller's own door a repetition is refused. Who looks at an
-/// invitation need not be anybody.
+/// second invitation to an address replaces the first; at the caller's own door a repetition is refused; a
+/// second webhook or signing secret shows on its page. Who looks at an invitation need not be anybody.
 pub(super) fn keeps(path: &str) -> bool {
     !path.starts_with("/api/me/")
-        && !["/oauth/start", "/invitations", "/renew", "/invitations/preview"].iter().any(|end| path.ends_with(end))
+        && !["/oauth/start", "/invitations", "/renew", "/invitations/preview", "/webhooks", "/rotate-secret"]
+            .iter()
+            .any(|end| path.ends_with(end))
 }
 
 fn concerned(method: &Method, path: &str, headers: &HeaderMap) -> bool {
@@ -182,7 +184,13 @@ mod tests {
         assert!(!concerned(&Method::GET, "/api/me", &keyed));
         assert!(!concerned(&Method::POST, "/items/1/done", &keyed));
         assert!(!concerned(&Method::POST, "/api/integrations/reddit/oauth/start", &keyed), "its answer is a secret");
-        for path in ["/api/teams/1/invitations", "/api/teams/1/invitations/2/renew", "/api/invitations/preview"] {
+        for path in [
+            "/api/teams/1/invitations",
+            "/api/teams/1/invitations/2/renew",
+            "/api/invitations/preview",
+            "/api/teams/1/webhooks",
+            "/api/webhook-endpoints/1/rotate-secret",
+        ] {
             assert!(!concerned(&Method::POST, path, &keyed), "{path}");
         }
         assert!(concerned(&Method::POST, "/api/invitations/accept", &keyed));

@@ -1,41 +1,32 @@
 //! How often one may ask.
 //!
-//! Every request counts against its caller (a session or a token): 600 a minute, kept in this process so that no request costs a
-//! database write. A session or token that is not live counts against its address as well, so that guessing tokens is limited like anything else.
+//! Every request counts against its caller: 600 a minute (`callers`).
 //! Attempts to sign in count in Postgres, for all processes together: per address, per address and e-mail address, and much more
 //! loosely per e-mail address alone, so that a stranger who knows it does not keep its owner out. So do invitations and sign-ups
 //! (`people`). Before that they count in this process, whatever cookie they bring, so that a flood of them costs neither a connection
 //! nor a hash. Codes of a second factor, and what a signed-in person has to confirm, count per person.
 
+mod callers;
 mod people;
 
+pub use callers::{CallerLimits, LookedUp, per_caller};
 pub use people::{count_acceptance, count_invitation, count_sign_up};
 
-use super::cookies::{Credential, credential};
-use crate::accounts::token_hash;
 use crate::app::App;
 use crate::coord::buckets::{self, TakeError};
 use crate::error::Problem;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const PER_MINUTE: f64 = 600.0;
 /// Forms that are sent before signing in, per address: more than Postgres will let through, to keep the rest away from it.
 const DOOR_PER_MINUTE: f64 = 30.0;
-/// Half of the callers that are remembered at most.
-const GENERATION: usize = 5_000;
 const SIGN_IN_PER_ADDRESS: f64 = 10.0;
 const SIGN_IN_PER_ADDRESS_SECS: f64 = 60.0;
 const SIGN_IN_PER_PAIR: f64 = 5.0;
@@ -103,109 +94,9 @@ fn line_of(address: IpAddr) -> u128 {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Session([u8; 32]),
-    Token([u8; 32]),
-    Address(u128),
-    /// Requests of an address that were answered 401.
-    Refused(u128),
-    /// Attempts of an address to get in.
-    Door(u128),
-}
-
-impl Key {
-    fn per_minute(self) -> f64 {
-        match self {
-            Self::Session(_) | Self::Token(_) | Self::Address(_) | Self::Refused(_) => PER_MINUTE,
-            Self::Door(_) => DOOR_PER_MINUTE,
-        }
-    }
-}
-
-/// The callers of this process. Bounded: when half of the places are new, those that were idle longest are forgotten.
-#[derive(Debug, Clone, Default)]
-pub struct CallerLimits(Arc<Mutex<Generations>>);
-
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<Key, Bucket>,
-    old: HashMap<Key, Bucket>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    refilled_at: OffsetDateTime,
-}
-
-impl CallerLimits {
-    /// Takes `cost`, or says after how many seconds one request is possible. A cost of 0 only looks.
-    fn take(&self, key: Key, cost: f64, now: OffsetDateTime) -> Result<(), u64> {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bucket = generations.bucket(key, now);
-        if bucket.tokens < 1.0 {
-            return Err(whole_secs((1.0 - bucket.tokens) * 60.0 / key.per_minute()));
-        }
-        if cost > 0.0 {
-            bucket.tokens -= cost;
-            generations.put(key, bucket);
-        }
-        Ok(())
-    }
-}
-
-impl Generations {
-    fn bucket(&self, key: Key, now: OffsetDateTime) -> Bucket {
-        let known = self.young.get(&key).or_else(|| self.old.get(&key));
-        let most = key.per_minute();
-        known.map_or(Bucket { tokens: most, refilled_at: now }, |bucket| {
-            let gained = (now - bucket.refilled_at).as_seconds_f64().max(0.0) * most / 60.0;
-            Bucket { tokens: (bucket.tokens + gained).min(most), refilled_at: bucket.refilled_at.max(now) }
-        })
-    }
-
-    fn put(&mut self, key: Key, bucket: Bucket) {
-        if self.young.len() >= GENERATION && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, bucket);
-    }
-}
-
 fn whole_secs(secs: f64) -> u64 {
     // Saturates; the answer is a hint, not a measure.
     secs.ceil().max(1.0) as u64
-}
-
-fn too_many(secs: u64) -> Problem {
-    Problem::too_many(secs, format!("The limit is 600 requests a minute. Try again in {secs} s."))
-}
-
-/// Middleware inside `request_id::assign`, around everything that costs work. State: `(App, CallerLimits)`.
-pub async fn per_caller(State((app, limits)): State<(App, CallerLimits)>, request: Request, next: Next) -> Response {
-    let now = app.clock.now();
-    let line = line_of(address_of(request.extensions(), request.headers(), &app));
-    let key = match credential(request.headers(), &app.config.public_url) {
-        Credential::Session(hash) => Key::Session(hash),
-        Credential::Bearer(token) => Key::Token(token_hash(token.expose_secret())),
-        Credential::None | Credential::Malformed => Key::Address(line),
-    };
-    if is_door(request.method(), request.uri().path())
-        && let Err(secs) = limits.take(Key::Door(line), 1.0, now)
-    {
-        return too_many_attempts(secs).into_response();
-    }
-    let admitted = limits.take(Key::Refused(line), 0.0, now).and_then(|()| limits.take(key, 1.0, now));
-    if let Err(secs) = admitted {
-        return too_many(secs).into_response();
-    }
-    let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        // Taken after the fact, so the last one may be one too many: the next is refused.
-        let _ = limits.take(Key::Refused(line), 1.0, now);
-    }
-    response
 }
 
 /// The forms that somebody sends who is not signed in.
@@ -356,38 +247,6 @@ mod tests {
         assert_eq!(line_of(ip("2001:db8:1:2::3")), line_of(ip("2001:db8:1:2:ffff::9")));
         assert_ne!(line_of(ip("2001:db8:1:2::3")), line_of(ip("2001:db8:1:3::3")));
         assert_ne!(line_of(ip("198.51.100.1")), line_of(ip("198.51.100.2")));
-    }
-
-    #[test]
-    fn a_caller_gets_600_a_minute_and_then_learns_when_to_come_back() {
-        let limits = CallerLimits::default();
-        let key = Key::Address(1);
-        for _ in 0..600 {
-            assert_eq!(limits.take(key, 1.0, NOW), Ok(()));
-        }
-        assert_eq!(limits.take(key, 1.0, NOW), Err(1));
-        assert_eq!(limits.take(Key::Address(2), 1.0, NOW), Ok(()), "others are not held up");
-        assert_eq!(limits.take(key, 1.0, NOW + Duration::seconds(1)), Ok(()));
-        assert_eq!(
-            limits.take(key, 1.0, NOW - Duration::hours(1)),
-            Ok(()),
-            "a clock that jumps back takes nothing away"
-        );
-    }
-
-    #[test]
-    fn the_memory_of_callers_is_bounded_and_the_active_are_kept() {
-        let limits = CallerLimits::default();
-        let busy = Key::Address(0);
-        for n in 0..600 {
-            limits.take(busy, 1.0, NOW).unwrap();
-            for stranger in 0..40 {
-                limits.take(Key::Address(1 + n * 40 + stranger), 1.0, NOW).unwrap();
-            }
-        }
-        assert_eq!(limits.take(busy, 1.0, NOW), Err(1));
-        let generations = limits.0.lock().unwrap();
-        assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
     }
 
     #[test]

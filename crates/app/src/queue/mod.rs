@@ -60,10 +60,11 @@ pub enum Class {
     Send,
     Poll,
     Upkeep,
+    Webhook,
 }
 
 impl Class {
-    pub const ALL: [Self; 4] = [Self::Ai, Self::Send, Self::Poll, Self::Upkeep];
+    pub const ALL: [Self; 5] = [Self::Ai, Self::Send, Self::Poll, Self::Upkeep, Self::Webhook];
 
     /// The name in metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -72,6 +73,7 @@ impl Class {
             Self::Send => "send",
             Self::Poll => "poll",
             Self::Upkeep => "upkeep",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Concurrency {
     pub send: usize,
     pub poll: usize,
     pub upkeep: usize,
+    /// One slow receiver takes one.
+    pub webhook: usize,
 }
 
 impl Concurrency {
@@ -34,13 +36,14 @@ impl Concurrency {
             Class::Send => self.send,
             Class::Poll => self.poll,
             Class::Upkeep => self.upkeep,
+            Class::Webhook => self.webhook,
         }
     }
 }
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { ai: 8, send: 64, poll: 8, upkeep: 16 }
+        Self { ai: 8, send: 64, poll: 8, upkeep: 16, webhook: 32 }
     }
 }
 

@@ -85,7 +85,7 @@ where
     async fn build(&self) -> Result<Worker, graphile_worker::WorkerBuildError> {
         let prefetch = match self.class {
             Class::Upkeep => FAST_PREFETCH,
-            Class::Ai | Class::Send | Class::Poll => self.concurrency,
+            Class::Ai | Class::Send | Class::Poll | Class::Webhook => self.concurrency,
         };
         // Without a pause the engine's fetch wakes itself and asks again at once, for ever. One new job ends the pause.
         let pause = RefetchDelayConfig::builder().duration(POLL_INTERVAL).threshold(0).max_abort_threshold(1).build();

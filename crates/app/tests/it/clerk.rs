@@ -4,7 +4,7 @@ use axum::http::{Method, header};
 use rejoinder_app::accounts::api_tokens::{self, NewToken};
 use rejoinder_app::accounts::{invitations, sessions, teams, token_hash};
 use rejoinder_app::model::Role;
-use rejoinder_sandbox::SignedMessage;
+use rejoinder_sandbox::{ClerkToken, SignedMessage};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -272,5 +272,22 @@ async fn who_acts_as_somebody_else_makes_no_tokens_and_changes_no_people() {
         let (status, told) = world.ask(Method::POST, path, &headers(&own), body.to_string()).await;
         assert_eq!(status, 201, "{path}: {told}");
     }
+    world.harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_of_a_session_that_ended_is_refused_before_it_expires() {
+    let world = World::with_webhooks().await;
+    for (session, kind) in [("sess_1", "session.ended"), ("sess_2", "session.revoked"), ("sess_3", "session.removed")] {
+        let token = world.harness.platform.clerk_token(ClerkToken { session, ..world.of("user_ana") });
+        assert_eq!(world.me(&token).await.0, 200, "{kind}");
+        let ended = json!({ "id": session, "object": "session", "status": "ended", "user_id": "user_ana" });
+        assert_eq!(world.told(&world.harness.platform.clerk_event(SECRET, kind, &ended)).await, "done");
+        assert_eq!(world.refused(&token).await, "session_ended", "{kind}");
+    }
+    let other = world.harness.platform.clerk_token(ClerkToken { session: "sess_4", ..world.of("user_ana") });
+    assert_eq!(world.me(&other).await.0, 200, "another session goes on");
+    assert_eq!(world.told(&world.deletion("user_ana")).await, "done");
+    assert_eq!(world.refused(&other).await, "account_deleted");
     world.harness.finish().await;
 }

@@ -103,6 +103,29 @@ async fn without_a_database_the_rest_is_looked_at_all_the_same() {
     h.finish().await;
 }
 
+/// What a newer version would have left.
+const LATER: &str = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                     values (29990101000000, 'x', true, 'x', 0)";
+
+#[tokio::test]
+async fn a_schema_that_is_newer_is_used_where_it_says_that_we_may() {
+    for (facts, may) in [
+        ("update instance_facts set value = '1' where name = 'min_binary_schema'", true),
+        ("update instance_facts set value = '2' where name = 'min_binary_schema'", false),
+        ("update instance_facts set value = 'two' where name = 'min_binary_schema'", false),
+        ("delete from instance_facts where name = 'min_binary_schema'", false),
+    ] {
+        let database = TestDatabase::create().await;
+        run(&database.pool, LATER).await;
+        run(&database.pool, facts).await;
+        let started = rejoinder_app::database::migrate(&database.pool).await;
+        assert_eq!(started.is_ok(), may, "{facts}: {started:?}");
+        let ready = rejoinder_app::database::is_ready(&mut *database.pool.acquire().await.unwrap()).await.unwrap();
+        assert!(ready);
+        database.drop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_schema_that_is_older_newer_or_broken_is_told_apart() {
     let h = Harness::start().await;
@@ -126,12 +149,11 @@ async fn a_schema_that_is_older_newer_or_broken_is_told_apart() {
             "(schema 999)",
         ),
         (
-            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-             values (29990101000000, 'x', true, 'x', 0)"
-                .to_owned(),
+            format!("{LATER}; delete from instance_facts where name = 'min_binary_schema'"),
             State::Fail,
-            "has the migration 29990101000000",
+            "has the migration 29990101000000, which",
         ),
+        (LATER.to_owned(), State::Warn, "has the migration 29990101000000 of a newer Rejoinder"),
     ] {
         let database = TestDatabase::create().await;
         run(

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::{Barrier, Semaphore};
 
-pub const ONE_EACH: Concurrency = Concurrency { ai: 0, send: 1, poll: 0, upkeep: 8 };
+pub const ONE_EACH: Concurrency = Concurrency { ai: 0, send: 1, poll: 0, upkeep: 8, webhook: 0 };
 
 #[derive(Clone)]
 pub struct World {

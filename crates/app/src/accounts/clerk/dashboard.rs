@@ -22,20 +22,24 @@ pub(super) async fn open(
 ) -> sqlx::Result<Option<NewSession>> {
     let mut tx = db.begin().await?;
     hold(&mut tx, session).await?;
-    let ended = sqlx::query_scalar!(
-        r#"select exists (select from webhook_seen where platform = $1 and key = $2) as "ended!""#,
-        ENDED,
-        session
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if ended {
+    if ended(&mut tx, session).await? {
         return Ok(None);
     }
     let new = sessions::create(&mut tx, user_id, moment.now, moment.entropy()).await?;
     sqlx::query!("update sessions set clerk_session = $2 where id = $1", new.id, session).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(Some(new))
+}
+
+/// Whether we were told that this session at Clerk is over.
+pub async fn ended(conn: &mut PgConnection, session: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from webhook_seen where platform = $1 and key = $2) as "ended!""#,
+        ENDED,
+        session
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// One session is opened or ended at a time, until the transaction ends: otherwise one could be opened while it ends.

@@ -14,6 +14,7 @@ mod settings;
 pub mod token;
 pub mod webhook;
 
+pub use dashboard::ended as session_ended;
 pub use people::{Person, PersonError};
 pub use settings::{Dashboard, Settings};
 
@@ -107,8 +108,13 @@ impl Clerk {
         dashboard::open(db, moment, person.id, session).await?.ok_or(SignInError::Ended)
     }
 
-    /// The person whom verified claims name; an account is made at the first sight.
+    /// The person whom verified claims name; an account is made at the first sight. Of a session that we know to be over no token counts.
     pub async fn person(&self, db: &PgPool, moment: &Moment, claims: &Claims) -> Result<Person, SignInError> {
+        if let Some(session) = &claims.session
+            && session_ended(&mut *db.acquire().await?, session).await?
+        {
+            return Err(SignInError::Ended);
+        }
         let person = people::at_sight(db, moment, &claims.subject).await.map_err(|error| match error {
             PersonError::Deleted => SignInError::Deleted,
             PersonError::Database(error) => SignInError::Database(error),

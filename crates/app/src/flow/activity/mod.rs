@@ -1,9 +1,11 @@
 //! The activity log: append-only, one row per change, written in the transaction of the change. A change that is rolled back leaves
 //! no row; a row never stands without its change. Payloads hold ids, hashes and our own words, never a stranger's text or a secret.
+//! Since every change passes here, this is also where the webhooks of a team hear of it, in the same transaction.
 
 use crate::clock::Moment;
 use crate::coord::events;
 use crate::request_id;
+use crate::webhooks;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -46,6 +48,11 @@ pub enum Kind {
     TokenRefreshed,
     ApiTokenCreated,
     ApiTokenRevoked,
+    WebhookCreated,
+    WebhookChanged,
+    WebhookSecretRotated,
+    WebhookDisabled,
+    WebhookDeleted,
     IntentCreated,
     IntentChanged,
     IntentDeleted,
@@ -132,6 +139,11 @@ impl Kind {
             Self::TokenRefreshed => "integration.token_refreshed",
             Self::ApiTokenCreated => "api_token.created",
             Self::ApiTokenRevoked => "api_token.revoked",
+            Self::WebhookCreated => "webhook.created",
+            Self::WebhookChanged => "webhook.changed",
+            Self::WebhookSecretRotated => "webhook.secret_rotated",
+            Self::WebhookDisabled => "webhook.disabled",
+            Self::WebhookDeleted => "webhook.deleted",
             Self::IntentCreated => "intent.created",
             Self::IntentChanged => "intent.changed",
             Self::IntentDeleted => "intent.deleted",
@@ -198,6 +210,7 @@ pub enum Subject {
     ApiToken(Uuid),
     RulePause(Uuid),
     Watch(Uuid),
+    Webhook(Uuid),
 }
 
 impl Subject {
@@ -214,6 +227,7 @@ impl Subject {
             Self::ApiToken(id) => ("api_token", id),
             Self::RulePause(id) => ("rule_pause", id),
             Self::Watch(id) => ("watch", id),
+            Self::Webhook(id) => ("webhook", id),
         }
     }
 }
@@ -259,14 +273,16 @@ pub async fn record_all(conn: &mut PgConnection, moment: &Moment, entries: Vec<E
         hints.push(events::hint(entry.team_id, events::Kind::Activity, *id));
         hints.extend(announced(entry.subject).map(|(kind, id)| events::hint(entry.team_id, kind, id)));
     }
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"with written as (
                insert into activity_logs (id, team_id, actor_user_id, type, subject_kind, subject_id, payload, request_id, created_at)
                select id, team_id, actor, kind, subject_kind, subject_id, payload, request_id, $1
                from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::jsonb[], $9::text[])
                    as entry (id, team_id, actor, kind, subject_kind, subject_id, payload, request_id)
            )
-           select pg_notify($10, hint) from unnest($11::text[]) hint"#,
+           select count(pg_notify($10, hint)) as "told!",
+                  exists (select from webhook_endpoints w where w.team_id = any($3) and w.state = 'enabled') as "subscribed!"
+           from unnest($11::text[]) hint"#,
         moment.now,
         &ids,
         &entries.iter().map(|entry| entry.team_id).collect::<Vec<_>>(),
@@ -279,9 +295,13 @@ pub async fn record_all(conn: &mut PgConnection, moment: &Moment, entries: Vec<E
         events::CHANNEL,
         &hints,
     )
-    .execute(conn)
+    .fetch_one(&mut *conn)
     .await?;
-    Ok(())
+    if !done.subscribed {
+        return Ok(());
+    }
+    let events = entries.iter().zip(&ids).filter_map(|(entry, id)| webhooks::Event::of_activity(entry, *id));
+    webhooks::announce(conn, moment, &events.collect::<Vec<_>>()).await
 }
 
 fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
@@ -290,7 +310,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Item(id) => Some((events::Kind::Item, id)),
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
         Subject::Member(id) | Subject::Invitation(id) => Some((events::Kind::Member, id)),
-        Subject::Team(_) | Subject::Intent(_) | Subject::ApiToken(_) => None,
+        Subject::Team(_) | Subject::Intent(_) | Subject::ApiToken(_) | Subject::Webhook(_) => None,
         Subject::RulePause(_) | Subject::Watch(_) => None,
     }
 }

@@ -193,13 +193,13 @@ pub async fn link_parents(conn: &mut PgConnection, source: &Source, ids: &[Strin
     Ok(())
 }
 
-/// Opens an item for each stranger's comment that has none. Returns how many are new.
+/// Opens an item for each stranger's comment that has none. Returns the new ones.
 pub async fn open_items(
     conn: &mut PgConnection,
     moment: &Moment,
     source: &Source,
     comment_ids: &[String],
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let fresh = sqlx::query!(
         "select c.id, c.post_id, c.platform_comment_id, c.platform_created_at
          from comments c
@@ -215,14 +215,14 @@ pub async fn open_items(
     .fetch_all(&mut *conn)
     .await?;
     if fresh.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let inserted = sqlx::query!(
+    sqlx::query_scalar!(
         "insert into inbox_items (id, team_id, integration_id, target_kind, target_platform_id, post_id, comment_id, state,
              last_activity_at, created_at, updated_at)
          select row.id, $1, $2, 'comment', row.platform_id, row.post_id, row.comment_id, 'open', row.at, $3, $3
          from unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::timestamptz[]) as row (id, platform_id, post_id, comment_id, at)
-         on conflict on constraint inbox_items_target_key do nothing",
+         on conflict on constraint inbox_items_target_key do nothing returning id",
         source.team_id,
         source.integration_id,
         moment.now,
@@ -232,9 +232,8 @@ pub async fn open_items(
         &fresh.iter().map(|row| row.id).collect::<Vec<_>>(),
         &fresh.iter().map(|row| row.platform_created_at).collect::<Vec<_>>(),
     )
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected())
+    .fetch_all(conn)
+    .await
 }
 
 /// Opens an item for each stranger's post that has none.
@@ -243,7 +242,7 @@ pub async fn open_post_items(
     moment: &Moment,
     source: &Source,
     post_ids: &[String],
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let fresh = sqlx::query!(
         "select p.id, p.platform_post_id, p.platform_created_at
          from posts p
@@ -259,14 +258,14 @@ pub async fn open_post_items(
     .fetch_all(&mut *conn)
     .await?;
     if fresh.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let inserted = sqlx::query!(
+    sqlx::query_scalar!(
         "insert into inbox_items (id, team_id, integration_id, target_kind, target_platform_id, post_id, state,
              last_activity_at, created_at, updated_at)
          select row.id, $1, $2, 'post', row.platform_id, row.post_id, 'open', row.at, $3, $3
          from unnest($4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[]) as row (id, platform_id, post_id, at)
-         on conflict on constraint inbox_items_target_key do nothing",
+         on conflict on constraint inbox_items_target_key do nothing returning id",
         source.team_id,
         source.integration_id,
         moment.now,
@@ -275,9 +274,8 @@ pub async fn open_post_items(
         &fresh.iter().map(|row| row.id).collect::<Vec<_>>(),
         &fresh.iter().map(|row| row.platform_created_at).collect::<Vec<_>>(),
     )
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected())
+    .fetch_all(conn)
+    .await
 }
 
 /// Closes open items whose text is gone, and those that our account answered on the platform itself. A reply that is on its way

@@ -14,6 +14,7 @@ pub use job::IntegrationPoll;
 
 use crate::clock::Moment;
 use crate::coord::events;
+use crate::webhooks;
 use rejoinder_platforms::{InboundComment, InboundItem, InboundPost};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -61,14 +62,16 @@ pub async fn store(
     db::upsert_comments(conn, moment, source, &comments).await?;
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
-    let new_items = db::open_items(conn, moment, source, &ids).await?
-        + db::open_post_items(conn, moment, source, &posts.iter().map(|post| post.id.clone()).collect::<Vec<_>>())
-            .await?;
+    let post_ids: Vec<String> = posts.iter().map(|post| post.id.clone()).collect();
+    let mut new_items = db::open_items(conn, moment, source, &ids).await?;
+    new_items.extend(db::open_post_items(conn, moment, source, &post_ids).await?);
     let closed = db::close_items(conn, moment, source, &ids).await?;
-    if new_items > 0 || closed > 0 {
+    if !new_items.is_empty() || closed > 0 {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;
     }
-    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: usize::try_from(new_items).unwrap_or(0) })
+    let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));
+    webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
+    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
 }
 
 /// New items of these posts were found by a watch.

@@ -9,6 +9,7 @@ use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::budget::Urgency;
 use crate::error::Problem;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
@@ -145,11 +146,11 @@ async fn reply_at(
     };
     let moment = app.moment();
     let target = &suggestion.target.platform_id;
-    let session = tokens::session(app, &moment, &integration, None).await.map_err(no_token)?;
+    let session = tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await.map_err(no_token)?;
     let mut read = reader.reply_at(&session, address, target).await;
     if read == Err(FetchError::AuthExpired) {
         let dead = Some(&session.access_token);
-        let session = tokens::session(app, &moment, &integration, dead).await.map_err(no_token)?;
+        let session = tokens::session_for(app, &moment, &integration, dead, Urgency::SEND).await.map_err(no_token)?;
         read = reader.reply_at(&session, address, target).await;
     }
     match read {

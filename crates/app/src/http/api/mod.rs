@@ -29,6 +29,7 @@ mod suggestions;
 mod teams;
 mod tokens;
 mod watches;
+mod webhooks;
 
 use super::auth::{Demand, demand_of};
 use super::events;
@@ -144,6 +145,16 @@ routes! {
     post   "/api/teams/{team_id}/resume"                        pause::resume_team;
     get    "/api/teams/{team_id}/notices"                       notices::list_notices;
     post   "/api/notices/{id}/dismiss"                          notices::dismiss_notice;
+    get    "/api/teams/{team_id}/webhooks"                      webhooks::list_webhooks;
+    post   "/api/teams/{team_id}/webhooks"                      webhooks::create_webhook;
+    get    "/api/webhook-endpoints/{id}"                        webhooks::get_webhook;
+    patch  "/api/webhook-endpoints/{id}"                        webhooks::change_webhook;
+    delete "/api/webhook-endpoints/{id}"                        webhooks::delete_webhook;
+    post   "/api/webhook-endpoints/{id}/rotate-secret"          webhooks::rotate_webhook_secret;
+    post   "/api/webhook-endpoints/{id}/test"                   webhooks::test_webhook;
+    post   "/api/webhook-endpoints/{id}/replay"                 webhooks::replay_webhook;
+    get    "/api/webhook-endpoints/{id}/deliveries"             webhooks::list_webhook_deliveries;
+    post   "/api/webhook-deliveries/{id}/replay"                webhooks::replay_webhook_delivery;
     get    "/api/teams/{team_id}/events"                        events::team_events;
     post   "/api/teams/{team_id}/events/ticket"                 events::make_ticket;
     get    "/api/tokens"                                        tokens::list_tokens;

@@ -19,7 +19,7 @@ pub struct NoticeAnswer {
     pub id: Uuid,
     pub team_id: Uuid,
     pub kind: NoticeKind,
-    /// What it is about: "integration", "suggestion" or "team".
+    /// What it is about: "integration", "suggestion", "webhook" or "team".
     #[schema(example = "integration")]
     pub subject_kind: String,
     pub subject_id: Uuid,

@@ -49,6 +49,8 @@ owned! {
     IntegrationRef, "integration", "integration_id", access::to_integration;
     IntentRef, "intent", "intent_id", access::to_intent;
     VariationRef, "variation", "variation_id", access::to_variation;
+    WebhookRef, "webhook", "webhook_id", access::to_webhook;
+    DeliveryRef, "delivery", "delivery_id", access::to_delivery;
     NoticeRef, "notice", "notice_id", access::to_notice;
     OptOutRef, "opt-out", "opt_out_id", access::to_opt_out;
     RulePauseRef, "rule pause", "rule_pause_id", access::to_rule_pause;

@@ -101,6 +101,7 @@ impl Event {
             "intent" => Some(("Show the intent", format!("/dashboard/intents?intent={id}#intent-{id}"))),
             "member" | "invitation" => Some(("Show the team", "/dashboard/team".to_owned())),
             "integration" => Some(("Show the accounts", "/dashboard/accounts".to_owned())),
+            "webhook" => Some(("Show the webhooks", "/dashboard/webhooks".to_owned())),
             _ => None,
         };
         let exchange = row.payload.get("request").map(|request| Exchange {

@@ -40,6 +40,7 @@ pub mod team;
 pub mod tokens;
 pub mod uncertain;
 pub mod watches;
+pub mod webhooks;
 pub mod when;
 pub mod words;
 
@@ -139,6 +140,15 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
         .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
         .route("/dashboard/uncertain", get(uncertain::show))
+        .route("/dashboard/webhooks", get(webhooks::show).post(webhooks::create))
+        .route("/dashboard/webhooks/{webhook_id}", post(webhooks::update))
+        .route("/dashboard/webhooks/{webhook_id}/enable", post(webhooks::enable))
+        .route("/dashboard/webhooks/{webhook_id}/disable", post(webhooks::disable))
+        .route("/dashboard/webhooks/{webhook_id}/rotate-secret", post(webhooks::rotate))
+        .route("/dashboard/webhooks/{webhook_id}/test", post(webhooks::test))
+        .route("/dashboard/webhooks/{webhook_id}/replay", post(webhooks::replay_span))
+        .route("/dashboard/webhooks/{webhook_id}/delete", post(webhooks::delete))
+        .route("/dashboard/webhook-deliveries/{delivery_id}/replay", post(webhooks::replay))
         .route("/dashboard/activity", get(activity::show))
         .route("/dashboard/{*rest}", any(home::nothing_here))
         .route(assets::ROUTE, get(assets::serve))

@@ -31,6 +31,11 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "integration.token_refreshed" => ("renewed the access of an account", Tone::Plain),
         "api_token.created" => ("made an API token", Tone::Plain),
         "api_token.revoked" => ("revoked an API token", Tone::Plain),
+        "webhook.created" => ("added a webhook", Tone::Plain),
+        "webhook.changed" => ("changed a webhook", Tone::Plain),
+        "webhook.secret_rotated" => ("made a new secret for a webhook", Tone::Plain),
+        "webhook.disabled" => ("disabled a webhook", Tone::Bad),
+        "webhook.deleted" => ("deleted a webhook", Tone::Plain),
         "intent.created" => ("made an intent", Tone::Plain),
         "intent.changed" => ("changed an intent", Tone::Plain),
         "intent.deleted" => ("deleted an intent", Tone::Plain),
@@ -119,7 +124,13 @@ fn about_people(row: &ActivityRow) -> Option<String> {
 
 /// The name that the entry itself holds, of an intent or an account of ours.
 fn subject_name(payload: &Value) -> Option<&str> {
-    let places = [&payload["account"], &payload["after"]["name"], &payload["before"]["name"]];
+    let places = [
+        &payload["account"],
+        &payload["after"]["name"],
+        &payload["before"]["name"],
+        &payload["after"]["host"],
+        &payload["before"]["host"],
+    ];
     places.into_iter().find_map(Value::as_str)
 }
 

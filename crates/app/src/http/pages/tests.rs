@@ -169,6 +169,7 @@ fn small_pages_look_as_reviewed() {
         "frame/troubled",
         "notices/full",
         "uncertain/full",
+        "webhooks/full",
         "settings/wrong",
         "signin/refused",
         "account/wrong-code",

@@ -15,6 +15,7 @@ pub mod threads;
 pub mod tokens;
 pub mod uncertain;
 pub mod watches;
+pub mod webhooks;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
 use askama::Template;
@@ -63,6 +64,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "account", super::account::AccountPage::samples())?;
     add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
+    add(&mut rendered, "webhooks", super::webhooks::WebhooksPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
