@@ -92,6 +92,19 @@ pub async fn known(
     }))
 }
 
+/// Reads it anew where what is known is older than a day: for the next who asks.
+pub async fn refresh_old(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    integration_id: Uuid,
+    known: &Known,
+) -> Result<(), sqlx::Error> {
+    if known.read_at + KEPT <= moment.now {
+        jobs::enqueue_if_absent(conn, &PlaceRead { integration_id, name: key(&known.name) }, moment.now).await?;
+    }
+    Ok(())
+}
+
 /// The places of these posts are read where what is known of them is older than a day.
 pub async fn wanted(
     conn: &mut PgConnection,

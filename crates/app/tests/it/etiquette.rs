@@ -200,6 +200,12 @@ async fn rules_post_nothing_before_an_admin_has_confirmed_the_policy_and_people_
     h.finish().await;
 }
 
+/// Reddit shows a removed reply to its author as before: who looks is another account of the team.
+async fn second_account(h: &Harness) {
+    let issued = h.platform.issue_token("moka_and_co", crate::harness::SCOPES);
+    h.connect_team(h.team_id, &issued).await;
+}
+
 async fn look(h: &Harness) {
     jobs::enqueue(&mut *h.conn().await, &WatchSweep {}, h.now()).await.unwrap();
     h.run_due().await;
@@ -225,6 +231,7 @@ async fn story(h: &Harness, suggestion: &Suggestion) -> Vec<String> {
 #[tokio::test]
 async fn a_removed_reply_is_noted_with_its_score_and_comes_back_where_moderators_relent() {
     let h = Harness::start().await;
+    second_account(&h).await;
     let (comment, sent) = posted(&h, 1).await.pop().unwrap();
     look(&h).await;
     let path = format!("/api/suggestions/{}", sent.id);
@@ -256,6 +263,7 @@ async fn a_removed_reply_is_noted_with_its_score_and_comes_back_where_moderators
 #[tokio::test]
 async fn several_removals_in_a_community_stop_rules_there_until_an_admin_has_looked() {
     let h = Harness::with(&[("RULES_PAUSE_COMMUNITY", "2"), ("RULES_PAUSE_ACCOUNT", "3")]).await;
+    second_account(&h).await;
     confirm_policy(&h).await;
     let sent = posted(&h, 2).await;
     let (_, elsewhere) = answered_in(&h, "coffee", "Elsewhere we say this.").await;
@@ -304,6 +312,7 @@ async fn several_removals_in_a_community_stop_rules_there_until_an_admin_has_loo
 #[tokio::test]
 async fn removals_over_all_communities_stop_rules_with_the_account() {
     let h = Harness::with(&[("RULES_PAUSE_COMMUNITY", "9"), ("RULES_PAUSE_ACCOUNT", "2")]).await;
+    second_account(&h).await;
     let mut comments: Vec<String> = posted(&h, 1).await.into_iter().map(|(comment, _)| comment).collect();
     let (comment, elsewhere) = answered_in(&h, "coffee", "Elsewhere we say this.").await;
     h.approve(&elsewhere).await.unwrap();

@@ -199,6 +199,8 @@ impl World {
         assert_eq!(admin.post(&variations, &json!({ "text": "Any time!" })).await.0, 201);
         let watch = json!({ "integration_id": harness.integration_id, "kind": "community", "text": "coffee" });
         assert_eq!(admin.post(&format!("/api/teams/{team}/watches"), &watch).await.0, 201);
+        // A null of JSON would be copied as one of SQL.
+        sqlx::query("update watches set cursor = '{}'").execute(harness.pool()).await.unwrap();
         harness.platform.add_comment("silent_one", &harness.post, "Don't reply to me.");
         harness.poll().await;
         sqlx::query(

@@ -6,6 +6,7 @@ use crate::harness::{BRAND, Harness};
 use crate::pages::Browser;
 use axum::http::StatusCode;
 use rejoinder_app::flow::ingest::inbox::ItemRow;
+use rejoinder_app::flow::places::PlaceRead;
 use rejoinder_app::flow::suggest::RequestError;
 use rejoinder_app::flow::watches::{WatchPoll, WatchesSweep};
 use rejoinder_app::jobs;
@@ -221,16 +222,22 @@ async fn house_rules_stand_beside_the_draft_and_in_the_prompt_as_data_and_are_re
     h.finish().await;
 }
 
+/// The community lets others in from now on, and was read again.
+async fn close(h: &Harness, access: CommunityAccess) {
+    h.platform.set_access("espresso", access);
+    let read = PlaceRead { integration_id: h.integration_id, name: "espresso".to_owned() };
+    jobs::enqueue(&mut *h.conn().await, &read, h.now()).await.unwrap();
+    h.run_due().await;
+}
+
 #[tokio::test]
 async fn a_closed_community_takes_no_draft_and_says_so() {
     for (access, words) in
         [(CommunityAccess::Private, "is private"), (CommunityAccess::Banned, "was closed by the platform")]
     {
         let h = Harness::start().await;
-        h.platform.set_access("espresso", access);
-        let comment = h.stranger_comments("How fine should I grind?");
-        h.poll().await;
-        let item = h.item_of(&comment).await.unwrap();
+        let (_, item) = h.incoming("How fine should I grind?").await;
+        close(&h, access).await;
         let asked = h.request(h.request_for(&item)).await;
         assert!(
             matches!(&asked, Err(RequestError::NotEligible { code: "community-closed", reason }) if reason.contains(words)),
@@ -241,8 +248,8 @@ async fn a_closed_community_takes_no_draft_and_says_so() {
         h.finish().await;
     }
     let h = Harness::start().await;
-    h.platform.set_access("espresso", CommunityAccess::Quarantined);
     let (_, item) = h.incoming("How fine should I grind?").await;
+    close(&h, CommunityAccess::Quarantined).await;
     let page = Browser::signed_in(&h, h.user_id).await.get(&format!("/dashboard/inbox?item={}", item.id)).await;
     assert!(page.html.contains("is quarantined"), "{}", page.html);
     h.finish().await;

@@ -1,6 +1,9 @@
 //! After posting: are our replies still there? Actors: `watch.sweep`, which finds the accounts with a reply that is due for a look,
 //! and `watch.replies`, one account, at most a hundred replies in one call.
 //!
+//! Looked at is with another account of the team where there is one: a platform may show its author a removed reply as if nothing had
+//! happened (Reddit does), so that the account's own look tells what was deleted and the score, and not what was removed.
+//!
 //! A reply is looked at ten minutes after posting, then ever more seldom, for a week. What changed stands in its row and in the story of its
 //! suggestion. Several removals make a pattern, which pauses rules (`etiquette::rule_pauses`). A look that fails is made again later;
 //! nothing is concluded from it.
@@ -83,7 +86,8 @@ impl Job<State> for WatchReplies {
             return Ok(replies::put_off(&mut conn, integration.id, ctx.now, ctx.now + time::Duration::DAY).await?);
         }
         drop(conn);
-        match look(state, &moment, &integration, &due).await {
+        let viewer = viewer(&mut *app.db.acquire().await?, &integration).await?;
+        match look(state, &moment, &viewer, &due).await {
             Ok(things) => note(state, &moment, &integration, &due, &things).await,
             Err(reason) => {
                 tracing::info!(%reason, "our replies could not be looked at");
@@ -92,6 +96,14 @@ impl Job<State> for WatchReplies {
             }
         }
     }
+}
+
+/// Who sees what strangers see: another account of the team on the same platform, else the account itself.
+async fn viewer(conn: &mut PgConnection, integration: &Integration) -> Result<Integration, sqlx::Error> {
+    let mut others = integrations::list(conn, integration.team_id).await?.into_iter();
+    let other =
+        others.find(|other| other.id != integration.id && other.platform == integration.platform && other.is_read());
+    Ok(other.unwrap_or_else(|| integration.clone()))
 }
 
 async fn look(

@@ -71,7 +71,7 @@ pub async fn request(
     };
     eligible(&post, comment.as_ref())?;
     wants_answers(conn, team_id, &post, comment.as_ref()).await?;
-    let_in(conn, team_id, &post).await?;
+    let_in(conn, moment, team_id, &post).await?;
     if let Some(intent_id) = request.intent_id {
         intents::load(conn, team_id, intent_id).await?.ok_or(RequestError::NotFound("intent"))?;
     }
@@ -113,9 +113,12 @@ fn eligible(post: &PostRow, comment: Option<&CommentRow>) -> Result<(), RequestE
 }
 
 /// A community that does not let the account in takes no reply.
-async fn let_in(conn: &mut PgConnection, team_id: Uuid, post: &PostRow) -> Result<(), RequestError> {
+async fn let_in(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, post: &PostRow) -> Result<(), RequestError> {
     let Some(community) = &post.community else { return Ok(()) };
     let known = places::known(conn, team_id, post.integration_id, community).await?;
+    if let Some(known) = &known {
+        places::refresh_old(conn, moment, post.integration_id, known).await?;
+    }
     match known.and_then(|place| place.closed()) {
         Some(reason) => not_eligible("community-closed", reason),
         None => Ok(()),

@@ -138,7 +138,8 @@ async fn keep(
         account_id: integration.platform_account_id.clone(),
         account_name: integration.display_name.clone(),
     };
-    let next = moment.now + if polled.more { SOON } else { INTERVAL };
+    let soon = polled.wait.and_then(|wait| wait.try_into().ok()).map_or(SOON, |wait: time::Duration| wait.max(SOON));
+    let next = moment.now + if polled.more || polled.wait.is_some() { soon } else { INTERVAL };
     let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
     let posts: Vec<String> = polled.items.iter().filter_map(post_id).collect();
     let mut tx = state.app.db.begin().await?;
