@@ -8,9 +8,11 @@ use crate::accounts::integrations::{self, Integration, PauseCause};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::engine::Engine;
+use crate::flow::etiquette::opt_outs;
+use crate::flow::places;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Cursor, FetchError, Polled, Scope};
+use rejoinder_platforms::{Cursor, FetchError, InboundItem, Polled, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,11 +128,30 @@ async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polle
     let next = moment.now + if polled.more || polled.wait.is_some() { soon } else { INTERVAL };
     let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
     let mut tx = engine.app.db.begin().await?;
+    let posts: Vec<String> = polled.items.iter().map(post_id).collect();
+    let comments: Vec<String> = polled.items.iter().filter_map(comment_id).collect();
     let stored = store(&mut tx, moment, &source, polled.items).await?;
+    opt_outs::notice(&mut tx, moment, &source, &comments, &engine.app.config.opt_out_words).await?;
+    places::wanted(&mut tx, moment, &source, &posts).await?;
     integrations::polled(&mut tx, moment, &source, &polled.cursor.0, next, problem.as_deref()).await?;
     tx.commit().await?;
     tracing::debug!(?stored, "polled");
     Ok(())
+}
+
+/// Of the thread.
+fn post_id(item: &InboundItem) -> String {
+    match item {
+        InboundItem::Post(post) => post.id.clone(),
+        InboundItem::Comment(comment) => comment.post_id.clone(),
+    }
+}
+
+fn comment_id(item: &InboundItem) -> Option<String> {
+    match item {
+        InboundItem::Comment(comment) => Some(comment.id.clone()),
+        InboundItem::Post(_) => None,
+    }
 }
 
 async fn put_off(

@@ -78,6 +78,17 @@ pub async fn store(
     Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
 }
 
+/// New items of these posts were found by a watch.
+pub async fn found_by(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    watch_id: Uuid,
+    post_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    db::found_by(conn, moment, source, watch_id, post_ids).await
+}
+
 fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {
     let mut seen = std::collections::HashSet::new();
     items.reverse();

@@ -72,6 +72,8 @@ pub struct AccountCard {
     pub scopes: Vec<String>,
     /// Scope that the consent lacks, and what does not work without it.
     pub missing: Vec<(String, String)>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +184,19 @@ pub async fn disconnect(
     }
 }
 
+/// An admin stands for automatic replies with the account.
+pub async fn confirm_policy(
+    State(app): State<App>,
+    _: PageMember<Viewer>,
+    loaded: Loaded<IntegrationRef, Admin>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    let mut tx = app.db.begin().await?;
+    integrations::confirm_policy(&mut tx, &app.moment(), loaded.team_id, loaded.id, loaded.caller.user_id).await?;
+    tx.commit().await?;
+    Ok(see_other("/dashboard/accounts"))
+}
+
 fn known(slug: &str) -> Option<Mark> {
     rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == slug).then(|| Mark::of(slug))
 }
@@ -241,6 +256,7 @@ impl AccountCard {
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
             missing: missing.map(|scope| (scope.name.to_owned(), scope.without.to_owned())).collect(),
+            policy_confirmed_at: account.policy_confirmed_at,
         }
     }
 

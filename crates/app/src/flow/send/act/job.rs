@@ -6,6 +6,7 @@ use super::db::{self, ActionRow, Next};
 use super::read_back;
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
+use crate::coord::budget::Urgency;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::jobs::State;
 use crate::model::{ActionKind, ActionState};
@@ -90,7 +91,7 @@ impl Acting<'_> {
         let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
             return self.over(action, "the account is not connected any more", None).await;
         };
-        let session = match tokens::session(app, &moment, &integration, None).await {
+        let session = match tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await {
             Ok(session) => session,
             Err(TokenError::Wait { after, reason }) => return again(moment.now + after, &reason),
             Err(TokenError::Reconnect(reason)) => {
@@ -182,7 +183,8 @@ impl Acting<'_> {
             Err(SendError::AuthExpired { exchange }) => {
                 let dead = Some(&session.access_token);
                 if let Err(TokenError::Reconnect(reason)) =
-                    tokens::session(&self.state.app, &self.state.app.moment(), integration, dead).await
+                    tokens::session_for(&self.state.app, &self.state.app.moment(), integration, dead, Urgency::SEND)
+                        .await
                 {
                     return self.over(action, &reason, Some(&exchange)).await;
                 }
