@@ -5,6 +5,8 @@ use super::network::Network;
 use crate::clients::mail::Security;
 use crate::secrets::SecretKey32;
 use lettre::message::Mailbox;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::SecretString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -202,6 +204,15 @@ pub(super) fn smtp_url(text: &str) -> Parsed<SmtpServer> {
         }
     };
     Ok(SmtpServer { host, port: url.port().unwrap_or(port), security, login })
+}
+
+/// One certificate or several, as PEM.
+pub(super) fn certificates(text: &str) -> Parsed<String> {
+    let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(text.to_owned()),
+        _ => Err("holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned()),
+    }
 }
 
 pub(super) fn mail_address(text: &str) -> Parsed<Mailbox> {

@@ -275,13 +275,15 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
 fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {
     let server = read.optional("SMTP_URL", kinds::smtp_url);
     let from = read.optional("MAIL_FROM", kinds::mail_address);
-    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")] {
+    let ca = read.optional("SMTP_CA", kinds::certificates);
+    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL"), ("SMTP_CA", "SMTP_URL")] {
         if read.is_set(there) && !read.is_set(missing) {
             read.fault(missing, &format!("is required with {there}"));
         }
     }
     let (server, from) = (server?, from?);
-    Some(mail::Settings { host: server.host, port: server.port, security: server.security, login: server.login, from })
+    let kinds::SmtpServer { host, port, security, login } = server;
+    Some(mail::Settings { host, port, security, ca, login, from })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {
