@@ -142,7 +142,7 @@ async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polle
 /// Of the thread.
 fn post_id(item: &InboundItem) -> String {
     match item {
-        InboundItem::Post(post) => post.id.clone(),
+        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
         InboundItem::Comment(comment) => comment.post_id.clone(),
     }
 }
@@ -150,7 +150,7 @@ fn post_id(item: &InboundItem) -> String {
 fn comment_id(item: &InboundItem) -> Option<String> {
     match item {
         InboundItem::Comment(comment) => Some(comment.id.clone()),
-        InboundItem::Post(_) => None,
+        InboundItem::Post(_) | InboundItem::Thread(_) => None,
     }
 }
 

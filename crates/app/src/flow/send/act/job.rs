@@ -12,7 +12,7 @@ use crate::jobs::State;
 use crate::model::{ActionKind, ActionState};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Acted, Action, Exchange, SendError, Session};
+use rejoinder_platforms::{Acted, Action, Exchange, Remedy, SendError, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -168,10 +168,15 @@ impl Acting<'_> {
         let now = self.state.app.moment().now;
         match result {
             Ok(acted) => self.done(action, Some(&acted.exchange)).await,
-            Err(SendError::Refused { code, reason, scope, exchange }) => {
+            Err(SendError::Refused { code, reason, scope, remedy, exchange }) => {
                 let reason = format!("the platform says: {reason} ({code})");
                 self.over(action, &reason, Some(&exchange)).await?;
-                trouble::refused(&self.state.app, integration, scope, &reason).await?;
+                let app = &self.state.app;
+                match remedy {
+                    Remedy::StopAccount => trouble::stop(app, integration, &reason).await?,
+                    Remedy::Reconnect => trouble::reconnect(app, integration, &reason).await?,
+                    Remedy::Nothing | Remedy::Edit => trouble::refused(app, integration, scope, &reason).await?,
+                }
                 Ok(())
             }
             Err(SendError::RateLimited { retry_after, scope, exchange }) => {
