@@ -145,6 +145,7 @@ impl Harness {
             refresh_token,
             scopes: &scopes,
             expires_at: tokens::expires_at(&grant, moment.now),
+            app_id: None,
         };
         integrations::connect(&mut tx, &moment, team_id, Some(self.user_id), connected).await.unwrap();
         tx.commit().await.unwrap();
