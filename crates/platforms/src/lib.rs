@@ -41,7 +41,7 @@ pub trait Reader: Send + Sync {
 
     async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
-    /// Gives a grant back: its tokens work no more. One that is dead already is no error.
+    /// Gives a grant back: its tokens work no more. One that is dead already is no error. Other grants of the same account go on.
     async fn revoke(&self, through: &Through, grant: &Grant) -> Result<(), AuthError>;
 
     /// The account behind a fresh token.

@@ -5,6 +5,7 @@
 //! connects nothing: the grant waits for them (`pending`). `target` has where browsers may be led.
 
 mod pending;
+mod replaced;
 pub mod target;
 
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
@@ -310,7 +311,8 @@ async fn exchange(
     }
 }
 
-/// The account becomes the team's and is polled for the first time. The caller holds the team.
+/// The account becomes the team's and is polled for the first time; grants that this one replaces go back to the platform. The caller holds
+/// the team.
 async fn store(
     app: &App,
     conn: &mut PgConnection,
@@ -323,6 +325,7 @@ async fn store(
     integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
+    replaced::give_back(app, conn, moment, user_id, (platform, account, grant)).await?;
     let (access_token, refresh_token) = tokens::seal(app, conn, moment, (id, team_id), grant).await?;
     let connected = Connected {
         id,

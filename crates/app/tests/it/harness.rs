@@ -166,6 +166,17 @@ impl Harness {
         }
     }
 
+    /// A second team, of the same person.
+    pub async fn another_team(&self) -> Uuid {
+        let moment = self.app.moment();
+        let (id, member_id) = (moment.id(), moment.id());
+        let mut tx = self.pool().begin().await.unwrap();
+        let team = teams::NewTeam { id, member_id, owner_user_id: self.user_id, name: "Other" };
+        teams::create(&mut tx, team, moment.now).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
     pub fn pool(&self) -> &PgPool {
         &self.app.db
     }

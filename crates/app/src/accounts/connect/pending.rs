@@ -3,7 +3,7 @@
 //!
 //! Always: the ticket stands here as a hash and works once, within ten minutes; team and role count as they are at that moment. What is
 //! not confirmed in time is revoked at the platform and wiped, by whoever comes too late or by the sweep. A platform that does not answer is asked
-//! again for an hour; then the grant is wiped all the same.
+//! again for an hour; then the grant is wiped all the same. A grant that was replaced by a newer one goes the same way.
 
 use super::{Consent, callback_url, reader, store};
 use crate::accounts::{platform_apps, teams, token_hash};
@@ -100,13 +100,37 @@ pub(super) async fn keep(
     app: &App,
     conn: &mut PgConnection,
     moment: &Moment,
-    (team_id, user_id): (Uuid, Uuid),
+    whose: (Uuid, Uuid),
     platform: &str,
     consent: &Consent,
 ) -> Result<SecretString, SealError> {
-    let (id, ticket) = (moment.id(), moment.entropy().token(32));
-    let hash = token_hash(&ticket);
-    let grant = &consent.grant;
+    let ticket = moment.entropy().token(32);
+    let kept = (platform, consent.app_id, &consent.account, &consent.grant);
+    insert(app, conn, moment, whose, kept, &ticket, moment.now + LASTS).await?;
+    Ok(SecretString::from(ticket))
+}
+
+/// Keeps a grant that nobody uses any more, under a ticket that nobody has: the sweep gives it back to the platform. The caller commits.
+pub(super) async fn give_back_later(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    whose: (Uuid, Uuid),
+    kept: (&str, Option<Uuid>, &Account, &Grant),
+) -> Result<(), SealError> {
+    insert(app, conn, moment, whose, kept, &moment.entropy().token(32), moment.now).await
+}
+
+async fn insert(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    (platform, app_id, account, grant): (&str, Option<Uuid>, &Account, &Grant),
+    ticket: &str,
+    expires_at: OffsetDateTime,
+) -> Result<(), SealError> {
+    let (id, hash) = (moment.id(), token_hash(ticket));
     let kept = Kept {
         access_token: grant.access_token.expose_secret().to_owned(),
         refresh_token: grant.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()),
@@ -124,16 +148,16 @@ pub(super) async fn keep(
         team_id,
         user_id,
         platform,
-        consent.account.id,
-        consent.account.name,
+        account.id,
+        account.name,
         sealed,
         moment.now,
-        moment.now + LASTS,
-        consent.app_id,
+        expires_at,
+        app_id,
     )
     .execute(conn)
     .await?;
-    Ok(SecretString::from(ticket))
+    Ok(())
 }
 
 async fn open(app: &App, conn: &mut PgConnection, row: &Row) -> Result<Option<Grant>, SealError> {

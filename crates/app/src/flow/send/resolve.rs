@@ -4,7 +4,7 @@
 //! trust: the address is read on the platform, before the transaction, and must lead to a reply of the account to the target.
 
 use super::attempts::{self, Attempt, Settled};
-use super::{CALL_OVER, identity, reserve};
+use super::{CALL_OVER, identity, replies, reserve};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
@@ -176,6 +176,7 @@ async fn stands_there(
     let change = Change::Posted { reply_id: reply.id, url: reply.permalink.map(|link| link.to_string()) };
     let (team_id, item_id) = (suggestion.team_id, suggestion.item_id);
     let resolved = suggestion::change_held(conn, moment, suggestion, Some(decision.by), change).await?;
+    replies::stand(conn, moment, &[resolved.id]).await?;
     inbox::set_state(conn, moment, team_id, item_id, Some(decision.by), ItemState::Done).await?;
     Ok(resolved)
 }

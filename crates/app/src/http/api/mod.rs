@@ -19,6 +19,8 @@ mod own_account;
 mod own_sessions;
 pub(super) mod paging;
 mod pause;
+mod platform_apps;
+mod posted_replies;
 mod posts;
 mod settings;
 mod suggestion_answers;
@@ -114,6 +116,8 @@ routes! {
     post   "/api/suggestions/{id}/undo"                         suggestions::undo_suggestion;
     post   "/api/suggestions/{id}/resolve"                      suggestions::resolve_suggestion;
     post   "/api/suggestions/{id}/retry"                        suggestions::retry_suggestion;
+    post   "/api/suggestions/{id}/unpublish"                    posted_replies::unpublish_suggestion;
+    post   "/api/suggestions/{id}/revise"                       posted_replies::revise_suggestion;
     post   "/api/suggestions/{id}/regenerate"                   suggestions::regenerate_suggestion;
     get    "/api/teams/{team_id}/intents"                       intents::list_intents;
     post   "/api/teams/{team_id}/intents"                       intents::create_intent;
@@ -126,6 +130,9 @@ routes! {
     get    "/api/teams/{team_id}/activity"                      activity::list_activity;
     get    "/api/teams/{team_id}/settings"                      settings::get_settings;
     patch  "/api/teams/{team_id}/settings"                      settings::change_settings;
+    get    "/api/teams/{team_id}/platform-apps"                 platform_apps::list_platform_apps;
+    put    "/api/teams/{team_id}/platform-apps/{platform}"      platform_apps::set_platform_app;
+    delete "/api/teams/{team_id}/platform-apps/{platform}"      platform_apps::remove_platform_app;
     post   "/api/teams/{team_id}/pause"                         pause::pause_team;
     post   "/api/teams/{team_id}/resume"                        pause::resume_team;
     get    "/api/teams/{team_id}/notices"                       notices::list_notices;
