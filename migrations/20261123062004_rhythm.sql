@@ -12,6 +12,8 @@ alter table integrations
     add column last_heard_at timestamptz;
 
 alter table request_budgets
+    -- Given out between the end of a window and the surely begun next one: counted in both.
+    add column overlap double precision not null default 0,
     -- How many times longer intervals are than wanted, and how many accounts share the budget.
     add column stretch double precision not null default 1,
     add column accounts integer not null default 0,

@@ -157,7 +157,7 @@ impl Harness {
         let (app, moment) = (&self.app, self.app.moment());
         let page = connect::start(app, &moment, (self.team_id, self.user_id), "reddit", None).await.unwrap();
         let asked: HashMap<String, String> = page.query_pairs().into_owned().collect();
-        let code = self.platform.grant_code(BRAND, &asked["redirect_uri"], &asked["scope"]);
+        let code = self.platform.grant_code_to(&asked["client_id"], BRAND, &asked["redirect_uri"], &asked["scope"]);
         let callback = connect::Callback { state: asked["state"].clone(), code: Some(code), error: None };
         let back = connect::come_back(app, &moment, "reddit", Some(self.user_id), callback).await;
         match back.arrived {

@@ -33,6 +33,7 @@ mod pages;
 mod password;
 mod pause;
 mod people_pages;
+mod platform_apps;
 mod receiver;
 mod request_limits;
 mod resolve;
