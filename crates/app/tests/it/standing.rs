@@ -35,7 +35,7 @@ async fn everything(h: &Harness) -> String {
 async fn a_text_that_is_deleted_on_the_platform_is_nowhere_here_within_a_day() {
     let h = Harness::start().await;
     let (comment, item) = h.incoming("I live in Paw Street 9").await;
-    let suggestion = h.write_reply(&item, "Somebody in Paw Street asked for this.").await;
+    let suggestion = h.write_reply(&item, "Thanks for telling us.").await;
     assert!(everything(&h).await.contains("Paw Street"));
     h.platform.delete_comment(&comment);
     h.advance(Duration::hours(24));
@@ -45,6 +45,7 @@ async fn a_text_that_is_deleted_on_the_platform_is_nowhere_here_within_a_day() {
     assert_eq!(h.item_of(&comment).await.unwrap().state, "ignored");
     assert_eq!(h.stands(&suggestion).await, (Status::Rejected, Stage::Done));
     assert!(h.reason(&suggestion).await.contains("deleted on the platform"));
+    assert_eq!(h.suggestion(suggestion.id).await.state.text, None, "a draft may quote");
     let left = everything(&h).await;
     assert!(!left.contains("Paw Street") && !left.contains("curious_cat"), "a copy stayed");
     let closed = h.activity().await.into_iter().find(|row| row.kind == "item.state_changed").unwrap();

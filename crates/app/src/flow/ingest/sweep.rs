@@ -142,9 +142,9 @@ impl Sweep<'_> {
         let gone = states.things.iter().filter(|state| state.standing != Standing::Here).count();
         let nearly_all = due.len() >= FEW && gone * 10 >= due.len() * 9;
         let doubted_since = integrations::sweep_doubt(&mut tx, self.integration).await?;
-        let confirmed = doubted_since.is_some_and(|at| self.moment.now - at >= DOUBT);
-        if nearly_all && !confirmed {
-            if doubted_since.is_none() {
+        let doubted_for = doubted_since.map(|at| self.moment.now - at).filter(|time| *time < time::Duration::DAY);
+        if nearly_all && doubted_for.is_none_or(|time| time < DOUBT) {
+            if doubted_for.is_none() {
                 integrations::doubt_sweep(&mut tx, self.integration, Some(self.moment.now)).await?;
             }
             tx.commit().await?;
