@@ -314,6 +314,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         api_base: reddit.api_base.clone(),
         write_timeout: WRITE_TIMEOUT,
         settle_window: reddit.settle_window,
+        marks_read: !config.dry_run,
     });
     let clock = clock.clone();
     #[allow(clippy::disallowed_methods, reason = "the one place that makes writers")]

@@ -6,8 +6,8 @@ use crate::accounts::{
 };
 use crate::clock::Moment;
 use crate::coord::{buckets, budget, idempotency};
-use crate::flow::activity;
 use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
@@ -117,6 +117,7 @@ impl Job<State> for Upkeep {
         connect::forget_old_states(&mut conn, &moment).await?;
         clerk::webhook::forget_old(&mut conn, ctx.now - time::Duration::days(30), SWEEP).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
+        places::forget_old(&mut conn, ctx.now - time::Duration::days(30)).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }

@@ -8,9 +8,11 @@ pub mod http;
 mod list;
 pub mod permits;
 mod reddit;
+#[cfg(feature = "fuzz")]
+pub use reddit::fuzz;
 pub mod types;
 
-pub use error::{AuthError, FetchError, Scope, SendError};
+pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;

@@ -3,7 +3,8 @@
 //!
 //! One listener serves everything below one base URL:
 //!
-//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
+//!   clients that can name nothing but a host;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
 //!   `{base}`; `/v1/jwks`: its backend API;
@@ -266,6 +267,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
         .merge(vendors::clerk::router())
+        .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())

@@ -153,3 +153,45 @@ pub async fn to_delivery(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sq
     .fetch_optional(conn)
     .await
 }
+
+pub async fn to_opt_out(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from opt_outs o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+pub async fn to_rule_pause(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from rule_pauses o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+pub async fn to_watch(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+    sqlx::query_as!(
+        Access,
+        "select m.team_id, m.role
+        from watches o
+        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+        where o.id = $1",
+        id,
+        user_id
+    )
+    .fetch_optional(conn)
+    .await
+}

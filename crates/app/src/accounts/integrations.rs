@@ -16,9 +16,10 @@ pub use rhythm::{
 pub use state::{Switched, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume};
 
 use crate::clock::Moment;
+use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::ingest::Source;
 use crate::model::IntegrationState;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -47,6 +48,8 @@ pub struct Integration {
     pub last_poll_problem: Option<String>,
     pub next_poll_at: OffsetDateTime,
     pub token_lease_until: Option<OffsetDateTime>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
     /// The team's own app that it was connected through; None: the app of the installation.
     pub app_id: Option<Uuid>,
@@ -96,7 +99,7 @@ macro_rules! select_integrations {
             r#"select id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes, expires_at, state,
                     state_reason, state_since, pause_cause, paused_by,
                     (select name from users where users.id = paused_by) as paused_by_name,
-                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, created_at, app_id,
+                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, policy_confirmed_at, created_at, app_id,
                     (select client_id from platform_apps where platform_apps.id = app_id) as app_client_id
              from integrations "# + $rest,
             $($args),*
@@ -241,6 +244,30 @@ pub async fn poll_put_off(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// An admin stands for automatic replies with the account. The first confirmation stays.
+pub async fn confirm_policy(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    id: Uuid,
+    by: Uuid,
+) -> Result<(), sqlx::Error> {
+    let confirmed = sqlx::query_scalar!(
+        "update integrations set policy_confirmed_at = $3, policy_confirmed_by = $4, updated_at = $3
+         where id = $1 and team_id = $2 and policy_confirmed_at is null
+         returning display_name",
+        id,
+        team_id,
+        moment.now,
+        by,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(account) = confirmed else { return Ok(()) };
+    let payload = json!({ "account": account });
+    activity::record(conn, moment, team_id, Some(by), Kind::PolicyConfirmed, Subject::Integration(id), payload).await
 }
 
 /// A person asks for a round now.

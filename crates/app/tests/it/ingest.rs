@@ -46,6 +46,29 @@ async fn two_polls_at_once_store_everything_once() {
 }
 
 #[tokio::test]
+async fn a_mention_in_a_thread_of_others_becomes_an_item_and_their_thread_does_not() {
+    let h = Harness::start().await;
+    let theirs = h.platform.add_post("curious_cat", "other", "Which grinder?", "Tell me.");
+    let ours = h.platform.add_comment(BRAND, &theirs, "Any with burrs.");
+    let answer = h.platform.add_comment("other_cat", &ours, "Also a cheap one?");
+    let mention = h.platform.add_comment("third_cat", &theirs, &format!("Ask u/{BRAND}."));
+    h.platform.add_comment("third_cat", &answer, "Not for us.");
+    h.platform.add_message("fourth_cat", BRAND, "Hi", "A private word.");
+    h.poll().await;
+    assert_eq!(h.items().await.len(), 2);
+    for comment in [&answer, &mention] {
+        assert_eq!(h.item_of(comment).await.unwrap().state, "open");
+    }
+    assert_eq!((count(&h, "posts where not own").await, count(&h, "comments where own").await), (1, 1));
+    let marked = h.platform.journal().iter().filter(|entry| entry.effect == "mark_read").count();
+    assert_eq!(marked, 2, "only what stands in the inbox now");
+    h.advance(Duration::minutes(10));
+    h.poll().await;
+    assert_eq!(h.items().await.len(), 2);
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn our_own_words_never_become_items_and_an_answer_on_the_platform_closes_its_item() {
     let h = Harness::start().await;
     let (comment, _) = h.incoming("Which beans?").await;

@@ -91,6 +91,7 @@ async fn people_are_counted_and_not_stopped_where_nobody_set_a_cap() {
     h.run_due().await;
     assert_eq!((h.our_texts(&comment).len(), used(&h).await), (1, 1001));
     // The same reply by a rule would wait.
+    sqlx::query("update integrations set policy_confirmed_at = $1").bind(h.now()).execute(h.pool()).await.unwrap();
     let (_, by_rule) = h.queued_reply(TEXTS[1]).await;
     sqlx::query("update suggestions set approved_by = null where id = $1")
         .bind(by_rule.id)

@@ -172,8 +172,7 @@ async fn holds(
     if suggestion.state.status != Status::Pending {
         return Ok(Vec::new());
     }
-    let account = safety::Account { team_id: suggestion.team_id, integration_id: suggestion.integration_id, max_chars };
-    safety::holds_for(conn, account, text, moment.now).await
+    safety::holds_for(conn, suggestion, max_chars, text, moment.now).await
 }
 
 /// The job of a queued suggestion, added or left as it is. None where it is past queueing.

@@ -318,3 +318,24 @@ pub async fn close_items(
     .await?;
     Ok(answered.rows_affected())
 }
+
+/// Marks the items that this transaction opened for posts of a watch.
+pub async fn found_by(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    watch_id: Uuid,
+    post_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update inbox_items set watch_id = $3
+         where integration_id = $1 and target_platform_id = any($2) and target_kind = 'post' and watch_id is null and created_at = $4",
+        source.integration_id,
+        post_ids,
+        watch_id,
+        moment.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

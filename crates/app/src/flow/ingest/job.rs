@@ -10,9 +10,11 @@ use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::coord::budget::{self, Urgency};
 use crate::engine::Engine;
+use crate::flow::etiquette::opt_outs;
+use crate::flow::places;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Cursor, FetchError, Polled, Scope};
+use rejoinder_platforms::{Cursor, FetchError, InboundItem, Polled, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,7 +157,11 @@ impl Poll<'_> {
         let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
         let mut tx = app.db.begin().await?;
         let share = budget::share_of(&mut tx, &platform_apps::key_of(app, integration)).await?;
+        let posts: Vec<String> = polled.items.iter().map(post_id).collect();
+        let comments: Vec<String> = polled.items.iter().filter_map(comment_id).collect();
         let stored = store(&mut tx, moment, &source, polled.items).await?;
+        opt_outs::notice(&mut tx, moment, &source, &comments, &app.config.opt_out_words).await?;
+        places::wanted(&mut tx, moment, &source, &posts).await?;
         let last_heard_at = if stored.new_items > 0 { Some(moment.now) } else { self.before.last_heard_at };
         let wanted = rhythm::wanted(moment.now, last_heard_at);
         let interval = rhythm::stretched(wanted, share.stretch);
@@ -203,5 +209,20 @@ impl Poll<'_> {
         }
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// Of the thread.
+fn post_id(item: &InboundItem) -> String {
+    match item {
+        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
+        InboundItem::Comment(comment) => comment.post_id.clone(),
+    }
+}
+
+fn comment_id(item: &InboundItem) -> Option<String> {
+    match item {
+        InboundItem::Comment(comment) => Some(comment.id.clone()),
+        InboundItem::Post(_) | InboundItem::Thread(_) => None,
     }
 }

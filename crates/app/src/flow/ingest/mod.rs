@@ -69,9 +69,14 @@ pub async fn store(
     items: Vec<InboundItem>,
 ) -> Result<Stored, sqlx::Error> {
     let (mut posts, mut comments): (Vec<InboundPost>, Vec<InboundComment>) = (Vec::new(), Vec::new());
+    let mut to_answer: Vec<String> = Vec::new();
     for item in items {
         match item {
-            InboundItem::Post(post) => posts.push(post),
+            InboundItem::Post(post) => {
+                to_answer.push(post.id.clone());
+                posts.push(post);
+            }
+            InboundItem::Thread(post) => posts.push(post),
             InboundItem::Comment(comment) => comments.push(comment),
         }
     }
@@ -87,9 +92,8 @@ pub async fn store(
     db::upsert_comments(conn, moment, source, &comments).await?;
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
-    let post_ids: Vec<String> = posts.iter().map(|post| post.id.clone()).collect();
     let mut new_items = db::open_items(conn, moment, source, &ids).await?;
-    new_items.extend(db::open_post_items(conn, moment, source, &post_ids).await?);
+    new_items.extend(db::open_post_items(conn, moment, source, &to_answer).await?);
     let gone: Vec<String> =
         comments.iter().filter(|comment| comment.deleted).map(|comment| comment.id.clone()).collect();
     let gone = standing::gone_among(conn, source, &gone).await?;
@@ -101,6 +105,17 @@ pub async fn store(
     let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));
     webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
     Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
+}
+
+/// New items of these posts were found by a watch.
+pub async fn found_by(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    watch_id: Uuid,
+    post_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    db::found_by(conn, moment, source, watch_id, post_ids).await
 }
 
 fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {

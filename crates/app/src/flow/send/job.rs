@@ -273,7 +273,7 @@ fn failure(error: &SendError) -> SendFailure {
     match error {
         SendError::Refused { .. } => SendFailure::Refused,
         SendError::RateLimited { .. } | SendError::AuthExpired { .. } | SendError::NotSent(_) => SendFailure::NotSent,
-        SendError::Uncertain { .. } => SendFailure::Uncertain,
+        SendError::Uncertain { .. } | SendError::Unseen { .. } => SendFailure::Uncertain,
     }
 }
 

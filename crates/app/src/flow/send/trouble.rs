@@ -33,6 +33,22 @@ pub(super) async fn refused(
     }
 }
 
+/// The platform itself put the account out of action: nothing more goes out until a person looked after it there.
+pub(super) async fn stop(app: &App, integration: &Integration, reason: &str) -> Result<(), sqlx::Error> {
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    integrations::pause(&mut tx, &moment, integration, None, PauseCause::Failures, Some(reason)).await?;
+    tx.commit().await
+}
+
+/// The consent does not reach this far.
+pub(super) async fn reconnect(app: &App, integration: &Integration, reason: &str) -> Result<(), sqlx::Error> {
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    integrations::needs_reconnect(&mut tx, &moment, integration, reason).await?;
+    tx.commit().await
+}
+
 /// Pauses the account when its failures of the last hour are too many.
 pub(super) async fn count_failures(app: &App, integration: &Integration, reason: &str) -> Result<(), sqlx::Error> {
     let moment = app.moment();

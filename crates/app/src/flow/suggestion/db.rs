@@ -3,6 +3,7 @@
 use super::machine::{Draft, State};
 use crate::clock::Moment;
 use crate::flow::activity::Actor;
+use crate::flow::safety::Elsewhere;
 use crate::model::{GeneratedBy, Mode, Stage, Status, TargetKind};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -446,6 +447,33 @@ pub async fn posted_texts(
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.integration_id, row.text)).collect())
+}
+
+/// What the installation posted lately, with the platform it stands on, newest first, at most 200 texts each. What people changed
+/// after posting counts as it stands now.
+pub async fn posted_everywhere(
+    conn: &mut PgConnection,
+    platforms: &[String],
+    since: OffsetDateTime,
+) -> Result<Vec<(String, Elsewhere)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select w.platform as "platform!", s.text as "text!", s.community as "community!"
+           from unnest($1::text[]) as w (platform)
+           cross join lateral (
+               select coalesce(r.text, s.text) as text, p.community, s.posted_at
+               from suggestions s
+               join posts p on p.id = s.post_id
+               left join replies r on r.suggestion_id = s.id
+               where s.posted_at > $2 and p.platform = w.platform and p.community is not null and s.text is not null
+               order by s.posted_at desc limit 200
+           ) s
+           order by s.posted_at desc"#,
+        platforms,
+        since,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.platform, Elsewhere { community: row.community, text: row.text })).collect())
 }
 
 /// The newest suggestion of an inbox item.

@@ -73,6 +73,10 @@ pub struct AccountCard {
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
+    /// Scope that the consent lacks, and what does not work without it.
+    pub missing: Vec<(String, String)>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +149,7 @@ pub async fn show(
             .iter()
             .map(|account| AccountCard {
                 rhythm: rhythms.get(&account.id).cloned().flatten(),
-                ..AccountCard::of(account, last_events.get(&account.id).copied())
+                ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
             })
             .collect(),
         offers: offers(&app),
@@ -187,6 +191,19 @@ pub async fn disconnect(
     }
 }
 
+/// An admin stands for automatic replies with the account.
+pub async fn confirm_policy(
+    State(app): State<App>,
+    _: PageMember<Viewer>,
+    loaded: Loaded<IntegrationRef, Admin>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    let mut tx = app.db.begin().await?;
+    integrations::confirm_policy(&mut tx, &app.moment(), loaded.team_id, loaded.id, loaded.caller.user_id).await?;
+    tx.commit().await?;
+    Ok(see_other("/dashboard/accounts"))
+}
+
 fn known(slug: &str) -> Option<Mark> {
     rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == slug).then(|| Mark::of(slug))
 }
@@ -218,7 +235,7 @@ fn offers(app: &App) -> Vec<Offer> {
         match app.readers.get(slug) {
             Ok(reader) => {
                 let scopes = reader.capabilities().scopes.iter();
-                let scopes = scopes.map(|(scope, why)| ((*scope).to_owned(), (*why).to_owned())).collect();
+                let scopes = scopes.map(|scope| (scope.name.to_owned(), scope.why.to_owned())).collect();
                 Offer { mark, scopes, unavailable: None }
             }
             Err(_) => {
@@ -245,8 +262,10 @@ fn consent_origins(app: &App) -> Vec<String> {
 }
 
 impl AccountCard {
-    fn of(account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
+    fn of(app: &App, account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
         let mark = Mark::of(&account.platform);
+        let missing = app.readers.get(&account.platform).map(|reader| reader.capabilities().missing(&account.scopes));
+        let missing = missing.unwrap_or_default().into_iter();
         Self {
             id: account.id,
             name: mark.handle(&account.display_name),
@@ -257,6 +276,8 @@ impl AccountCard {
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
+            missing: missing.map(|scope| (scope.name.to_owned(), scope.without.to_owned())).collect(),
+            policy_confirmed_at: account.policy_confirmed_at,
         }
     }
 
@@ -358,6 +379,12 @@ impl AccountsPage {
         let mut cards: Vec<_> = self.accounts.iter().collect();
         cards.sort_by(|a, b| (a.state.rank(), &a.name).cmp(&(b.state.rank(), &b.name)));
         cards
+    }
+
+    /// Whether an account of the platform that was connected a moment ago got less than we asked for.
+    pub fn connected_in_part(&self) -> bool {
+        let just = self.just_connected.as_ref().map(|mark| &mark.slug);
+        self.accounts.iter().any(|card| Some(&card.mark.slug) == just && !card.missing.is_empty())
     }
 
     pub fn section(&self) -> Section {

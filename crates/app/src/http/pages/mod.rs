@@ -13,6 +13,7 @@ pub mod assets;
 pub mod consent;
 mod decide;
 pub mod error;
+pub mod etiquette;
 pub mod forgot;
 pub mod frame;
 mod home;
@@ -39,6 +40,7 @@ mod story;
 pub mod team;
 pub mod tokens;
 pub mod uncertain;
+pub mod watches;
 pub mod webhooks;
 pub mod when;
 pub mod words;
@@ -98,6 +100,14 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/accounts/{integration_id}/pause", post(accounts::pause))
         .route("/dashboard/accounts/{integration_id}/resume", post(accounts::resume))
         .route("/dashboard/accounts/{integration_id}/disconnect", post(accounts::disconnect))
+        .route("/dashboard/accounts/{integration_id}/confirm-policy", post(accounts::confirm_policy))
+        .route("/dashboard/watches", get(watches::show).post(watches::create))
+        .route("/dashboard/watches/{watch_id}/on", post(watches::turn_on))
+        .route("/dashboard/watches/{watch_id}/off", post(watches::turn_off))
+        .route("/dashboard/watches/{watch_id}/delete", post(watches::delete))
+        .route("/dashboard/etiquette", get(etiquette::show))
+        .route("/dashboard/rule-pauses/{rule_pause_id}/lift", post(etiquette::lift_pause))
+        .route("/dashboard/opt-outs/{opt_out_id}/lift", post(etiquette::lift_opt_out))
         .route("/dashboard/intents", get(intents::show).post(intents::create))
         .route("/dashboard/intents/{intent_id}", post(intents::update))
         .route("/dashboard/intents/{intent_id}/delete", post(intents::delete))

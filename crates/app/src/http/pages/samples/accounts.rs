@@ -17,6 +17,8 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
+        missing: vec![],
+        policy_confirmed_at: (number % 2 == 0).then(|| ago(9_000)),
     }
 }
 
@@ -81,6 +83,22 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
     }];
     let connected = AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
+    let lacks = [
+        ("privatemessages", "answers and mentions in threads of others do not come in"),
+        ("edit", "a reply that was posted cannot be corrected or taken back"),
+    ];
+    let partial = AccountsPage {
+        just_connected: Some(reddit()),
+        accounts: vec![AccountCard {
+            last_event_at: None,
+            last_poll_at: None,
+            scopes: ["identity", "history", "read", "submit"].map(str::to_owned).to_vec(),
+            missing: lacks.map(|(scope, without)| (scope.to_owned(), without.to_owned())).to_vec(),
+            ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
+        }],
+        frame: frame(),
+        ..full.clone()
+    };
     let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned(), since: ago(9) };
     let hostile = AccountsPage {
         frame: troubled_frame(),
@@ -114,6 +132,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ("full", full),
         ("empty", empty),
         ("just-connected", connected),
+        ("partial-consent", partial),
         ("hostile", hostile),
         ("paused", paused),
         ("declined", declined),

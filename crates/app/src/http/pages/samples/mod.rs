@@ -5,6 +5,7 @@ pub mod account;
 pub mod accounts;
 pub mod activity;
 pub mod drafts;
+pub mod etiquette;
 pub mod inbox;
 pub mod intents;
 pub mod notices;
@@ -14,6 +15,7 @@ pub mod team;
 pub mod threads;
 pub mod tokens;
 pub mod uncertain;
+pub mod watches;
 pub mod webhooks;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
@@ -53,6 +55,8 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
     add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
+    add(&mut rendered, "watches", super::watches::WatchesPage::samples())?;
+    add(&mut rendered, "etiquette", super::etiquette::EtiquettePage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "uncertain", super::uncertain::UncertainPage::samples())?;
