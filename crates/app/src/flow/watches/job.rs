@@ -151,7 +151,7 @@ async fn keep(
 fn post_id(item: &InboundItem) -> Option<String> {
     match item {
         InboundItem::Post(post) => Some(post.id.clone()),
-        InboundItem::Comment(_) => None,
+        InboundItem::Thread(_) | InboundItem::Comment(_) => None,
     }
 }
 
