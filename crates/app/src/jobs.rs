@@ -5,7 +5,7 @@ use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
-use crate::flow::ingest::IntegrationPoll;
+use crate::flow::ingest::{IntegrationPoll, StandingSweep};
 use crate::flow::places::PlaceRead;
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
@@ -29,6 +29,7 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<ReplyAct>()
         .job::<IntegrationPoll>()
+        .job::<StandingSweep>()
         .job::<WatchReplies>()
         .job::<WatchPoll>()
         .job::<PlaceRead>()
@@ -66,6 +67,7 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     ReplyAct::NAME,
     IntegrationPoll::NAME,
+    StandingSweep::NAME,
     WatchReplies::NAME,
     WatchPoll::NAME,
     PlaceRead::NAME,

@@ -100,7 +100,7 @@ async fn a_deleted_comment_is_blank_everywhere_and_its_item_closed() {
     let (comment, item) = h.incoming("My name is Cat and I live in Paw Street").await;
     h.platform.add_comment("other_cat", &comment, "Hello Cat");
     h.platform.delete_comment(&comment);
-    h.advance(Duration::hours(2));
+    h.advance(Duration::hours(25));
     h.poll().await;
     let row = h.comment_row(&item).await;
     assert_eq!((row.text.as_str(), row.author_handle), ("", None));
@@ -130,7 +130,7 @@ async fn an_edited_text_replaces_the_old_one() {
     let (comment, item) = h.incoming("Which beans?").await;
     h.advance(Duration::minutes(5));
     h.platform.edit_comment(&comment, "Which water?");
-    h.advance(Duration::hours(2));
+    h.advance(Duration::hours(25));
     h.poll().await;
     let row = h.comment_row(&item).await;
     assert_eq!((row.text.as_str(), row.edited_at.is_some()), ("Which water?", true));

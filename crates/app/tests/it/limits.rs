@@ -204,8 +204,15 @@ async fn trouble_of_the_app_pauses_its_accounts_at_once() {
 #[tokio::test]
 async fn a_rate_limit_of_the_app_holds_everything_back_until_then() {
     let h = Harness::start().await;
+    let mut ready = Vec::new();
+    for text in &TEXTS[..3] {
+        ready.push(h.ready_reply(text).await);
+    }
     h.platform.plan_write(vec![WriteFault::TooManyRequests { secs: 90 }]);
-    let queued = queued(&h, 3).await;
+    let mut queued = Vec::new();
+    for (comment, suggestion) in ready {
+        queued.push((comment, h.approve(&suggestion).await.unwrap()));
+    }
     h.run_due().await;
     assert_eq!(h.write_requests(), 1, "the others do not ask as well");
     assert_eq!(parked(&h, &queued).await.len(), 3);

@@ -1,5 +1,8 @@
 //! Polling. One listing of the account's own posts tells which trees changed (by their comment count); only those are
-//! read, and young ones again every hour, because edits and deletions do not change a count.
+//! read.
+//!
+//! Edits and deletions do not change a count: the product asks for those by id (`states`), so a tree is read again once a day
+//! only, for what else may have been missed.
 //!
 //! The cursor remembers a mark per post and is bounded. A post whose tree could not be read keeps its old mark, so the
 //! next round tries again; such posts go last, so that they never keep others waiting. Of a tree that is too large for one round the
@@ -30,7 +33,9 @@ const MARKS: usize = 500;
 const WATCHED: Duration = Duration::days(30);
 /// An unknown post younger than this gets its tree read, an older one only when its count changes.
 const YOUNG: Duration = Duration::days(7);
-const READ_AGAIN_AFTER: Duration = Duration::hours(1);
+const READ_AGAIN_AFTER: Duration = Duration::hours(24);
+/// Unknown threads whose comments are read when an account is new, the youngest ones; of older ones only what is said from then on.
+const BACKFILL_TREES: usize = 50;
 const FAILURES_PER_POLL: usize = 2;
 
 /// What we know of a post since the last round. Times are epoch seconds; the short names keep the cursor small.
@@ -171,16 +176,21 @@ async fn own_posts(
 /// Emits new and changed posts and orders the trees to read: failed ones last, then changed before repeated, young first.
 fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &mut Vec<InboundItem>) -> Vec<Due> {
     let mut due: Vec<(u32, bool, i64, Due)> = Vec::new();
+    // The listing is newest first.
+    let mut unknown = 0;
     for wire::Post { post, comments } in posts {
         let created = post.created_at.unix_timestamp();
         let edited = post.edited_at.map(OffsetDateTime::unix_timestamp);
         let young = now - post.created_at < YOUNG;
         let known = marks.posts.contains_key(&post.id);
         let mark = marks.posts.entry(post.id.clone()).or_insert_with(|| Mark {
-            n: (!young || comments == 0).then_some(comments),
+            n: (!young || comments == 0 || unknown >= BACKFILL_TREES).then_some(comments),
             c: created,
+            // Those that the first rounds leave out wait for their day.
+            r: (young && unknown >= BACKFILL_TREES).then(|| now.unix_timestamp()),
             ..Mark::default()
         });
+        unknown += usize::from(!known && mark.n.is_none());
         let again = mark.n == Some(comments);
         let stale = mark.r.is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
         if !again || (young && comments > 0 && stale) {

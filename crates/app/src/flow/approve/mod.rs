@@ -246,3 +246,9 @@ async fn forget_edit(conn: &mut PgConnection, decision: Decision) -> Result<(), 
     .await?;
     Ok(())
 }
+
+/// What people typed and did not send, for suggestions whose text to answer is gone.
+pub async fn forget_edits(conn: &mut PgConnection, suggestion_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from draft_edits where suggestion_id = any($1)", suggestion_ids).execute(conn).await?;
+    Ok(())
+}

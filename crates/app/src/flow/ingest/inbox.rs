@@ -200,6 +200,49 @@ pub async fn set_state(
     Ok(Some(()))
 }
 
+/// Closes the items whose comment, or post, is gone on the platform. `gone`: ids of our rows with the reason.
+pub async fn close_gone(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    gone: &[(Uuid, &str)],
+) -> Result<usize, sqlx::Error> {
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    let closed = sqlx::query!(
+        r#"update inbox_items i
+         set state = 'ignored', closed_reason = before.reason, updated_at = $4
+         from (select x.id, x.state, g.reason
+               from inbox_items x
+               join unnest($2::uuid[], $3::text[]) as g (thing_id, reason) on g.thing_id = coalesce(x.comment_id, x.post_id)
+               where x.team_id = $1 and x.state in ('open', 'snoozed')
+                 and (x.comment_id = any($2) or (x.post_id = any($2) and x.comment_id is null))
+               order by x.id for update of x) before
+         where i.id = before.id
+         returning i.id, before.state as "before!", before.reason as "reason!""#,
+        team_id,
+        &gone.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &gone.iter().map(|(_, reason)| (*reason).to_owned()).collect::<Vec<_>>(),
+        moment.now,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let count = closed.len();
+    let entries = closed.into_iter().map(|row| Entry {
+        team_id,
+        actor: None,
+        kind: activity::Kind::ItemStateChanged,
+        subject: Subject::Item(row.id),
+        payload: json!({
+            "before": { "state": row.before }, "after": { "state": ItemState::Ignored }, "reason": row.reason,
+        }),
+        request_id: None,
+    });
+    activity::record_all(conn, moment, entries.collect()).await?;
+    Ok(count)
+}
+
 /// Closes the items that a reply of ours now stands under, whatever their teams.
 pub async fn answered(conn: &mut PgConnection, moment: &Moment, item_ids: &[Uuid]) -> Result<(), sqlx::Error> {
     if item_ids.is_empty() {

@@ -8,15 +8,21 @@ mod db;
 pub mod inbox;
 pub mod job;
 pub mod normalise;
+pub mod rhythm;
+pub mod standing;
+pub mod sweep;
 pub mod thread;
 
 pub use job::IntegrationPoll;
+pub use sweep::StandingSweep;
 
+use crate::accounts::integrations::Integration;
 use crate::clock::Moment;
 use crate::coord::events;
 use crate::webhooks;
 use rejoinder_platforms::{InboundComment, InboundItem, InboundPost};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The account that was polled.
@@ -27,6 +33,24 @@ pub struct Source {
     pub platform: String,
     pub account_id: String,
     pub account_name: String,
+    /// Texts from before become context only.
+    pub items_since: OffsetDateTime,
+}
+
+/// How far back a newly connected account brings work.
+const BACKFILL: time::Duration = time::Duration::DAY;
+
+impl Source {
+    pub fn of(integration: &Integration) -> Self {
+        Self {
+            team_id: integration.team_id,
+            integration_id: integration.id,
+            platform: integration.platform.clone(),
+            account_id: integration.platform_account_id.clone(),
+            account_name: integration.display_name.clone(),
+            items_since: integration.created_at - BACKFILL,
+        }
+    }
 }
 
 /// What one round brought.
@@ -63,14 +87,19 @@ pub async fn store(
     posts.sort_by(|a, b| a.id.cmp(&b.id));
     comments.sort_by(|a, b| a.id.cmp(&b.id));
 
+    let edited = standing::edited_among(conn, source, &comments).await?;
     db::upsert_posts(conn, moment, source, &posts).await?;
     db::upsert_comments(conn, moment, source, &comments).await?;
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
     let mut new_items = db::open_items(conn, moment, source, &ids).await?;
     new_items.extend(db::open_post_items(conn, moment, source, &to_answer).await?);
+    let gone: Vec<String> =
+        comments.iter().filter(|comment| comment.deleted).map(|comment| comment.id.clone()).collect();
+    let gone = standing::gone_among(conn, source, &gone).await?;
     let closed = db::close_items(conn, moment, source, &ids).await?;
-    if !new_items.is_empty() || closed > 0 {
+    let changed = standing::tell(conn, moment, source, &gone, &edited).await?;
+    if !new_items.is_empty() || closed > 0 || changed {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;
     }
     let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));

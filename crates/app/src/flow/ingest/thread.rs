@@ -23,6 +23,7 @@ pub struct PostRow {
     pub permalink: Option<String>,
     pub locked: bool,
     pub platform_created_at: OffsetDateTime,
+    pub deleted_at: Option<OffsetDateTime>,
     pub fetched_at: OffsetDateTime,
     pub created_at: OffsetDateTime,
 }
@@ -47,7 +48,7 @@ pub async fn post(conn: &mut PgConnection, team_id: Uuid, post_id: Uuid) -> Resu
     sqlx::query_as!(
         PostRow,
         "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, fetched_at, created_at
+                platform_created_at, deleted_at, fetched_at, created_at
          from posts where id = $1 and team_id = $2",
         post_id,
         team_id,
@@ -68,7 +69,7 @@ pub async fn posts(
     sqlx::query_as!(
         PostRow,
         "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, fetched_at, created_at
+                platform_created_at, deleted_at, fetched_at, created_at
          from posts
          where team_id = $1
            and ($2::text is null or platform = $2)

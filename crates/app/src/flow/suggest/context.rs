@@ -24,6 +24,7 @@ pub async fn load(
     let post_text =
         ThreadText { author: post.author_handle.clone(), title: post.title.clone(), text: post.body.clone() };
     let (target, parents) = match suggestion.comment_id {
+        None if post.deleted_at.is_some() => return Ok(None),
         None => (post_text.clone(), Vec::new()),
         Some(id) => {
             let Some(comment) = thread::comment(conn, team_id, id).await? else { return Ok(None) };

@@ -105,6 +105,7 @@ fn eligible(post: &PostRow, comment: Option<&CommentRow>) -> Result<(), RequestE
         Some(comment) if comment.deleted_at.is_some() => {
             not_eligible("gone", "The comment was deleted on the platform.")
         }
+        None if post.deleted_at.is_some() => not_eligible("gone", "The post was deleted on the platform."),
         None if post.own => {
             not_eligible("own-text", "This post is your own. Name the comment to answer as comment_id.")
         }

@@ -546,3 +546,40 @@ pub async fn list(conn: &mut PgConnection, team_id: Uuid, filter: Filter, limit:
     .fetch_all(conn)
     .await
 }
+
+/// The open ones that answer this post or comment of ours.
+pub async fn open_for_thing(conn: &mut PgConnection, team_id: Uuid, thing_id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select s.id
+         from (select p.integration_id, c.platform_comment_id as platform_id
+               from comments c join posts p on p.id = c.post_id where c.id = $2
+               union all
+               select integration_id, platform_post_id from posts where id = $2) thing
+         join suggestions s on s.integration_id = thing.integration_id and s.target_platform_id = thing.platform_id
+         where s.team_id = $1 and s.status in ('pending', 'approved')
+         order by s.id",
+        team_id,
+        thing_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What was drafted and never posted for a text that is gone may quote it.
+pub async fn forget_drafts(conn: &mut PgConnection, team_id: Uuid, thing_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update suggestions s
+         set text = null, original_text = null, alternatives = '[]', draft_reason = null, sensitive_topic = null
+         from (select p.integration_id, c.platform_comment_id as platform_id
+               from comments c join posts p on p.id = c.post_id where c.id = $2
+               union all
+               select integration_id, platform_post_id from posts where id = $2) thing
+         where s.integration_id = thing.integration_id and s.target_platform_id = thing.platform_id
+           and s.team_id = $1 and s.status in ('rejected', 'failed') and s.text is not null",
+        team_id,
+        thing_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

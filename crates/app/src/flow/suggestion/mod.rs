@@ -8,8 +8,8 @@ pub mod machine;
 
 pub use change::Change;
 pub use db::{
-    Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, latest_of_item, list, load, lock,
-    lock_all, open_for_target, posted_everywhere, posted_texts, replied_to,
+    Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, forget_drafts, insert, latest_of_item,
+    list, load, lock, lock_all, open_for_target, open_for_thing, posted_everywhere, posted_texts, replied_to,
 };
 pub use machine::{Draft, Refusal, State};
 

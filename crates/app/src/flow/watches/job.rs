@@ -131,13 +131,7 @@ async fn keep(
     watch: &WatchRow,
     polled: Polled,
 ) -> Result<(), JobError> {
-    let source = Source {
-        team_id: integration.team_id,
-        integration_id: integration.id,
-        platform: integration.platform.clone(),
-        account_id: integration.platform_account_id.clone(),
-        account_name: integration.display_name.clone(),
-    };
+    let source = Source::of(integration);
     let soon = polled.wait.and_then(|wait| wait.try_into().ok()).map_or(SOON, |wait: time::Duration| wait.max(SOON));
     let next = moment.now + if polled.more || polled.wait.is_some() { soon } else { INTERVAL };
     let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));

@@ -90,6 +90,10 @@ impl From<TokenError> for Problem {
             TokenError::Reconnect(reason) => {
                 Self::conflict("reconnect-needed", format!("Connect the account again: {reason}."))
             }
+            TokenError::App(reason) => Problem::conflict(
+                "app-refused",
+                format!("{reason}. Look at the app that the account was connected through."),
+            ),
             TokenError::Wait { after, reason } => {
                 // The reason may name what is inside this server.
                 tracing::warn!(reason, "a token could not be refreshed now");

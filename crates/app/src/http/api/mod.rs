@@ -20,6 +20,7 @@ mod own_account;
 mod own_sessions;
 pub(super) mod paging;
 mod pause;
+mod platform_apps;
 mod posted_replies;
 mod posts;
 mod settings;
@@ -141,6 +142,9 @@ routes! {
     get    "/api/teams/{team_id}/activity"                      activity::list_activity;
     get    "/api/teams/{team_id}/settings"                      settings::get_settings;
     patch  "/api/teams/{team_id}/settings"                      settings::change_settings;
+    get    "/api/teams/{team_id}/platform-apps"                 platform_apps::list_platform_apps;
+    put    "/api/teams/{team_id}/platform-apps/{platform}"      platform_apps::set_platform_app;
+    delete "/api/teams/{team_id}/platform-apps/{platform}"      platform_apps::remove_platform_app;
     post   "/api/teams/{team_id}/pause"                         pause::pause_team;
     post   "/api/teams/{team_id}/resume"                        pause::resume_team;
     get    "/api/teams/{team_id}/notices"                       notices::list_notices;

@@ -21,7 +21,7 @@ use crate::accounts::integrations::{self, Integration, PauseCause};
 use crate::accounts::team_settings;
 use crate::app::App;
 use crate::error::Problem;
-use crate::flow::ingest::inbox;
+use crate::flow::ingest::{inbox, rhythm};
 use crate::http::auth::{Admin, IntegrationRef, Loaded, PageMember, Viewer};
 use crate::http::csrf::CsrfForm;
 use crate::model::IntegrationState;
@@ -31,8 +31,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use rejoinder_platforms::{AuthorizeRequest, Through};
 use serde::Deserialize;
+use sqlx::PgConnection;
 use std::collections::HashMap;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How the address begins to which a consent comes back.
@@ -66,6 +67,8 @@ pub struct AccountCard {
     /// "u/acme_coffee"
     pub name: String,
     pub state: AccountState,
+    /// How often it is read, where the request budget is short.
+    pub rhythm: Option<String>,
     pub last_event_at: Option<OffsetDateTime>,
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
@@ -127,6 +130,7 @@ pub async fn show(
     let last_events: HashMap<Uuid, OffsetDateTime> =
         inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
     let accounts = integrations::list(&mut conn, person.team_id).await?;
+    let rhythms = rhythms(&app, &mut conn, person.team_id).await?;
     let settings = team_settings::load(&mut conn, person.team_id).await?;
     let (confirm, no_ticket) = query.confirmation(&mut conn, &person).await?;
     let page = AccountsPage {
@@ -143,7 +147,10 @@ pub async fn show(
         not_connected: query.failed().or(no_ticket),
         accounts: accounts
             .iter()
-            .map(|account| AccountCard::of(&app, account, last_events.get(&account.id).copied()))
+            .map(|account| AccountCard {
+                rhythm: rhythms.get(&account.id).cloned().flatten(),
+                ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
+            })
             .collect(),
         offers: offers(&app),
         may_change: person.may_connect(),
@@ -209,6 +216,19 @@ impl AccountsQuery {
     }
 }
 
+async fn rhythms(
+    app: &App,
+    conn: &mut PgConnection,
+    team_id: Uuid,
+) -> Result<HashMap<Uuid, Option<String>>, sqlx::Error> {
+    let readings = integrations::readings(conn, team_id, &app.own_clients()).await?;
+    let secs = |secs: i32| Duration::seconds(secs.into());
+    let sentence = |row: &integrations::Reading| {
+        rhythm::sentence(secs(row.wanted_secs), secs(row.interval_secs), row.accounts.into())
+    };
+    Ok(readings.iter().map(|row| (row.integration_id, sentence(row))).collect())
+}
+
 fn offers(app: &App) -> Vec<Offer> {
     let offer = |(slug, name): &(&str, &str)| {
         let mark = Mark::new(slug, name);
@@ -251,6 +271,7 @@ impl AccountCard {
             name: mark.handle(&account.display_name),
             mark,
             state: AccountState::of(account),
+            rhythm: None,
             last_event_at,
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,

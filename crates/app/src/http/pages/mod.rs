@@ -27,6 +27,7 @@ pub mod marks;
 pub mod notices;
 mod person;
 mod place;
+pub mod platform_apps;
 mod qr;
 pub mod samples;
 pub mod settings;
@@ -137,6 +138,9 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/team/invitations/{id}/renew", post(team::renew))
         .route("/dashboard/team/invitations/{id}/withdraw", post(team::withdraw))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
+        .route("/dashboard/platform-apps", get(platform_apps::show))
+        .route("/dashboard/platform-apps/{platform}", post(platform_apps::set))
+        .route("/dashboard/platform-apps/{platform}/remove", post(platform_apps::remove))
         .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
         .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
         .route("/dashboard/uncertain", get(uncertain::show))

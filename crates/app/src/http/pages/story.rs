@@ -12,6 +12,8 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
     let (what, tone) = match row.kind.as_str() {
         "team.created" => ("made the team", Tone::Plain),
         "team.renamed" => ("renamed the team", Tone::Plain),
+        "platform_app.set" => ("set the app that accounts are connected through", Tone::Plain),
+        "platform_app.removed" => ("removed the app that accounts were connected through", Tone::Held),
         "team.settings_changed" => ("changed the settings of the team", Tone::Plain),
         "team.paused" => ("paused all replies of the team", Tone::Held),
         "team.resumed" => ("resumed the replies of the team", Tone::Plain),

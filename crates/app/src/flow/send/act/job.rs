@@ -12,7 +12,7 @@ use crate::jobs::State;
 use crate::model::{ActionKind, ActionState};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Acted, Action, Exchange, Remedy, SendError, Session};
+use rejoinder_platforms::{Acted, Action, Exchange, Host, Remedy, SendError, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -24,6 +24,8 @@ use uuid::Uuid;
 const TRIES: i32 = 5;
 /// A person who asked this long ago does not wait any more.
 const PATIENCE: time::Duration = time::Duration::hours(1);
+/// When the app is refused, which somebody has to mend.
+const APP_REFUSED: time::Duration = time::Duration::minutes(5);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplyAct {
@@ -94,6 +96,7 @@ impl Acting<'_> {
         let session = match tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await {
             Ok(session) => session,
             Err(TokenError::Wait { after, reason }) => return again(moment.now + after, &reason),
+            Err(TokenError::App(reason)) => return again(moment.now + APP_REFUSED, &reason),
             Err(TokenError::Reconnect(reason)) => {
                 let mut tx = app.db.begin().await?;
                 integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
@@ -101,6 +104,10 @@ impl Acting<'_> {
                 return self.over(action, "the account must be connected again", None).await;
             }
         };
+        // In hand before arming: between arming and the first byte nothing may wait.
+        if let Err(after) = session.access_token.permits().secure(Host::Api).await {
+            return again(moment.now + after, "the request budget of the platform is used up for now");
+        }
         let Some(arm) = self.arm(action).await? else { return Ok(()) };
         let result = self.call(action, &integration, &session, &arm).await;
         drop(arm);

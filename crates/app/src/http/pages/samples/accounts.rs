@@ -12,6 +12,7 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         mark,
         name: name.to_owned(),
         state,
+        rhythm: None,
         last_event_at: Some(ago(2)),
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
@@ -45,7 +46,10 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         confirm: None,
         stopped: None,
         accounts: vec![
-            card(601, reddit(), "u/acme_coffee", AccountState::Connected),
+            AccountCard {
+                rhythm: Some("Read every 7 min instead of 2: the request budget of this client id is used by 200 accounts.".to_owned()),
+                ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
+            },
             AccountCard {
                 ..card(
                     602,

@@ -9,6 +9,7 @@ pub mod etiquette;
 pub mod inbox;
 pub mod intents;
 pub mod notices;
+pub mod platform_apps;
 pub mod settings;
 pub mod team;
 pub mod threads;
@@ -63,6 +64,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "account", super::account::AccountPage::samples())?;
+    add(&mut rendered, "platform-apps", super::platform_apps::PlatformAppsPage::samples())?;
     add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
     add(&mut rendered, "webhooks", super::webhooks::WebhooksPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
