@@ -92,7 +92,7 @@ async fn a_grant_is_taken_as_it_comes() {
     let grant = async |body: serde_json::Value| {
         let site = Site::start(move |_| json(body.clone())).await;
         let (readers, _) = site.connect();
-        readers.get("reddit").unwrap().refresh(&"old".into()).await.unwrap()
+        readers.get("reddit").unwrap().refresh(&Through::default(), &"old".into()).await.unwrap()
     };
     let short = grant(j!({"access_token": "at", "expires_in": 3600, "scope": "identity,read"})).await;
     assert_eq!((short.expires_in, short.scopes.len()), (Some(time::Duration::hours(1)), 2));
@@ -114,9 +114,9 @@ async fn any_2xx_gives_a_grant_back_and_the_refresh_token_goes_first() {
             scopes: vec![],
             expires_in: None,
         };
-        readers.get("reddit").unwrap().revoke(&grant).await.unwrap();
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await.unwrap();
         grant.refresh_token = None;
-        readers.get("reddit").unwrap().revoke(&grant).await.unwrap();
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await.unwrap();
         let asked = site.asked();
         let form = |place: usize| (asked[place].form["token"].as_str(), asked[place].form["token_type_hint"].as_str());
         assert_eq!((form(0), form(1)), (("rt", "refresh_token"), ("at", "access_token")));
@@ -126,7 +126,10 @@ async fn any_2xx_gives_a_grant_back_and_the_refresh_token_goes_first() {
     let (readers, _) = site.connect();
     let grant =
         rejoinder_platforms::Grant { access_token: "at".into(), refresh_token: None, scopes: vec![], expires_in: None };
-    assert!(matches!(readers.get("reddit").unwrap().revoke(&grant).await, Err(AuthError::Unavailable { .. })));
+    assert!(matches!(
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await,
+        Err(AuthError::Unavailable { .. })
+    ));
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ impl Acting<'_> {
             Err(SendError::NotSent(reason)) => {
                 self.later(action, now + time::Duration::seconds(15), &reason, None).await
             }
-            Err(SendError::Uncertain { reason, exchange }) => {
+            Err(SendError::Uncertain { reason, exchange } | SendError::Unseen { reason, exchange }) => {
                 self.turn(action, ActionState::Uncertain, Some(&reason), Some(&exchange)).await?;
                 again(now + time::Duration::seconds(2), &reason)
             }
