@@ -94,7 +94,8 @@ pub async fn apply(
     states: &[ThingState],
 ) -> Result<Changes, sqlx::Error> {
     let told: HashMap<&str, &ThingState> = states.iter().map(|state| (state.id.as_str(), state)).collect();
-    let (mut gone, mut here): (Vec<(Uuid, &str)>, Vec<(&Thing, &ThingState)>) = (Vec::new(), Vec::new());
+    let mut gone: Vec<(Uuid, &str)> = Vec::new();
+    let mut here: Vec<(&Thing, &ThingState)> = Vec::new();
     for thing in asked {
         let Some(state) = told.get(thing.platform_id.as_str()) else { continue };
         match state.standing {

@@ -18,7 +18,7 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         token_until: Some(ahead(52)),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
         missing: vec![],
-        policy_confirmed_at: (number % 2 == 0).then(|| ago(9_000)),
+        policy_confirmed_at: number.is_multiple_of(2).then(|| ago(9_000)),
     }
 }
 
