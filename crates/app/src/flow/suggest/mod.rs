@@ -69,12 +69,12 @@ pub async fn request(
         }
         None => None,
     };
-    eligible(&post, comment.as_ref())?;
-    wants_answers(conn, team_id, &post, comment.as_ref()).await?;
-    let_in(conn, moment, team_id, &post).await?;
     if let Some(intent_id) = request.intent_id {
         intents::load(conn, team_id, intent_id).await?.ok_or(RequestError::NotFound("intent"))?;
     }
+    eligible(&post, comment.as_ref())?;
+    wants_answers(conn, team_id, &post, comment.as_ref()).await?;
+    let_in(conn, moment, team_id, &post).await?;
     let new = new_suggestion(conn, team_id, actor, &request, &post, comment.as_ref()).await?;
     let Some((id, generation_id)) = suggestion::insert(conn, moment, &new).await? else {
         let open = suggestion::open_for_target(conn, team_id, new.integration_id, &new.target.platform_id).await?;
