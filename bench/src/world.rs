@@ -77,6 +77,9 @@ struct Thread {
     post_id: Uuid,
     comment_id: Uuid,
     item_id: Uuid,
+    /// As people write it.
+    community: String,
+    question: String,
 }
 
 impl World {
@@ -206,14 +209,18 @@ fn threads(platform: &Control, moment: &Moment, rng: &Rng, world: &World, count:
     let suggestion = |number: usize| {
         let account = number % world.accounts.len();
         let name = &world.accounts[account].name;
+        let corner = format!("corner{}", account % 8);
         let (post, post_id, taken) = &mut open[account];
         if *taken % PER_POST == 0 {
-            *post = platform.add_post(name, &format!("corner{}", account % 8), "Ask us anything", "We read all of it.");
+            *post = platform.add_post(name, &corner, "Ask us anything", "We read all of it.");
             *post_id = moment.id();
         }
         *taken += 1;
-        let target = platform.add_comment("curious_cat", post, &format!("What about number {number}?"));
-        let thread = Thread { post: post.clone(), post_id: *post_id, comment_id: moment.id(), item_id: moment.id() };
+        let question = format!("What about number {number}?");
+        let target = platform.add_comment("curious_cat", post, &question);
+        let (post, community) = (post.clone(), format!("r/{corner}"));
+        let (comment_id, item_id) = (moment.id(), moment.id());
+        let thread = Thread { post, post_id: *post_id, comment_id, item_id, community, question };
         Suggestion { id: moment.id(), account, target, text: words::reply(&mut rng, number), thread }
     };
     (0..count).map(suggestion).collect()

@@ -11,29 +11,35 @@ pub(super) async fn threads(conn: &mut PgConnection, moment: &Moment, world: &Wo
     let all = &world.suggestions;
     sqlx::query(
         "insert into posts (id, team_id, integration_id, platform, platform_post_id, author_handle, own, title, body,
-             platform_created_at, fetched_at, created_at)
-         select distinct on (id) id, team_id, integration_id, 'reddit', post, name, true, 'Ask us anything', 'We read all of it.', $6, $6, $6
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) as given (id, team_id, integration_id, post, name)",
+             community, platform_created_at, fetched_at, created_at)
+         select distinct on (id) id, team_id, integration_id, 'reddit', post, name, true, 'Ask us anything', 'We read all of it.',
+             community, $7, $7, $7
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+             as given (id, team_id, integration_id, post, name, community)",
     )
     .bind(ids(all, |one| one.thread.post_id))
     .bind(ids(all, |one| world.team_of(one).id))
     .bind(ids(all, |one| world.account_of(one).integration_id))
     .bind(texts(all, |one| &one.thread.post))
     .bind(texts(all, |one| &world.account_of(one).name))
+    .bind(texts(all, |one| &one.thread.community))
     .bind(moment.now)
     .execute(&mut *conn)
     .await?;
     sqlx::query(
-        "insert into comments (id, team_id, post_id, platform_comment_id, platform_parent_id, author_handle, own, text,
+        "insert into comments (id, team_id, integration_id, post_id, platform_comment_id, platform_parent_id, author_handle, own, text,
              platform_created_at, fetched_at, created_at)
-         select id, team_id, post_id, target, post, 'curious_cat', false, 'What about it?', $6, $6, $6
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) as given (id, team_id, post_id, target, post)",
+         select id, team_id, integration_id, post_id, target, post, 'curious_cat', false, question, $8, $8, $8
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[])
+             as given (id, team_id, integration_id, post_id, target, post, question)",
     )
     .bind(ids(all, |one| one.thread.comment_id))
     .bind(ids(all, |one| world.team_of(one).id))
+    .bind(ids(all, |one| world.account_of(one).integration_id))
     .bind(ids(all, |one| one.thread.post_id))
     .bind(texts(all, |one| &one.target))
     .bind(texts(all, |one| &one.thread.post))
+    .bind(texts(all, |one| &one.thread.question))
     .bind(moment.now)
     .execute(&mut *conn)
     .await?;
@@ -97,7 +103,7 @@ pub(super) async fn suggestions(
 /// Nobody reads the accounts for a day: only sending is measured.
 pub(super) async fn put_off_polls(conn: &mut PgConnection, moment: &Moment) -> Result<()> {
     let later = moment.now + time::Duration::days(1);
-    sqlx::query("update integrations set next_poll_at = $1").bind(later).execute(conn).await?;
+    sqlx::query("update integrations set next_poll_at = $1, sweep_at = $1").bind(later).execute(conn).await?;
     Ok(())
 }
 

@@ -266,9 +266,10 @@ const BATCH_CONNECTIONS: u32 = 4;
 /// What one process takes of the database at most: the two pools, and the one that holds its worker's identity.
 pub const CONNECTIONS: u32 = MAX_CONNECTIONS + BATCH_CONNECTIONS + 1;
 
-/// Statements on arrays: planned for the arrays of one call they would be planned anew for each.
+/// Statements on arrays: planned for the arrays of one call they would be planned anew for each. And a plan that was made while a
+/// table was as good as empty would read it whole until somebody counts it again: they all have an index, which is used from the start.
 fn batch_pool(options: &PgConnectOptions) -> PgPool {
-    let options = options.clone().options([("plan_cache_mode", "force_generic_plan")]);
+    let options = options.clone().options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
     let pool = PgPoolOptions::new().max_connections(BATCH_CONNECTIONS).acquire_timeout(Duration::from_secs(5));
     alive(pool).connect_lazy_with(options)
 }

@@ -148,6 +148,11 @@ impl Control {
         by_author.map(|comment| world.comment_view(comment)).collect()
     }
 
+    /// So many comments stand there, whoever made them.
+    pub fn comment_count(&self) -> usize {
+        self.shared.world().comments.len()
+    }
+
     pub fn posts(&self) -> Vec<PostView> {
         let world = self.shared.world();
         world.posts.iter().map(|post| world.post_view(post)).collect()

@@ -88,25 +88,21 @@ pub async fn posted_texts(
     Ok(rows.into_iter().map(|row| (row.integration_id, row.text)).collect())
 }
 
-/// What the installation posted lately, with the platform it stands on, newest first, at most 200 texts each. What people changed
-/// after posting counts as it stands now.
+/// What the installation posted lately in communities, with the platform it stands on, newest first: the last 200 texts. What people
+/// changed after posting counts as it stands now.
 pub async fn posted_everywhere(
     conn: &mut PgConnection,
     platforms: &[String],
     since: OffsetDateTime,
 ) -> Result<Vec<(String, Elsewhere)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select w.platform as "platform!", s.text as "text!", s.community as "community!"
-           from unnest($1::text[]) as w (platform)
-           cross join lateral (
-               select coalesce(r.text, s.text) as text, p.community, s.posted_at
-               from suggestions s
-               join posts p on p.id = s.post_id
-               left join replies r on r.suggestion_id = s.id
-               where s.posted_at > $2 and p.platform = w.platform and p.community is not null and s.text is not null
-               order by s.posted_at desc limit 200
-           ) s
-           order by s.posted_at desc"#,
+        r#"select i.platform, coalesce(r.text, s.text) as "text!", r.community as "community!"
+           from (select suggestion_id, integration_id, community, text, posted_at from replies
+                 where posted_at > $2 and community is not null order by posted_at desc limit 200) r
+           join integrations i on i.id = r.integration_id
+           join suggestions s on s.id = r.suggestion_id
+           where i.platform = any($1) and coalesce(r.text, s.text) is not null
+           order by r.posted_at desc"#,
         platforms,
         since,
     )
