@@ -26,7 +26,7 @@ use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
 use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
-use rejoinder_platforms::{Readers, RedditConfig, Writers};
+use rejoinder_platforms::{Readers, RedditConfig, Writers, XConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
@@ -312,9 +312,18 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         write_timeout: WRITE_TIMEOUT,
         settle_window: reddit.settle_window,
     });
+    let x = config.x.as_ref().map(|x| XConfig {
+        client_id: x.client_id.clone(),
+        client_secret: x.client_secret.clone(),
+        auth_base: x.auth_base.clone(),
+        api_base: x.api_base.clone(),
+        write_timeout: WRITE_TIMEOUT,
+        settle_window: x.settle_window,
+    });
     let clock = clock.clone();
+    let settings = rejoinder_platforms::Settings { reddit, x };
     #[allow(clippy::disallowed_methods, reason = "the one place that makes writers")]
-    rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit }, Arc::new(move || clock.now()))
+    rejoinder_platforms::connect(settings, Arc::new(move || clock.now()))
         .map_err(|error| StartError::Setting(error.to_string()))
 }
 

@@ -11,6 +11,9 @@ pub enum Scope {
     App,
 }
 
+/// Code of a refusal that holds for programs only: a person can answer the same text on the platform's own page.
+pub const NOT_SUMMONED: &str = "not_summoned";
+
 /// A consent, code or refresh token did not lead to a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {

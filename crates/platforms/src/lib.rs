@@ -8,11 +8,13 @@ pub mod http;
 mod list;
 mod reddit;
 pub mod types;
+mod x;
 
-pub use error::{AuthError, FetchError, Scope, SendError};
+pub use error::{AuthError, FetchError, NOT_SUMMONED, Scope, SendError};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use reddit::RedditConfig;
 pub use types::*;
+pub use x::XConfig;
 
 use async_trait::async_trait;
 use secrecy::SecretString;

@@ -42,13 +42,20 @@ pub struct Grant {
     pub expires_in: Option<Duration>,
 }
 
+/// Characters, as most platforms count.
+pub fn characters(text: &str) -> usize {
+    text.chars().count()
+}
+
 /// What a platform can do and which limits the rest of the product must respect.
 #[derive(Debug, Clone, Copy)]
 pub struct Capabilities {
     pub slug: &'static str,
     pub name: &'static str,
-    /// Longest reply in characters.
+    /// Longest reply, as `length_of` counts.
     pub max_reply_chars: usize,
+    /// How long the platform counts a text to be; most count characters.
+    pub length_of: fn(&str) -> usize,
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
     /// Scopes that we ask for, each with the reason shown on the connect page.
@@ -102,6 +109,8 @@ pub struct InboundPost {
     pub edited_at: Option<OffsetDateTime>,
     /// Nobody can reply here any more (locked, archived).
     pub locked: bool,
+    /// Why the API takes no reply to it while a person on the website can write one; None where it does.
+    pub by_hand: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +127,8 @@ pub struct InboundComment {
     pub edited_at: Option<OffsetDateTime>,
     /// The text is gone on the platform.
     pub deleted: bool,
+    /// As for a post.
+    pub by_hand: Option<String>,
 }
 
 /// The state of a reply's target, read just before sending.
@@ -128,6 +139,8 @@ pub struct TargetState {
     pub edited_at: Option<OffsetDateTime>,
     /// A reply of our own account that already stands under the target.
     pub own_reply: Option<FoundReply>,
+    /// Why the API takes no reply to it while a person on the website can write one; None where it does.
+    pub by_hand: Option<String>,
 }
 
 /// A public text of ours, ready to go out.

@@ -77,6 +77,7 @@ pub(crate) fn fill(world: &mut World) -> Result<(), serde_json::Error> {
         add_comments(world, &fullname, at, now, &thread.comments);
         threads.insert(thread.key, fullname);
     }
+    fill_x(world, now);
     world.prepared = script
         .trickle
         .into_iter()
@@ -86,6 +87,25 @@ pub(crate) fn fill(world: &mut World) -> Result<(), serde_json::Error> {
         })
         .collect();
     Ok(())
+}
+
+/// The brand on X: a post with answers, a mention, and one that speaks of it without asking for it.
+fn fill_x(world: &mut World, now: OffsetDateTime) {
+    let brand = world.brand.clone().unwrap_or_default();
+    let ago = |hours: u64| now - Duration::from_secs(hours * 3600);
+    let mut say = |name: &str, text: &str, answers: Option<u64>, hours: u64| {
+        let author = world.x.ensure_user(name);
+        world.x.add(author, text, answers, None, ago(hours))
+    };
+    let news = say(&brand, "The Brassfinch Mk II ships on Monday. Ask us anything about it.", None, 30);
+    let first = say("maren_pulls", "Does the Mk II still take the 58 mm baskets of the first one?", Some(news), 26);
+    say("tobi_brews", "Mine did with the old ones, I tried it at the fair.", Some(first), 20);
+    say("latte_lars", &format!("@{brand} my grinder squeaks since the last cleaning. Is that normal?"), None, 9);
+    say("kaffee_kim", "Anybody here with a Brassfinch? Is it worth the wait?", None, 5);
+    world.x.prepared = vec![
+        ("nina_nitro".to_owned(), "How loud is it in the morning? Asking for my neighbours.".to_owned(), Some(news)),
+        ("oleg_ristretto".to_owned(), format!("@{brand} where can I get a spare portafilter in Riga?"), None),
+    ];
 }
 
 fn add_comments(world: &mut World, parent: &str, start: OffsetDateTime, now: OffsetDateTime, all: &[ScriptComment]) {

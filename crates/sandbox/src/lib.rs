@@ -4,6 +4,7 @@
 //! One listener serves everything below one base URL:
 //!
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
 //!   `{base}`; `/v1/jwks`: its backend API;
@@ -38,6 +39,10 @@
 //! | POST `/control/clients` | `{"id","secret"}` | `{}` |
 //! | POST `/control/rate` | `{"limit"}` requests per 10 minutes | `{}` |
 //! | POST `/control/clock` | `{"now":"RFC 3339"}` or `{"advance_secs":60}` | `{"now"}`, 409 with the system clock |
+//! | GET `/control/x/posts` | | all posts of X as they are |
+//! | POST `/control/x/posts` | `{"author","text","answers"}` (`answers`: an id, may be missing) | `{"id"}` |
+//! | POST `/control/x/tokens` | `{"account","scope"}` | `{"access_token","refresh_token"}` |
+//! | GET `/control/x/bill` | | what X charged for |
 //! | POST `/control/trickle` | | `{"fullname"}` or null: the next prepared stranger speaks |
 //!
 //! With [`Options::state`] the world outlives the process: every change stands in that file, synced, before its answer
@@ -56,6 +61,7 @@ mod connection;
 mod control;
 mod control_clerk;
 mod control_http;
+mod control_x;
 mod demo_world;
 mod pages;
 mod state_file;
@@ -79,7 +85,9 @@ use url::Url;
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
+pub use control_x::XPost;
 pub use vendors::clerk::{Outage, SignedMessage};
+pub use vendors::x::things::XBill;
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
 pub use world::{Arrival, CommentView, CommunityAccess, JournalEntry, PostView};
@@ -266,6 +274,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(pages::router())
         .merge(vendors::clerk::router())
         .nest("/reddit", vendors::reddit::router(&shared))
+        .nest("/x", vendors::x::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())
         .layer(from_fn_with_state(shared.clone(), count_and_keep))

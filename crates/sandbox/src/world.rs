@@ -86,6 +86,7 @@ pub(crate) struct World {
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) clerk: crate::vendors::clerk::Instance,
+    pub(crate) x_windows: crate::vendors::x::Windows,
     pub(crate) rate_limit: u32,
     rate_used: u32,
     rate_window: i64,
@@ -133,6 +134,7 @@ impl World {
             ai_requests: VecDeque::new(),
             arrivals: Vec::new(),
             clerk: crate::vendors::clerk::Instance::default(),
+            x_windows: crate::vendors::x::Windows::default(),
             rate_limit: 1000,
             rate_used: 0,
             rate_window: 0,
@@ -146,6 +148,9 @@ impl World {
     /// Makes late writes whose time has come happen, dated when they were due. Called before every look at the world.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
+        if self.x.landings.iter().any(|landing| landing.at <= now) {
+            self.x.settle(now);
+        }
         if self.landings.iter().all(|landing| landing.at > now) {
             return;
         }
@@ -317,11 +322,24 @@ impl World {
     /// A prepared stranger speaks. None when everybody has spoken.
     pub(crate) fn trickle(&mut self) -> Option<String> {
         if self.prepared.is_empty() {
-            return None;
+            return self.x_trickle();
         }
         let next = self.prepared.pop_front()?;
         let now = self.now();
         self.add_comment(&next.author, &next.parent, &next.text, now)
+    }
+}
+
+impl World {
+    /// The same on X.
+    fn x_trickle(&mut self) -> Option<String> {
+        if self.x.prepared.is_empty() {
+            return None;
+        }
+        let (name, text, answers) = self.x.prepared.remove(0);
+        let now = self.now();
+        let author = self.x.ensure_user(&name);
+        Some(self.x.add(author, &text, answers, None, now).to_string())
     }
 }
 

@@ -8,10 +8,12 @@ mod clerk;
 mod kinds;
 mod network;
 mod reader;
+mod x;
 
 pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
+pub use x::XSettings;
 
 use crate::accounts::clerk::Settings as ClerkSettings;
 use crate::clients::mail;
@@ -61,6 +63,8 @@ pub struct Config {
     pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
+    /// None while X is not set up.
+    pub x: Option<XSettings>,
     pub ai: AiSettings,
     /// None while Clerk is not set up: people have accounts of this server alone.
     pub clerk: Option<ClerkSettings>,
@@ -179,6 +183,7 @@ impl Config {
             signup: read.value("SIGNUP", kinds::sign_up),
             webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
+            x: x::read_x(read),
             ai: read_ai(read),
             clerk,
             mail: read_mail(read),

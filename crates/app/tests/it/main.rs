@@ -50,3 +50,4 @@ mod twin;
 mod uncertain;
 mod webhooks_log;
 mod webhooks_out;
+mod x;

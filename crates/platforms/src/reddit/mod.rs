@@ -37,6 +37,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     slug: "reddit",
     name: "Reddit",
     max_reply_chars: 10_000,
+    length_of: characters,
     settle_window: Duration::from_secs(120),
     scopes: &[
         ("identity", "to know which account this is"),

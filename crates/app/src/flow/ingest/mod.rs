@@ -10,6 +10,7 @@ pub mod job;
 pub mod normalise;
 pub mod thread;
 
+pub use db::leave_to_people;
 pub use job::IntegrationPoll;
 
 use crate::clock::Moment;

@@ -6,11 +6,12 @@ use super::job::{Ready, Send};
 use super::trouble;
 use crate::accounts::integrations;
 use crate::accounts::tokens::{self, TokenError};
+use crate::flow::ingest;
 use crate::flow::suggestion::{Change, Suggestion};
 use crate::model::{Outcome, Reach};
 use crate::queue::JobError;
 use crate::request_id;
-use rejoinder_platforms::{Exchange, PostedReply, Scope, SendError};
+use rejoinder_platforms::{Exchange, NOT_SUMMONED, PostedReply, Scope, SendError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -42,6 +43,9 @@ impl Send<'_> {
                 let settled =
                     Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
                 self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
+                if code == NOT_SUMMONED {
+                    self.leave_to_people(suggestion, &reason).await?;
+                }
                 trouble::refused(&self.state.app, &ready.integration, scope, &reason).await?;
                 Ok(())
             }
@@ -63,6 +67,14 @@ impl Send<'_> {
                 self.uncertain(suggestion, attempt_id, &reason, exchange).await
             }
         }
+    }
+
+    /// The platform wants a person's hand for this text, and only for this one.
+    async fn leave_to_people(&self, suggestion: &Suggestion, reason: &str) -> Result<(), JobError> {
+        let target = (suggestion.integration_id, suggestion.target.platform_id.as_str());
+        let mut conn = self.state.app.db.acquire().await?;
+        ingest::leave_to_people(&mut conn, suggestion.team_id, target, reason).await?;
+        Ok(())
     }
 
     /// Refreshes and goes on. A platform that refuses fresh tokens as well wants a person.

@@ -1,0 +1,1 @@
+//! Recorded answers, where `REJOINDER_FIXTURES` names their folder.
