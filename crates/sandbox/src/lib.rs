@@ -90,6 +90,7 @@ pub use vendors::clerk::{Outage, SignedMessage};
 pub use vendors::x::things::XBill;
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
+pub use world::rates::{RateHost, RateWindow};
 pub use world::{Arrival, CommentView, CommunityAccess, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};

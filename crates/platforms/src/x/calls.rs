@@ -2,9 +2,9 @@
 
 use super::{Api, address, limits, problem, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError};
+use crate::http::{self, Answer, BodyError, Unsent};
+use crate::permits::{AccessToken, Host};
 use crate::types::{Account, Budget};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::Instant;
 use time::OffsetDateTime;
@@ -30,7 +30,7 @@ impl Api {
     /// `refused` is how far a 403 or 404 without a known reason reaches.
     pub(super) async fn get(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         segments: &[&str],
         query: &[(&str, &str)],
         refused: Scope,
@@ -38,7 +38,7 @@ impl Api {
         let started = Instant::now();
         let url = address(&self.config.api_base, segments);
         let request = self.read.get(url).query(query).bearer_auth(token.expose_secret());
-        let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+        let response = http::send(request, token.permits(), Host::Api).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "x", call = segments.join("/"), status, millis, "answered");
@@ -54,7 +54,7 @@ impl Api {
     /// A page of posts with all that we read of them.
     pub(super) async fn posts(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         segments: &[&str],
         query: &[(&str, &str)],
         refused: Scope,
@@ -64,6 +64,14 @@ impl Api {
         let page = wire::page(&read.body);
         let page = page.ok_or_else(|| FetchError::Unavailable("the posts came in an unknown form".to_owned()))?;
         Ok((page, read.budget))
+    }
+}
+
+/// Nothing came.
+fn unsent(unsent: Unsent) -> FetchError {
+    match unsent {
+        Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
+        Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
     }
 }
 

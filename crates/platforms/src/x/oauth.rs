@@ -4,7 +4,8 @@
 
 use super::{Api, CAPABILITIES, wire};
 use crate::error::AuthError;
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Unsent};
+use crate::permits::{Host, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -21,12 +22,12 @@ pub(super) enum Asked {
     Revoke,
 }
 
-pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
+pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
     let mut url = super::address(&api.config.auth_base, &["i", "oauth2", "authorize"]);
     url.query_pairs_mut()
         .append_pair("response_type", "code")
-        .append_pair("client_id", &api.config.client_id)
+        .append_pair("client_id", client(api, through).0)
         .append_pair("redirect_uri", request.redirect_uri.as_str())
         .append_pair("scope", &scopes.join(" "))
         .append_pair("state", &request.state)
@@ -35,28 +36,42 @@ pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
     url
 }
 
-pub(super) async fn exchange_code(api: &Api, code: &str, redirect: &Url, verifier: &str) -> Result<Grant, AuthError> {
+/// The credentials that a call about tokens signs with.
+fn client<'a>(api: &'a Api, through: &'a Through) -> (&'a str, &'a SecretString) {
+    match &through.app {
+        Some(app) => (&app.client_id, &app.client_secret),
+        None => (&api.config.client_id, &api.config.client_secret),
+    }
+}
+
+pub(super) async fn exchange_code(
+    api: &Api,
+    through: &Through,
+    code: &str,
+    redirect: &Url,
+    verifier: &str,
+) -> Result<Grant, AuthError> {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", redirect.as_str()),
         ("code_verifier", verifier),
     ];
-    decide(&ask(api, "token", &form).await?, Asked::Code)
+    decide(&ask(api, through, "token", &form).await?, Asked::Code)
 }
 
-pub(super) async fn refresh(api: &Api, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+pub(super) async fn refresh(api: &Api, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-    decide(&ask(api, "token", &form).await?, Asked::Refresh)
+    decide(&ask(api, through, "token", &form).await?, Asked::Refresh)
 }
 
 /// Both tokens, since X does not say that one takes the other with it. One that is dead already is no error.
-pub(super) async fn revoke(api: &Api, grant: &Grant) -> Result<(), AuthError> {
+pub(super) async fn revoke(api: &Api, through: &Through, grant: &Grant) -> Result<(), AuthError> {
     for (token, hint) in
         grant.refresh_token.iter().map(|token| (token, "refresh_token")).chain([(&grant.access_token, "access_token")])
     {
         let form = [("token", token.expose_secret()), ("token_type_hint", hint)];
-        let answer = ask(api, "revoke", &form).await?;
+        let answer = ask(api, through, "revoke", &form).await?;
         if !(200..300).contains(&answer.status) {
             match failure(&answer, Asked::Revoke) {
                 AuthError::GrantDead(_) => {}
@@ -67,12 +82,15 @@ pub(super) async fn revoke(api: &Api, grant: &Grant) -> Result<(), AuthError> {
     Ok(())
 }
 
-async fn ask(api: &Api, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
+async fn ask(api: &Api, through: &Through, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
     let url = super::address(&api.config.api_base, &["2", "oauth2", call]);
-    let (id, secret) = (&api.config.client_id, api.config.client_secret.expose_secret());
+    let (id, secret) = client(api, through);
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };
-    let request = api.read.post(url).basic_auth(id, Some(secret)).form(form);
-    let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
+    let request = api.read.post(url).basic_auth(id, Some(secret.expose_secret())).form(form);
+    let response = http::send(request, &through.permits, Host::Token).await.map_err(|unsent| match unsent {
+        Unsent::NoPermit(wait) => AuthError::Unavailable { reason: http::NO_PERMIT.to_owned(), after: Some(wait) },
+        Unsent::Failed(error) => passing(http::trouble(error)),
+    })?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
     tracing::debug!(platform = "x", call, status, "answered");

@@ -167,6 +167,7 @@ impl Round<'_> {
             FetchError::RateLimited { retry_after } if !nothing_read => {
                 let limit = self.polled.budget.map_or(0.0, |budget| budget.limit);
                 self.polled.budget = Some(Budget { limit, remaining: 0.0, resets_in: retry_after });
+                self.polled.wait = Some(retry_after);
                 self.over = true;
                 Ok(())
             }
@@ -320,6 +321,7 @@ pub(super) async fn watch(
         cursor: Cursor(serde_json::json!({ "since": next })),
         more: false,
         budget: read.budget,
+        wait: None,
         problems: read.problems,
     })
 }

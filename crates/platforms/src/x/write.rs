@@ -5,10 +5,10 @@ use super::problem::{self, About};
 use super::{Api, CAPABILITIES, address, length, limits, wire};
 use crate::Writer;
 use crate::error::{Scope, SendError};
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Unsent};
+use crate::permits::Host;
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -36,10 +36,18 @@ impl XWriter {
 
     /// Sends once.
     async fn send(&self, session: &Session, request: reqwest::RequestBuilder, asked: Value) -> Result<Sent, SendError> {
-        let response = match request.bearer_auth(session.access_token.expose_secret()).send().await {
+        let token = &session.access_token;
+        let request = request.bearer_auth(token.expose_secret());
+        let response = match http::send(request, token.permits(), Host::Api).await {
             Ok(response) => response,
-            Err(error) if http::never_left(&error) => return Err(SendError::NotSent(http::trouble(error))),
-            Err(error) => {
+            Err(Unsent::NoPermit(retry_after)) => {
+                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
+                return Err(SendError::RateLimited { retry_after, scope: Scope::Item, exchange });
+            }
+            Err(Unsent::Failed(error)) if http::never_left(&error) => {
+                return Err(SendError::NotSent(http::trouble(error)));
+            }
+            Err(Unsent::Failed(error)) => {
                 let exchange = Exchange { request: asked, status: None, answer: Value::Null };
                 return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
             }
