@@ -3,7 +3,7 @@
 
 use crate::run::{self, Stop};
 use anyhow::{Context, Result, bail};
-use rejoinder_app::config::{AiProvider, Config, RedditSettings, process_env};
+use rejoinder_app::config::{AiProvider, Config, RedditSettings, XSettings, process_env};
 use rejoinder_app::demo_team;
 use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
@@ -89,6 +89,13 @@ fn point_at(config: &mut Config, base: &Url) {
         user_agent: concat!("demo:rejoinder:v", env!("CARGO_PKG_VERSION"), " (by /u/brassfinch)").to_owned(),
         auth_base: under("/reddit"),
         api_base: under("/reddit"),
+        settle_window: SETTLE_WINDOW,
+    });
+    config.x = Some(XSettings {
+        client_id: "sandbox-client".to_owned(),
+        client_secret: "sandbox-secret".into(),
+        auth_base: under("/x"),
+        api_base: under("/x"),
         settle_window: SETTLE_WINDOW,
     });
     if process_env("AI_PROVIDER").is_none() {

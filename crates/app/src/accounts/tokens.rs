@@ -137,7 +137,12 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration, urgency: Urg
         });
     }
     drop(conn);
-    let result = refresh(app, moment, current).await;
+    // In a task of its own: where each refresh token works once, an answer must be stored even when who asked is gone meanwhile.
+    let (own_app, own_moment, own_current) = (app.clone(), moment.clone(), current.clone());
+    let task = tokio::spawn(async move { refresh(&own_app, &own_moment, &own_current).await });
+    let result = task.await.unwrap_or_else(|error| {
+        Err(TokenError::Wait { after: Duration::from_secs(30), reason: format!("the refresh broke off: {error}") })
+    });
     let mut conn = app.db.acquire().await?;
     sqlx::query!(
         "update integrations set token_lease_until = null where id = $1 and token_lease_until = $2",

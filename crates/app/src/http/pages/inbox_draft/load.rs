@@ -26,10 +26,14 @@ impl DraftPane {
         let post = thread::post(conn, person.team_id, item.post_id).await?;
         let post = post.ok_or_else(|| Problem::not_found("post"))?;
         let suggestion = suggestion::latest_of_item(conn, person.team_id, item.id).await?;
+        let target = Target::of(conn, person, item, &post).await?;
         let mark = Mark::of(&item.platform);
         let (state, note) = match &suggestion {
-            Some(suggestion) => state_of(conn, person, suggestion, &mark, &mishap).await?,
-            None => (without_suggestion(item, &post), None),
+            Some(suggestion) => {
+                let (state, note) = state_of(conn, person, suggestion, &mark, &mishap).await?;
+                (left_to_people(state, target.by_hand.as_deref(), &mark), note)
+            }
+            None => (without_suggestion(item, &post, &target), None),
         };
         let typed = mishap.typed.filter(|_| !matches!(state, DraftState::Ready(_)));
         let wanted = suggestion.as_ref().and_then(|found| found.wanted_intent_id);
@@ -49,7 +53,45 @@ impl DraftPane {
     }
 }
 
-fn without_suggestion(item: &ItemRow, post: &PostRow) -> DraftState {
+/// What would be answered.
+struct Target {
+    by_hand: Option<String>,
+    permalink: Option<WebLink>,
+}
+
+impl Target {
+    async fn of(conn: &mut PgConnection, person: &Person, item: &ItemRow, post: &PostRow) -> Result<Self, sqlx::Error> {
+        let comment = match item.comment_id {
+            Some(id) => thread::comment(conn, person.team_id, id).await?,
+            None => None,
+        };
+        let (by_hand, permalink) = match comment {
+            Some(comment) => (comment.by_hand, comment.permalink),
+            None => (post.by_hand.clone(), post.permalink.clone()),
+        };
+        Ok(Self { by_hand, permalink: permalink.as_deref().and_then(WebLink::parse) })
+    }
+}
+
+/// A refused reply to a text that only people may answer: its words are kept to be copied, another try would be refused as well.
+fn left_to_people(state: DraftState, by_hand: Option<&str>, mark: &Mark) -> DraftState {
+    match (state, by_hand) {
+        (DraftState::Failed { suggestion_id, version, text, reason, .. }, Some(_)) => DraftState::Failed {
+            suggestion_id,
+            version,
+            text,
+            reason,
+            what_to_do: format!(
+                "Copy it, open the thread on {0} and answer there yourself: {0} takes this one from people only.",
+                mark.name
+            ),
+            may_retry: false,
+        },
+        (state, _) => state,
+    }
+}
+
+fn without_suggestion(item: &ItemRow, post: &PostRow, target: &Target) -> DraftState {
     let closed = |sentence: &str| DraftState::Closed { sentence: sentence.to_owned() };
     match ItemState::from(item.state.clone()) {
         ItemState::AnsweredElsewhere => closed("Your account answered there already, outside of Rejoinder."),
@@ -58,7 +100,10 @@ fn without_suggestion(item: &ItemRow, post: &PostRow) -> DraftState {
             reason: "The thread is locked or archived; nobody can reply there any more.".to_owned(),
             permalink: post.permalink.as_deref().and_then(WebLink::parse),
         },
-        ItemState::Open | ItemState::Snoozed => DraftState::Nothing,
+        ItemState::Open | ItemState::Snoozed => match &target.by_hand {
+            Some(reason) => DraftState::ByHand { reason: reason.clone(), permalink: target.permalink.clone() },
+            None => DraftState::Nothing,
+        },
     }
 }
 
