@@ -304,6 +304,8 @@ async fn trickle(shared: Arc<Shared>, every: Duration) {
         if shared.stopping.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             return;
         }
-        shared.world().trickle();
+        let mut world = shared.world();
+        world.trickle();
+        world.x_trickle();
     }
 }

@@ -288,7 +288,7 @@ impl World {
     /// A prepared stranger speaks. None when everybody has spoken.
     pub(crate) fn trickle(&mut self) -> Option<String> {
         if self.prepared.is_empty() {
-            return self.x_trickle();
+            return None;
         }
         let next = self.prepared.pop_front()?;
         let now = self.now();
@@ -298,7 +298,7 @@ impl World {
 
 impl World {
     /// The same on X.
-    fn x_trickle(&mut self) -> Option<String> {
+    pub(crate) fn x_trickle(&mut self) -> Option<String> {
         if self.x.prepared.is_empty() {
             return None;
         }
