@@ -5,9 +5,11 @@ use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
-use crate::flow::ingest::IntegrationPoll;
-use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct};
+use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::places::PlaceRead;
+use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
+use crate::flow::watches::{WatchPoll, WatchesSweep};
 use crate::queue::{self, Job, Registry};
 use crate::request_id;
 use crate::telemetry;
@@ -27,12 +29,18 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<ReplyAct>()
         .job::<IntegrationPoll>()
+        .job::<StandingSweep>()
+        .job::<WatchReplies>()
+        .job::<WatchPoll>()
+        .job::<PlaceRead>()
         .job::<MailSend>()
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
         .job::<WebhookDeliver>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
+        .every::<WatchSweep>(Duration::from_secs(60))
+        .every::<WatchesSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
         .every::<WebhookSweep>(Duration::from_secs(60))
         .every::<PendingSweep>(Duration::from_secs(60))
@@ -59,12 +67,18 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     ReplyAct::NAME,
     IntegrationPoll::NAME,
+    StandingSweep::NAME,
+    WatchReplies::NAME,
+    WatchPoll::NAME,
+    PlaceRead::NAME,
     MailSend::NAME,
     SecurityNotice::NAME,
     PasswordForgot::NAME,
     WebhookDeliver::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
+    WatchSweep::NAME,
+    WatchesSweep::NAME,
     SuggestSweep::NAME,
     WebhookSweep::NAME,
     PendingSweep::NAME,

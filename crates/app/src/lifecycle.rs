@@ -314,6 +314,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         api_base: reddit.api_base.clone(),
         write_timeout: WRITE_TIMEOUT,
         settle_window: reddit.settle_window,
+        marks_read: !config.dry_run,
     });
     let x = config.x.as_ref().map(|x| XConfig {
         client_id: x.client_id.clone(),

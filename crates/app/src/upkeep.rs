@@ -1,12 +1,13 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
+use crate::accounts::tokens::TokenError;
 use crate::accounts::{
     clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens,
 };
 use crate::clock::Moment;
-use crate::coord::{buckets, idempotency};
-use crate::flow::activity;
-use crate::flow::ingest::IntegrationPoll;
+use crate::coord::{buckets, budget, idempotency};
+use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use crate::accounts::integrations;
 /// Accounts taken up by one sweep.
 const SWEEP: i64 = 500;
 
-/// Finds the accounts whose next round is due.
+/// Finds the accounts whose next round is due, and those whose stored texts are to be looked up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PollSweep {}
 
@@ -35,8 +36,12 @@ impl Job<State> for PollSweep {
 
     async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
         let mut tx = state.app.db.begin().await?;
+        budget::measure(&mut tx, &state.app.own_clients(), ctx.now).await?;
         for integration_id in integrations::due(&mut tx, ctx.now, SWEEP).await? {
             jobs::enqueue_if_absent(&mut tx, &IntegrationPoll { integration_id }, ctx.now).await?;
+        }
+        for integration_id in integrations::sweeps_due(&mut tx, ctx.now, SWEEP).await? {
+            jobs::enqueue_if_absent(&mut tx, &StandingSweep { integration_id }, ctx.now).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -65,11 +70,20 @@ impl Job<State> for TokenSweep {
         let due = integrations::expiring(&mut conn, ctx.now + time::Duration::hours(2), SWEEP).await?;
         drop(conn);
         for integration in due {
-            if let Err(tokens::TokenError::Reconnect(reason)) = tokens::renew(app, &moment, &integration).await {
-                let mut tx = app.db.begin().await?;
-                integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
-                tx.commit().await?;
+            let Err(error) = tokens::renew(app, &moment, &integration).await else { continue };
+            let mut tx = app.db.begin().await?;
+            match error {
+                TokenError::Reconnect(reason) => {
+                    integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
+                }
+                TokenError::App(reason) => {
+                    let reason = format!("the platform refuses the app that it was connected through: {reason}");
+                    let app_of = (integration.platform.as_str(), integration.app_id);
+                    integrations::pause_app(&mut tx, &moment, app_of, &reason).await?;
+                }
+                TokenError::Wait { .. } => {}
             }
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -103,6 +117,7 @@ impl Job<State> for Upkeep {
         connect::forget_old_states(&mut conn, &moment).await?;
         clerk::webhook::forget_old(&mut conn, ctx.now - time::Duration::days(30), SWEEP).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
+        places::forget_old(&mut conn, ctx.now - time::Duration::days(30)).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }

@@ -8,10 +8,12 @@ pub mod http;
 mod list;
 pub mod permits;
 mod reddit;
+#[cfg(feature = "fuzz")]
+pub use reddit::fuzz;
 pub mod types;
 mod x;
 
-pub use error::{AuthError, FetchError, NOT_SUMMONED, Scope, SendError};
+pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;

@@ -3,7 +3,8 @@
 //!
 //! One listener serves everything below one base URL:
 //!
-//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
+//!   clients that can name nothing but a host;
 //! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
@@ -274,6 +275,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
         .merge(vendors::clerk::router())
+        .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/x", vendors::x::router(&shared))
         .nest("/gemini", vendors::gemini::router())

@@ -11,7 +11,7 @@ pub mod target;
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
 
 use super::integrations::{self, Connected};
-use super::{teams, tokens};
+use super::{platform_apps, teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
@@ -107,11 +107,14 @@ pub async fn start(
     let verifier = SecretString::from(moment.entropy().token(48));
     let state_hash = Sha256::digest(state.as_bytes());
     let mut tx = app.db.begin().await?;
+    let app_id = platform_apps::current(&mut tx, team_id, platform).await?;
+    let of = (team_id, platform);
+    let through = platform_apps::through(app, &mut tx, of, app_id, Urgency::TOKEN).await?;
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };
     let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place, &verifier).await?;
     sqlx::query!(
-        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at, app_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         id,
         state_hash.as_slice(),
         team_id,
@@ -121,13 +124,13 @@ pub async fn start(
         return_to.map(String::from),
         moment.now,
         moment.now + STATE_LASTS,
+        app_id,
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     let code_challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret().as_bytes()));
     let redirect_uri = callback_url(app, platform);
-    let through = tokens::through(app, platform, Urgency::TOKEN);
     Ok(reader.authorize_url(&through, &AuthorizeRequest { state, redirect_uri, code_challenge }))
 }
 
@@ -183,13 +186,17 @@ async fn arrive(
     }
     let verifier = spend(app, moment, &begun).await?;
     let (team_id, user_id) = (begun.team_id, begun.user_id);
-    let role = teams::role_of(&mut *app.db.acquire().await?, team_id, user_id).await?;
+    let mut conn = app.db.acquire().await?;
+    let role = teams::role_of(&mut conn, team_id, user_id).await?;
+    let of = (team_id, platform);
+    let through = platform_apps::through(app, &mut conn, of, begun.app_id, Urgency::TOKEN).await?;
+    drop(conn);
     if role != Some(Role::Admin) {
         return Err(ConnectError::NotAdmin);
     }
     let redirect_uri = callback_url(app, platform);
-    let through = tokens::through(app, platform, Urgency::TOKEN);
     let consent = exchange(&*reader, &through, callback, (&redirect_uri, &verifier), moment.now).await?;
+    let consent = Consent { app_id: begun.app_id, ..consent };
     let confirmed = session_of == Some(user_id);
     match settle(app, moment, (team_id, user_id), platform, &consent, confirmed).await {
         Ok((tx, arrived)) => {
@@ -198,7 +205,7 @@ async fn arrive(
             Ok(arrived)
         }
         Err(error) => {
-            pending::revoke(app, platform, &consent.grant).await;
+            pending::revoke(app, platform, &through, &consent.grant).await;
             Err(error)
         }
     }
@@ -244,10 +251,12 @@ pub async fn disconnect(
             None
         }
     };
+    let of = (team_id, integration.platform.as_str());
+    let through = platform_apps::through(app, &mut tx, of, integration.app_id, Urgency::TOKEN).await?;
     integrations::disconnect(&mut tx, moment, &integration, Some(user_id)).await?;
     tx.commit().await?;
     if let Some(grant) = grant {
-        let revoked = pending::revoke(app, &integration.platform, &grant);
+        let revoked = pending::revoke(app, &integration.platform, &through, &grant);
         if tokio::time::timeout(REVOKE_LASTS, revoked).await.is_err() {
             tracing::warn!(platform = integration.platform, "the platform took too long to take an access back");
         }
@@ -260,6 +269,8 @@ struct Consent {
     grant: Grant,
     account: Account,
     granted_at: OffsetDateTime,
+    /// The app that it was given to.
+    app_id: Option<Uuid>,
 }
 
 async fn exchange(
@@ -288,7 +299,7 @@ async fn exchange(
     })?;
     let token = AccessToken::new(grant.access_token.clone(), through.permits.clone());
     match reader.me(&token).await {
-        Ok(account) => Ok(Consent { grant, account, granted_at: now }),
+        Ok(account) => Ok(Consent { grant, account, granted_at: now, app_id: None }),
         Err(error) => {
             // Nobody will use it.
             drop(reader.revoke(through, &grant).await);
@@ -310,7 +321,7 @@ async fn store(
     platform: &str,
     consent: &Consent,
 ) -> Result<Uuid, SealError> {
-    let Consent { grant, account, granted_at } = consent;
+    let Consent { grant, account, granted_at, app_id } = consent;
     integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
@@ -324,6 +335,7 @@ async fn store(
         refresh_token,
         scopes: &grant.scopes,
         expires_at: tokens::expires_at(grant, *granted_at),
+        app_id: *app_id,
     };
     integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
     jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
@@ -336,13 +348,14 @@ struct Begun {
     user_id: Uuid,
     verifier: Vec<u8>,
     return_to: Option<String>,
+    app_id: Option<Uuid>,
 }
 
 async fn begun(app: &App, platform: &str, state: &str) -> Result<Begun, ConnectError> {
     let hash = Sha256::digest(state.as_bytes());
     let begun = sqlx::query_as!(
         Begun,
-        "select id, team_id, user_id, verifier, return_to from oauth_states where state_hash = $1 and platform = $2",
+        "select id, team_id, user_id, verifier, return_to, app_id from oauth_states where state_hash = $1 and platform = $2",
         hash.as_slice(),
         platform,
     );

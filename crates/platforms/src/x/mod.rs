@@ -38,10 +38,26 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     length_of: length::weighted,
     settle_window: Duration::from_secs(300),
     scopes: &[
-        ("tweet.read", "to read the account's posts, its mentions and the answers to it"),
-        ("users.read", "to know which account this is and who wrote to it"),
-        ("tweet.write", "to post and take back the replies that your team approved"),
-        ("offline.access", "to stay connected for longer than two hours"),
+        ScopeAsked {
+            name: "tweet.read",
+            why: "to read the account's posts, its mentions and the answers to it",
+            without: "nothing comes in, and nothing is sent, since each post is looked at before",
+        },
+        ScopeAsked {
+            name: "users.read",
+            why: "to know which account this is and who wrote to it",
+            without: "the account cannot be connected",
+        },
+        ScopeAsked {
+            name: "tweet.write",
+            why: "to post and take back the replies that your team approved",
+            without: "no reply can be posted",
+        },
+        ScopeAsked {
+            name: "offline.access",
+            why: "to stay connected for longer than two hours",
+            without: "the account must be connected again every two hours",
+        },
     ],
 };
 

@@ -23,7 +23,7 @@ pub(super) enum Asked {
 }
 
 pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
-    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
+    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
     let mut url = super::address(&api.config.auth_base, &["i", "oauth2", "authorize"]);
     url.query_pairs_mut()
         .append_pair("response_type", "code")

@@ -3,7 +3,7 @@
 //! Sources: "Response codes and errors" of X's pages, and bodies quoted in public reports.
 
 use super::wire;
-use crate::error::{NOT_SUMMONED, Scope};
+use crate::error::{Remedy, Scope};
 use crate::http::Answer;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -55,8 +55,10 @@ pub(super) enum About {
     NotSummoned,
     /// How we were let in does not do for this call: a fault of the set-up.
     Access,
-    /// This account may not do it now: it replied too often, or is locked or suspended.
+    /// This account may not do it now; by one report it replied too often.
     Account,
+    /// The account is locked or suspended until somebody looks after it on X.
+    Locked,
     /// The app has no credits left.
     Credits,
     /// The calls that the app paid for in this day or month are used up.
@@ -80,12 +82,15 @@ impl Said {
                 About::Access
             }
             (403, _, Some(187)) => About::Duplicate,
-            (403, _, Some(64 | 326)) => About::Account,
+            (403, _, Some(64 | 326)) => About::Locked,
             (403, ..) if says(&["duplicate content", "duplicate"]) => About::Duplicate,
             (403, ..) if says(&["where you are mentioned", "not been mentioned", "otherwise engaged"]) => {
                 About::NotSummoned
             }
-            (403, ..) if says(&["account is not permitted", "temporarily locked", "suspended"]) => About::Account,
+            (403, ..) if says(&["temporarily locked", "account is suspended", "account has been suspended"]) => {
+                About::Locked
+            }
+            (403, ..) if says(&["account is not permitted"]) => About::Account,
             (_, "resource-not-found", _) | (404, ..) => About::Gone,
             (400, ..) if says(&["deleted or not visible"]) => About::Gone,
             (400 | 403, ..) if says(&["too long"]) => About::TooLong,
@@ -97,11 +102,12 @@ impl Said {
     pub fn word(&self, status: u16) -> String {
         match self.about(status) {
             About::Duplicate => "duplicate_content".to_owned(),
-            About::NotSummoned => NOT_SUMMONED.to_owned(),
+            About::NotSummoned => "not_summoned".to_owned(),
             About::Credits => "credits_depleted".to_owned(),
             About::UsageCap => "usage_capped".to_owned(),
             About::Gone => "gone".to_owned(),
             About::TooLong => "too_long".to_owned(),
+            About::Locked => "account_locked".to_owned(),
             About::Access | About::Account | About::Other => match (self.kind.as_str(), self.code) {
                 ("", Some(code)) => format!("CODE_{code}"),
                 ("", None) => format!("HTTP_{status}"),
@@ -120,9 +126,19 @@ impl Said {
 pub(super) fn scope(about: About, otherwise: Scope) -> Scope {
     match about {
         About::Credits | About::UsageCap => Scope::App,
-        About::Access | About::Account => Scope::Account,
+        About::Access | About::Account | About::Locked => Scope::Account,
         About::Duplicate | About::NotSummoned | About::TooLong => Scope::Item,
         About::Gone | About::Other => otherwise,
+    }
+}
+
+/// What a person can do about a refused write of this kind.
+pub(super) fn remedy(about: About) -> Remedy {
+    match about {
+        About::Duplicate | About::TooLong => Remedy::Edit,
+        About::NotSummoned => Remedy::ByHand,
+        About::Access | About::Locked => Remedy::StopAccount,
+        About::Account | About::Credits | About::UsageCap | About::Gone | About::Other => Remedy::Nothing,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::problem::{self, About};
 use super::{Api, CAPABILITIES, address, length, limits, wire};
 use crate::Writer;
-use crate::error::{Scope, SendError};
+use crate::error::{Remedy, Scope, SendError};
 use crate::http::{self, Answer, Unsent};
 use crate::permits::Host;
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     Deleted,
     RateLimited { retry_after: Duration, scope: Scope },
     AuthExpired,
-    Refused { code: String, reason: String, scope: Scope },
+    Refused { code: String, reason: String, scope: Scope, remedy: Remedy },
     Uncertain(String),
 }
 
@@ -85,6 +85,7 @@ impl Writer for XWriter {
                 code: "too_long".to_owned(),
                 reason: format!("the text counts {weight} on X, which takes {}", length::LIMIT),
                 scope: Scope::Item,
+                remedy: Remedy::Edit,
                 exchange: Exchange { request: asked, status: None, answer: Value::Null },
             });
         }
@@ -110,6 +111,7 @@ impl Writer for XWriter {
                     code: "unsupported".to_owned(),
                     reason: "X lets no program change a post; take it back and write a new one".to_owned(),
                     scope: Scope::Item,
+                    remedy: Remedy::Nothing,
                     exchange: Exchange::default(),
                 });
             }
@@ -131,7 +133,9 @@ fn failure(verdict: Verdict, exchange: Exchange) -> SendError {
     match verdict {
         Verdict::RateLimited { retry_after, scope } => SendError::RateLimited { retry_after, scope, exchange },
         Verdict::AuthExpired => SendError::AuthExpired { exchange },
-        Verdict::Refused { code, reason, scope } => SendError::Refused { code, reason, scope, exchange },
+        Verdict::Refused { code, reason, scope, remedy } => {
+            SendError::Refused { code, reason, scope, remedy, exchange }
+        }
         Verdict::Uncertain(reason) => SendError::Uncertain { reason, exchange },
         Verdict::Posted { .. } | Verdict::Deleted => {
             SendError::Uncertain { reason: "X answered as if asked for something else".to_owned(), exchange }
@@ -172,7 +176,8 @@ pub(super) fn decide(answer: &Answer, now: OffsetDateTime) -> Verdict {
         408 | 425 | 499 => Verdict::Uncertain(format!("X answered {status}")),
         400..=498 => {
             let scope = problem::scope(about, Scope::Item);
-            Verdict::Refused { code: said.word(status), reason: words(about, said.words(status)), scope }
+            let reason = words(about, said.words(status));
+            Verdict::Refused { code: said.word(status), reason, scope, remedy: problem::remedy(about) }
         }
         _ => Verdict::Uncertain(format!("X answered {status}")),
     }

@@ -13,9 +13,9 @@ fn verdict(status: u16, body: &str) -> Verdict {
     decide(&answer(status, body), NOW)
 }
 
-fn refused(status: u16, body: &str) -> (String, Scope) {
+fn refused(status: u16, body: &str) -> (String, Scope, Remedy) {
     match verdict(status, body) {
-        Verdict::Refused { code, scope, .. } => (code, scope),
+        Verdict::Refused { code, scope, remedy, .. } => (code, scope, remedy),
         other => panic!("{body}: {other:?}"),
     }
 }
@@ -50,18 +50,20 @@ fn only_a_201_with_an_id_is_posted() {
 fn every_known_refusal_has_its_code_and_reach() {
     let detail = |text: &str| format!(r#"{{"title":"Forbidden","detail":"{text}","type":"about:blank","status":403}}"#);
     let kind = |kind: &str| format!(r#"{{"title":"x","detail":"y","type":"https://api.x.com/2/problems/{kind}"}}"#);
-    for (status, body, code, scope) in [
+    for (status, body, code, scope, remedy) in [
         (
             403,
             detail("You are not allowed to create a Tweet with duplicate content."),
             "duplicate_content",
             Scope::Item,
+            Remedy::Edit,
         ),
         (
             403,
             detail("You can only reply to or quote posts where you are mentioned or are the author."),
             "not_summoned",
             Scope::Item,
+            Remedy::ByHand,
         ),
         (
             403,
@@ -70,25 +72,54 @@ fn every_known_refusal_has_its_code_and_reach() {
             ),
             "not_summoned",
             Scope::Item,
+            Remedy::ByHand,
         ),
-        (403, detail("You are not permitted to perform this action."), "HTTP_403", Scope::Item),
-        (403, detail("Your account is not permitted to access this feature"), "HTTP_403", Scope::Account),
-        (403, kind("client-forbidden"), "client-forbidden", Scope::Account),
-        (403, kind("unsupported-authentication"), "unsupported-authentication", Scope::Account),
-        (403, kind("a-kind-of-tomorrow"), "a-kind-of-tomorrow", Scope::Item),
+        (403, detail("You are not permitted to perform this action."), "HTTP_403", Scope::Item, Remedy::Nothing),
+        (
+            403,
+            detail("Your account is not permitted to access this feature"),
+            "HTTP_403",
+            Scope::Account,
+            Remedy::Nothing,
+        ),
+        (
+            403,
+            detail("Your account is suspended and is not permitted to access this feature."),
+            "account_locked",
+            Scope::Account,
+            Remedy::StopAccount,
+        ),
+        (
+            403,
+            r#"{"errors":[{"message":"temporarily locked","code":326}]}"#.to_owned(),
+            "account_locked",
+            Scope::Account,
+            Remedy::StopAccount,
+        ),
+        (400, detail("Your Tweet text is too long."), "too_long", Scope::Item, Remedy::Edit),
+        (403, kind("client-forbidden"), "client-forbidden", Scope::Account, Remedy::StopAccount),
+        (403, kind("unsupported-authentication"), "unsupported-authentication", Scope::Account, Remedy::StopAccount),
+        (403, kind("a-kind-of-tomorrow"), "a-kind-of-tomorrow", Scope::Item, Remedy::Nothing),
         (
             403,
             r#"{"errors":[{"message":"a different access level","code":453}]}"#.to_owned(),
             "CODE_453",
             Scope::Account,
+            Remedy::StopAccount,
         ),
-        (402, kind("credits"), "credits_depleted", Scope::App),
-        (402, String::new(), "credits_depleted", Scope::App),
-        (404, kind("resource-not-found"), "gone", Scope::Item),
-        (400, detail("You attempted to reply to a Tweet that is deleted or not visible to you."), "gone", Scope::Item),
-        (400, kind("invalid-request"), "invalid-request", Scope::Item),
+        (402, kind("credits"), "credits_depleted", Scope::App, Remedy::Nothing),
+        (402, String::new(), "credits_depleted", Scope::App, Remedy::Nothing),
+        (404, kind("resource-not-found"), "gone", Scope::Item, Remedy::Nothing),
+        (
+            400,
+            detail("You attempted to reply to a Tweet that is deleted or not visible to you."),
+            "gone",
+            Scope::Item,
+            Remedy::Nothing,
+        ),
+        (400, kind("invalid-request"), "invalid-request", Scope::Item, Remedy::Nothing),
     ] {
-        assert_eq!(refused(status, &body), (code.to_owned(), scope), "{status} {body}");
+        assert_eq!(refused(status, &body), (code.to_owned(), scope, remedy), "{status} {body}");
     }
     assert_eq!(verdict(401, ""), Verdict::AuthExpired);
     let capped = r#"{"title":"UsageCapExceeded","period":"Daily","scope":"Product","type":"https://api.twitter.com/2/problems/usage-capped"}"#;

@@ -127,6 +127,7 @@ async fn door(
     if !allowed {
         return with_left(problem(429, "Too Many Requests", "Too Many Requests", "about:blank"), left);
     }
+    let mut half = false;
     if request.method() == Method::GET {
         let fault = shared.world().faults.next_read();
         match fault {
@@ -136,6 +137,7 @@ async fn door(
             ReadFault::TooManyRequests { secs } => return too_many(&caller, secs, left),
             ReadFault::Stale { millis } => caller.as_of = Some(caller.now - Duration::from_millis(millis)),
             ReadFault::Slow { millis } => shared.pause(Duration::from_millis(millis)).await,
+            ReadFault::Half => half = true,
             ReadFault::Dropped => {
                 cut.cut();
                 return page_of_a_gateway(503);
@@ -143,7 +145,8 @@ async fn door(
         }
     }
     request.extensions_mut().insert(caller);
-    with_left(next.run(request).await, left)
+    let response = next.run(request).await;
+    with_left(if half { super::reddit::cut_in_half(response).await } else { response }, left)
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap, scope: &str) -> Result<Caller, Box<Response>> {

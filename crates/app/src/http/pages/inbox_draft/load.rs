@@ -1,11 +1,13 @@
 //! From rows to the draft pane: the newest suggestion of the item, the person's unsent words, the facts beside them.
 
-use super::{DraftPane, DraftState, Editor, Facts, IntentChoice, Mishap, posted};
+use super::{DraftPane, DraftState, Editor, Facts, HouseRule, IntentChoice, Mishap, posted};
 use crate::accounts::{integrations, users};
 use crate::error::Problem;
 use crate::flow::approve::{self, UnsavedEdit};
+use crate::flow::etiquette::opt_outs::{self, OptOut};
 use crate::flow::ingest::inbox::ItemRow;
 use crate::flow::ingest::thread::{self, PostRow};
+use crate::flow::places::{self, Known};
 use crate::flow::suggestion::{self, Suggestion};
 use crate::flow::{self, intents};
 use crate::http::pages::marks::Mark;
@@ -26,14 +28,14 @@ impl DraftPane {
         let post = thread::post(conn, person.team_id, item.post_id).await?;
         let post = post.ok_or_else(|| Problem::not_found("post"))?;
         let suggestion = suggestion::latest_of_item(conn, person.team_id, item.id).await?;
-        let target = Target::of(conn, person, item, &post).await?;
         let mark = Mark::of(&item.platform);
+        let around = Around::load(conn, person, item, &post).await?;
         let (state, note) = match &suggestion {
             Some(suggestion) => {
                 let (state, note) = state_of(conn, person, suggestion, &mark, &mishap).await?;
-                (left_to_people(state, target.by_hand.as_deref(), &mark), note)
+                (left_to_people(state, around.by_hand.as_deref(), &mark), note)
             }
-            None => (without_suggestion(item, &post, &target), None),
+            None => (without_suggestion(item, &post, &mark, &around), None),
         };
         let typed = mishap.typed.filter(|_| !matches!(state, DraftState::Ready(_)));
         let wanted = suggestion.as_ref().and_then(|found| found.wanted_intent_id);
@@ -46,30 +48,63 @@ impl DraftPane {
             conflict: mishap.sentence.or(note),
             typed,
             intents: choices(conn, person.team_id, wanted).await?,
-            facts: facts(conn, person, item, &mark, suggestion.as_ref()).await?,
+            facts: around.added_to(facts(conn, person, item, &mark, suggestion.as_ref()).await?),
             mark,
             may_act: person.may_act(),
         })
     }
 }
 
-/// What would be answered.
-struct Target {
+/// What stands around the text besides its thread: whether only a person's hand may answer it, whether its author wants answers,
+/// what its community says.
+struct Around {
     by_hand: Option<String>,
     permalink: Option<WebLink>,
+    opt_out: Option<OptOut>,
+    place: Option<Known>,
 }
 
-impl Target {
-    async fn of(conn: &mut PgConnection, person: &Person, item: &ItemRow, post: &PostRow) -> Result<Self, sqlx::Error> {
+impl Around {
+    async fn load(
+        conn: &mut PgConnection,
+        person: &Person,
+        item: &ItemRow,
+        post: &PostRow,
+    ) -> Result<Self, sqlx::Error> {
         let comment = match item.comment_id {
             Some(id) => thread::comment(conn, person.team_id, id).await?,
             None => None,
         };
-        let (by_hand, permalink) = match comment {
-            Some(comment) => (comment.by_hand, comment.permalink),
-            None => (post.by_hand.clone(), post.permalink.clone()),
+        let (by_hand, permalink, author_id, handle) = match comment {
+            Some(it) => (it.by_hand, it.permalink, it.author_platform_id, it.author_handle),
+            None if item.comment_id.is_some() => (None, None, None, None),
+            None => {
+                let it = post.clone();
+                (it.by_hand, it.permalink, it.author_platform_id, it.author_handle)
+            }
         };
-        Ok(Self { by_hand, permalink: permalink.as_deref().and_then(WebLink::parse) })
+        let opt_out = match opt_outs::author_key(author_id.as_deref(), handle.as_deref()) {
+            Some(key) => opt_outs::standing(conn, person.team_id, &item.platform, &key).await?,
+            None => None,
+        };
+        let place = match &post.community {
+            Some(community) => places::known(conn, person.team_id, item.integration_id, community).await?,
+            None => None,
+        };
+        Ok(Self { by_hand, permalink: permalink.as_deref().and_then(WebLink::parse), opt_out, place })
+    }
+
+    fn added_to(self, facts: Facts) -> Facts {
+        let rules = self.place.as_ref().map(|place| place.rules.clone()).unwrap_or_default();
+        Facts {
+            silent_since: self.opt_out.map(|opt_out| opt_out.noted_at),
+            caution: self.place.and_then(|place| place.closed().or_else(|| place.caution())),
+            rules: rules
+                .into_iter()
+                .map(|rule| HouseRule { title: rule.title, description: rule.description })
+                .collect(),
+            ..facts
+        }
     }
 }
 
@@ -91,7 +126,8 @@ fn left_to_people(state: DraftState, by_hand: Option<&str>, mark: &Mark) -> Draf
     }
 }
 
-fn without_suggestion(item: &ItemRow, post: &PostRow, target: &Target) -> DraftState {
+fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Around) -> DraftState {
+    let closed_to_us = around.place.as_ref().and_then(Known::closed);
     let closed = |sentence: &str| DraftState::Closed { sentence: sentence.to_owned() };
     match ItemState::from(item.state.clone()) {
         ItemState::AnsweredElsewhere => closed("Your account answered there already, outside of Rejoinder."),
@@ -100,9 +136,26 @@ fn without_suggestion(item: &ItemRow, post: &PostRow, target: &Target) -> DraftS
             reason: "The thread is locked or archived; nobody can reply there any more.".to_owned(),
             permalink: post.permalink.as_deref().and_then(WebLink::parse),
         },
-        ItemState::Open | ItemState::Snoozed => match &target.by_hand {
-            Some(reason) => DraftState::ByHand { reason: reason.clone(), permalink: target.permalink.clone() },
-            None => DraftState::Nothing,
+        ItemState::Open | ItemState::Snoozed => match (&around.opt_out, closed_to_us, &around.by_hand) {
+            (Some(opt_out), ..) => {
+                let who =
+                    item.author_handle.as_deref().map_or_else(|| "Its author".to_owned(), |name| mark.handle(name));
+                let words = &opt_out.words;
+                let sentence = format!(
+                    "{who} said \u{201C}{words}\u{201D} and is answered no more. An admin may lift that on the page Etiquette."
+                );
+                DraftState::Silent { sentence }
+            }
+            (None, Some(reason), _) => DraftState::ByHand {
+                reason: format!(
+                    "{reason} Rejoinder posts nothing there; copy and open it, where you can get in yourself."
+                ),
+                permalink: post.permalink.as_deref().and_then(WebLink::parse),
+            },
+            (None, None, Some(reason)) => {
+                DraftState::ByHand { reason: reason.clone(), permalink: around.permalink.clone() }
+            }
+            (None, None, None) => DraftState::Nothing,
         },
     }
 }
@@ -242,6 +295,10 @@ async fn facts(
         author: item.author_handle.as_deref().map(|name| mark.handle(name)),
         comments: u64::try_from(comments).ok(),
         account: account.map(|account| mark.handle(&account.display_name)),
+        found_by: item.watch_text.as_deref().map(|text| match item.watch_kind.as_deref() {
+            Some("community") => format!("r/{text}"),
+            _ => format!("\u{201C}{text}\u{201D}"),
+        }),
         ..Facts::default()
     };
     let Some(suggestion) = suggestion else { return Ok(facts) };
