@@ -43,9 +43,52 @@ pub struct Grant {
     pub expires_in: Option<Duration>,
 }
 
-/// Characters, as most platforms count.
-pub fn characters(text: &str) -> usize {
-    text.chars().count()
+/// How long a reply may be, and how the platform counts that.
+#[derive(Debug, Clone, Copy)]
+pub struct LengthRule {
+    pub max: usize,
+    count: Count,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Characters,
+    Weighted(fn(&str) -> usize),
+}
+
+impl LengthRule {
+    /// As most platforms count: code points.
+    pub const fn characters(max: usize) -> Self {
+        Self { max, count: Count::Characters }
+    }
+
+    /// For a platform that counts some characters otherwise than others.
+    pub const fn weighted(max: usize, weight: fn(&str) -> usize) -> Self {
+        Self { max, count: Count::Weighted(weight) }
+    }
+
+    pub fn of(&self, text: &str) -> usize {
+        match self.count {
+            Count::Characters => text.chars().count(),
+            Count::Weighted(weight) => weight(text),
+        }
+    }
+
+    pub fn fits(&self, text: &str) -> bool {
+        self.of(text) <= self.max
+    }
+
+    /// Whether the length is something else than the number of characters.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self.count, Count::Weighted(_))
+    }
+}
+
+impl Default for LengthRule {
+    /// No limit.
+    fn default() -> Self {
+        Self::characters(usize::MAX)
+    }
 }
 
 /// What a platform can do and which limits the rest of the product must respect.
@@ -53,10 +96,8 @@ pub fn characters(text: &str) -> usize {
 pub struct Capabilities {
     pub slug: &'static str,
     pub name: &'static str,
-    /// Longest reply, as `length_of` counts.
-    pub max_reply_chars: usize,
-    /// How long the platform counts a text to be; most count characters.
-    pub length_of: fn(&str) -> usize,
+    /// Of a reply.
+    pub length: LengthRule,
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
     pub scopes: &'static [ScopeAsked],

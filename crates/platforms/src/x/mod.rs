@@ -34,8 +34,7 @@ use url::Url;
 pub const CAPABILITIES: Capabilities = Capabilities {
     slug: "x",
     name: "X",
-    max_reply_chars: length::LIMIT,
-    length_of: length::weighted,
+    length: LengthRule::weighted(length::LIMIT, length::weighted),
     settle_window: Duration::from_secs(300),
     scopes: &[
         ScopeAsked {

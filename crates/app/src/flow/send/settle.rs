@@ -87,12 +87,13 @@ impl Send<'_> {
                 let reason = format!("{reason}{edit}");
                 let settled =
                     Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
-                self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
                 if remedy == Remedy::ByHand {
+                    // Before the outcome stands: whoever dies in between has not forgotten it.
                     let mut conn = app.db.acquire().await?;
                     let target = (suggestion.integration_id, suggestion.target.platform_id.as_str());
                     ingest::leave_to_people(&mut conn, suggestion.team_id, target, &reason).await?;
                 }
+                self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
                 return Ok(trouble::refused(app, &ready.integration, scope, &reason).await?);
             }
         }

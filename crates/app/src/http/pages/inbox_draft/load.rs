@@ -33,7 +33,7 @@ impl DraftPane {
         let (state, note) = match &suggestion {
             Some(suggestion) => {
                 let (state, note) = state_of(conn, person, suggestion, &mark, &mishap).await?;
-                (left_to_people(state, around.by_hand.as_deref(), &mark), note)
+                (around.left_to_people(state, item), note)
             }
             None => (without_suggestion(item, &post, &mark, &around), None),
         };
@@ -43,7 +43,7 @@ impl DraftPane {
             now: person.now,
             csrf: person.csrf.clone(),
             item_id: item.id,
-            max_chars: person.max_chars(&item.platform) as u64,
+            length: person.length(&item.platform),
             state,
             conflict: mishap.sentence.or(note),
             typed,
@@ -94,6 +94,22 @@ impl Around {
         Ok(Self { by_hand, permalink: permalink.as_deref().and_then(WebLink::parse), opt_out, place })
     }
 
+    /// What only people may answer: the words of a draft are there to be copied, for sending them would be refused.
+    fn left_to_people(&self, state: DraftState, item: &ItemRow) -> DraftState {
+        let Some(reason) = self.by_hand.clone() else { return state };
+        let text = match state {
+            DraftState::Failed { text, .. } => text,
+            DraftState::Ready(editor) => editor.text,
+            other => return other,
+        };
+        match ItemState::from(item.state.clone()) {
+            ItemState::Open | ItemState::Snoozed => {
+                DraftState::ByHand { reason, permalink: self.permalink.clone(), text: Some(text) }
+            }
+            _ => DraftState::Closed { sentence: "Closed. Its answer was left to a person's hand.".to_owned() },
+        }
+    }
+
     fn added_to(self, facts: Facts) -> Facts {
         let rules = self.place.as_ref().map(|place| place.rules.clone()).unwrap_or_default();
         Facts {
@@ -108,24 +124,6 @@ impl Around {
     }
 }
 
-/// A refused reply to a text that only people may answer: its words are kept to be copied, another try would be refused as well.
-fn left_to_people(state: DraftState, by_hand: Option<&str>, mark: &Mark) -> DraftState {
-    match (state, by_hand) {
-        (DraftState::Failed { suggestion_id, version, text, reason, .. }, Some(_)) => DraftState::Failed {
-            suggestion_id,
-            version,
-            text,
-            reason,
-            what_to_do: format!(
-                "Copy it, open the thread on {0} and answer there yourself: {0} takes this one from people only.",
-                mark.name
-            ),
-            may_retry: false,
-        },
-        (state, _) => state,
-    }
-}
-
 fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Around) -> DraftState {
     let closed_to_us = around.place.as_ref().and_then(Known::closed);
     let closed = |sentence: &str| DraftState::Closed { sentence: sentence.to_owned() };
@@ -135,6 +133,7 @@ fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Arou
         _ if post.locked => DraftState::ByHand {
             reason: "The thread is locked or archived; nobody can reply there any more.".to_owned(),
             permalink: post.permalink.as_deref().and_then(WebLink::parse),
+            text: None,
         },
         ItemState::Open | ItemState::Snoozed => match (&around.opt_out, closed_to_us, &around.by_hand) {
             (Some(opt_out), ..) => {
@@ -151,9 +150,10 @@ fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Arou
                     "{reason} Rejoinder posts nothing there; copy and open it, where you can get in yourself."
                 ),
                 permalink: post.permalink.as_deref().and_then(WebLink::parse),
+                text: None,
             },
             (None, None, Some(reason)) => {
-                DraftState::ByHand { reason: reason.clone(), permalink: around.permalink.clone() }
+                DraftState::ByHand { reason: reason.clone(), permalink: around.permalink.clone(), text: None }
             }
             (None, None, None) => DraftState::Nothing,
         },
