@@ -10,6 +10,8 @@ pub mod permits;
 mod reddit;
 #[cfg(feature = "fuzz")]
 pub use reddit::fuzz;
+#[cfg(feature = "fuzz")]
+pub use x::fuzz as x_fuzz;
 pub mod types;
 mod x;
 

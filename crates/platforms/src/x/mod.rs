@@ -6,6 +6,8 @@
 mod calls;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod length;
 mod limits;
 mod oauth;
