@@ -64,6 +64,13 @@ impl Control {
         world.x.add(author, text, replied_to, quoted, now).to_string()
     }
 
+    /// Its author edits it. Returns the id of the new version.
+    pub fn x_edit(&self, id: &str, text: &str) -> String {
+        let mut world = self.shared().world();
+        let now = world.now();
+        world.x.edit(number(id), text, now).expect("the post exists in this sandbox").to_string()
+    }
+
     /// As its author does it.
     pub fn x_delete(&self, id: &str) {
         self.shared().world().x.tweets.get_mut(&number(id)).expect("the post exists in this sandbox").deleted = true;

@@ -57,3 +57,4 @@ mod watches;
 mod webhooks_log;
 mod webhooks_out;
 mod x;
+mod x_refusals;

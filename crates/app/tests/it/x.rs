@@ -1,23 +1,26 @@
 //! X from the consent page to one posted reply, and what it refuses.
 
 use crate::harness::{BRAND, Harness};
-use rejoinder_app::accounts::connect;
+use crate::pages::Browser;
+use rejoinder_app::accounts::{connect, tokens};
 use rejoinder_app::flow::suggest::RequestError;
 use rejoinder_app::flow::suggestion::Suggestion;
 use rejoinder_app::model::{Stage, Status};
-use rejoinder_sandbox::{WriteFault, XPost};
+use rejoinder_platforms::{Cursor, InboundItem};
+use rejoinder_sandbox::{ReadFault, WriteFault, XPost};
+use serde_json::json;
 use std::collections::HashMap;
 use time::Duration;
 
-const TEXT: &str = "It does, all 58 mm baskets fit.";
+pub const TEXT: &str = "It does, all 58 mm baskets fit.";
 
 /// A team whose account on X is connected and has one post.
-struct World {
-    h: Harness,
+pub struct World {
+    pub h: Harness,
     post: String,
 }
 
-async fn world() -> World {
+pub async fn world() -> World {
     let mut h = unconnected().await;
     let post = h.platform.x_post(BRAND, "The Mk II ships on Monday. Ask us anything.");
     connect_by_consent(&mut h).await;
@@ -47,17 +50,17 @@ async fn connect_by_consent(h: &mut Harness) {
 }
 
 impl World {
-    fn ours_under(&self, target: &str) -> Vec<XPost> {
+    pub fn ours_under(&self, target: &str) -> Vec<XPost> {
         let under = self.h.platform.x_replies_under(target);
         under.into_iter().filter(|post| post.author == BRAND && !post.deleted).collect()
     }
 
-    fn posts_sent(&self) -> u64 {
+    pub fn posts_sent(&self) -> u64 {
         self.h.platform.requests().get("POST /x/2/tweets").copied().unwrap_or(0)
     }
 
     /// An answer to our post, a reply to it that was approved, and these faults when it goes out.
-    async fn send_through(&self, faults: Vec<WriteFault>, time: Duration) -> (String, Suggestion) {
+    pub async fn send_through(&self, faults: Vec<WriteFault>, time: Duration) -> (String, Suggestion) {
         let answer = self.h.platform.x_reply("curious_cat", &self.post, "Do the old baskets fit?");
         self.h.poll().await;
         let item = self.h.item_of(&answer).await.unwrap();
@@ -199,4 +202,109 @@ async fn a_refresh_token_is_used_once_and_the_next_one_is_kept() {
     assert_eq!(integration.state, "needs_reconnect");
     assert!(integration.state_reason.unwrap_or_default().contains("does not renew"));
     w.h.finish_leaving(&[]).await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_never_used_twice_by_whoever_read_it_before() {
+    let w = world().await;
+    let (app, begun_long_ago, read_before) = (&w.h.app, w.h.app.moment(), w.h.integration().await);
+    let refreshes = || w.h.platform.requests().get("POST /x/2/oauth2/token").copied().unwrap_or(0);
+    let before = refreshes();
+    tokens::renew(app, &begun_long_ago, &read_before).await.unwrap();
+    tokens::renew(app, &begun_long_ago, &read_before).await.unwrap();
+    assert_eq!(refreshes(), before + 1, "the second one takes what the first one brought");
+    w.h.advance(Duration::minutes(10));
+    let (row, now) = (w.h.integration().await, app.moment());
+    let both = tokio::join!(tokens::renew(app, &begun_long_ago, &row), tokens::renew(app, &now, &row));
+    assert!(both.0.is_ok() || both.1.is_ok(), "{both:?}");
+    assert_eq!(refreshes(), before + 2);
+    w.h.poll().await;
+    assert_eq!(w.h.integration().await.state, "connected");
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn a_text_is_as_long_as_x_counts_it_wherever_it_is_judged() {
+    let w = world().await;
+    let answer = w.h.platform.x_reply("curious_cat", &w.post, "Do the old baskets fit?");
+    w.h.poll().await;
+    let item = w.h.item_of(&answer).await.unwrap();
+    let ready = w.h.write_reply(&item, TEXT).await;
+    let (heavy, light) = ("\u{9577}".repeat(141), format!("See https://acme.example/{}", "a".repeat(400)));
+    let mut browser = Browser::signed_in(&w.h, w.h.user_id).await;
+    let page = browser.get(&format!("/dashboard/inbox?item={}", item.id)).await.html;
+    assert!(page.contains("data-count=\"/dashboard/length/x\"") && page.contains("31/280"), "{page}");
+    for (text, length) in [(TEXT, 31), (&*heavy, 282), (&*light, 27), ("  \r\n ", 0)] {
+        let counted = browser.post("/dashboard/length/x", &[("text", text)]).await;
+        assert_eq!(counted.html, json!({ "length": length }).to_string());
+    }
+    let approve = format!("/dashboard/suggestions/{}/approve", ready.id);
+    let refused = browser.post(&approve, &[("text", &heavy), ("version", &ready.state.version.to_string())]).await;
+    assert!(refused.status == 422 && refused.html.contains("282 characters as the platform counts them"));
+    browser.post(&approve, &[("text", &light), ("version", &ready.state.version.to_string())]).await;
+    let held = w.h.suggestion(ready.id).await;
+    let reasons = held.state.held_reasons.join("; ");
+    assert!(reasons.contains("acme.example") && !reasons.contains("long"), "only the link is told: {reasons}");
+    w.h.approve(&held).await.unwrap();
+    w.h.run_due().await;
+    assert_eq!(w.ours_under(&answer)[0].text, format!("@curious_cat {light}"));
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn an_edited_post_is_read_in_its_newest_version() {
+    let w = world().await;
+    let answer = w.h.platform.x_reply("curious_cat", &w.post, "Do the old baskets fit?");
+    w.h.poll().await;
+    let item = w.h.item_of(&answer).await.unwrap();
+    w.h.advance(Duration::minutes(10));
+    w.h.platform.x_edit(&answer, "@brassfinch Do the new baskets fit?");
+    let reader = w.h.app.readers.get("x").unwrap();
+    let session = tokens::session(&w.h.app, &w.h.app.moment(), &w.h.integration().await, None).await.unwrap();
+    let states = reader.states(&session, std::slice::from_ref(&answer)).await.unwrap();
+    let [thing] = &states.things[..] else { panic!("{states:?}") };
+    assert_eq!((thing.id.as_str(), thing.text.as_deref()), (&*answer, Some("@brassfinch Do the new baskets fit?")));
+    assert_eq!(thing.edited_at, Some(w.h.now()));
+    w.h.poll().await;
+    assert_eq!(w.h.comment_row(&item).await.text, "@brassfinch Do the new baskets fit?");
+    assert_eq!(w.h.items().await.len(), 1, "a new version is no new answer");
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn a_search_that_failed_is_made_up_for_though_another_one_went_well() {
+    let mut h = unconnected().await;
+    let posts: Vec<String> = (0..20).map(|number| h.platform.x_post(BRAND, &format!("Post {number}"))).collect();
+    connect_by_consent(&mut h).await;
+    h.poll().await;
+    let last = h.platform.x_reply("maren", &posts[19], "Nice!");
+    let aside = h.platform.x_reply("tobi", &last, "Agreed.");
+    h.platform.x_reply("kim", &posts[0], "First!");
+    h.advance(Duration::minutes(2));
+    h.platform.plan_reads(vec![ReadFault::Ok, ReadFault::Ok, ReadFault::Ok, ReadFault::Status { code: 503 }]);
+    h.poll().await;
+    assert!(h.item_of(&aside).await.is_none() && h.item_of(&last).await.is_some());
+    h.poll().await;
+    assert!(h.item_of(&aside).await.is_some(), "only a search finds it, and that one had failed");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_left_over_longer_ago_than_x_can_search_holds_nothing_up() {
+    let w = world().await;
+    w.h.poll().await;
+    let mut cursor = w.h.integration().await.poll_cursor;
+    let old =
+        |until: u64| json!({"feed": {"search": "conversation_id:1"}, "since": 1_000_000_u64 << 22, "until": until});
+    let now = w.post.parse::<u64>().unwrap();
+    cursor["ranges"] = json!([old(2_000_000 << 22), old(now)]);
+    let mention = w.h.platform.x_post("latte_lars", "@brassfinch my grinder squeaks");
+    let reader = w.h.app.readers.get("x").unwrap();
+    let session = tokens::session(&w.h.app, &w.h.app.moment(), &w.h.integration().await, None).await.unwrap();
+    let polled = reader.poll(&session, &Cursor(cursor)).await.unwrap();
+    assert_eq!(polled.problems, Vec::<String>::new());
+    let found = polled.items.iter().any(|item| matches!(item, InboundItem::Post(post) if post.id == mention));
+    assert!(found, "{polled:?}");
+    assert_eq!(polled.cursor.0["ranges"], json!([]), "nothing of it is left");
+    w.h.finish().await;
 }

@@ -51,8 +51,17 @@ pub(super) async fn poll(
     let mut problems = Vec::new();
     let place = read_place(cursor, &mut problems);
     let polled = Polled { problems, ..Polled::default() };
-    let mut round =
-        Round { api, session, now, place, polled, seen: HashMap::new(), authors: HashMap::new(), over: false };
+    let mut round = Round {
+        api,
+        session,
+        now,
+        place,
+        polled,
+        seen: HashMap::new(),
+        authors: HashMap::new(),
+        cut: false,
+        over: false,
+    };
     for left in std::mem::take(&mut round.place.ranges) {
         round.read(left).await?;
     }
@@ -89,6 +98,8 @@ struct Round<'a> {
     seen: HashMap<String, Tweet>,
     /// Who wrote the posts that answers refer to.
     authors: HashMap<String, Option<String>>,
+    /// A search of this round was not read, not even its beginning.
+    cut: bool,
     /// No further call makes sense in this round.
     over: bool,
 }
@@ -96,19 +107,25 @@ struct Round<'a> {
 impl Round<'_> {
     /// From where the last round ended; at first a week back.
     fn fresh(&self, feed: Feed) -> Range {
-        let week = wire::first_id_at(self.now - wire::WEEK + Duration::minutes(5));
         let name = match feed {
             Feed::Own => "own",
             Feed::Mentions => "mentions",
             Feed::Search(_) => "threads",
         };
         let since = self.place.since.get(name).copied();
-        // A search refuses an id that is older than a week; a first round looks no further back.
-        let since = match feed {
-            Feed::Search(_) => since.unwrap_or(0).max(week),
-            Feed::Own | Feed::Mentions => since.unwrap_or(week),
-        };
-        Range { feed, since, until: None }
+        Range { feed, since: since.unwrap_or_else(|| self.week_ago()), until: None }
+    }
+
+    fn week_ago(&self) -> u64 {
+        wire::first_id_at(self.now - wire::WEEK + Duration::minutes(5))
+    }
+
+    /// A search refuses an id that is older than a week, also in a range that was left over.
+    fn oldest_of(&self, feed: &Feed) -> u64 {
+        match feed {
+            Feed::Search(_) => self.week_ago(),
+            Feed::Own | Feed::Mentions => 0,
+        }
     }
 
     async fn read_fresh(&mut self, name: &str, range: Range) -> Result<(), FetchError> {
@@ -116,7 +133,10 @@ impl Round<'_> {
             return Ok(());
         }
         let began = range.since;
-        let Some(top) = self.read(range).await? else { return Ok(()) };
+        let Some(top) = self.read(range).await? else {
+            self.cut |= name == "threads";
+            return Ok(());
+        };
         let settled = wire::first_id_at(self.now - LAG);
         let next = top.min(settled).max(began);
         // All searches of a round share one place: it moves when all of them were read.
@@ -128,6 +148,10 @@ impl Round<'_> {
 
     /// Reads a range as far as it goes; what is left of it waits for the next round. Gives the largest id, None where nothing was read.
     async fn read(&mut self, range: Range) -> Result<Option<u64>, FetchError> {
+        let range = Range { since: range.since.max(self.oldest_of(&range.feed)), ..range };
+        if range.until.is_some_and(|until| until <= range.since) {
+            return Ok(None);
+        }
         if self.over || self.polled.budget.is_some_and(|budget| budget.remaining < 1.0) {
             self.over = true;
             if range.until.is_some() {
@@ -171,7 +195,12 @@ impl Round<'_> {
                 self.over = true;
                 Ok(())
             }
-            FetchError::Unavailable(_) | FetchError::Refused { scope: Scope::Item, .. } if !nothing_read => {
+            // A search that X does not take must not hold up the rest for ever.
+            FetchError::Refused { scope: Scope::Item, .. } => {
+                self.polled.problems.push(format!("not all could be read: {error}"));
+                Ok(())
+            }
+            FetchError::Unavailable(_) if !nothing_read => {
                 self.polled.problems.push(format!("not all could be read: {error}"));
                 Ok(())
             }
@@ -206,7 +235,7 @@ impl Round<'_> {
 
     fn close_threads(&mut self) {
         let next = self.place.since.remove("threads.next");
-        if let Some(next) = next.filter(|_| !self.over) {
+        if let Some(next) = next.filter(|_| !self.over && !self.cut) {
             self.place.since.insert("threads".to_owned(), next);
         }
     }
@@ -233,7 +262,10 @@ impl Round<'_> {
                 self.api.posts(&self.session.access_token, &["2", "tweets"], &[("ids", &list)], Scope::Item).await;
             let (page, budget) = match asked {
                 Ok(answer) => answer,
-                Err(error) => return self.failed(error),
+                // Nobody knows whose they are, and nobody needs to ask again.
+                Err(FetchError::Refused { scope: Scope::Item, .. }) => (wire::Page::default(), None),
+                // Without them an answer would be stored as a post of its own: the whole round is read again.
+                Err(error) => return Err(error),
             };
             self.polled.budget = budget.or(self.polled.budget);
             for id in ids {
@@ -270,7 +302,10 @@ impl Round<'_> {
                 _ => tweet.into_post(site, account).map(InboundItem::Post),
             };
             match item {
-                Some(item) => self.polled.items.push(item),
+                Some(mut item) => {
+                    item.not_later_than(self.now);
+                    self.polled.items.push(item);
+                }
                 None => self.polled.problems.push(format!("post {id} came without a time")),
             }
         }

@@ -4,7 +4,7 @@
 use super::range::{Feed, Range, read_range};
 use super::{Api, calls, wire};
 use crate::error::{FetchError, Scope};
-use crate::types::{Probe, ReplyAt, ReplyProbe, Session, Standing, States, TargetState, ThingState};
+use crate::types::{Budget, Probe, ReplyAt, ReplyProbe, Session, Standing, States, TargetState, ThingState};
 use time::{Duration, OffsetDateTime};
 use url::Url;
 use wire::{Page, Tweet};
@@ -15,13 +15,26 @@ const OWN_PAGES: usize = 3;
 /// X shows the newest 3200 of an account.
 const ALL_PAGES: usize = 32;
 
-async fn lookup(api: &Api, session: &Session, ids: &str) -> Result<Page, FetchError> {
-    let query = [("ids", ids)];
-    match api.posts(&session.access_token, &["2", "tweets"], &query, Scope::Item).await {
-        Ok((page, _)) => Ok(page),
+/// At most a hundred, each as it stands now. X shows the version that an id names: of an edited post the newest one is asked for, too.
+async fn lookup(api: &Api, session: &Session, ids: &[&str]) -> Result<(Page, Option<Budget>), FetchError> {
+    let (mut page, budget) = versions(api, session, ids).await?;
+    let newer: Vec<String> = page.tweets.iter().filter_map(|tweet| tweet.newer.clone()).collect();
+    if newer.is_empty() {
+        return Ok((page, budget));
+    }
+    let (mut newest, left) = versions(api, session, &newer.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    // In front, so that they are found first.
+    newest.tweets.append(&mut page.tweets);
+    page.tweets = newest.tweets;
+    Ok((page, left.or(budget)))
+}
+
+async fn versions(api: &Api, session: &Session, ids: &[&str]) -> Result<(Page, Option<Budget>), FetchError> {
+    let list = ids.join(",");
+    match api.posts(&session.access_token, &["2", "tweets"], &[("ids", &list)], Scope::Item).await {
         // A single one that is gone may be a 404.
-        Err(FetchError::Refused { code, .. }) if code == "gone" => Ok(Page::default()),
-        Err(error) => Err(error),
+        Err(FetchError::Refused { code, .. }) if code == "gone" => Ok((Page::default(), None)),
+        answered => answered,
     }
 }
 
@@ -32,7 +45,7 @@ fn find<'a>(page: &'a Page, id: &str) -> Option<&'a Tweet> {
 
 pub(super) async fn target_state(api: &Api, session: &Session, target_id: &str) -> Result<TargetState, FetchError> {
     let id = calls::checked(target_id)?;
-    let page = lookup(api, session, id).await?;
+    let (page, _) = lookup(api, session, &[id]).await?;
     let Some(target) = find(&page, id) else { return Ok(TargetState::default()) };
     let since = wire::number_of(id).unwrap_or(0);
     let own = read_range(api, session, Range { feed: Feed::Own, since, until: None }, OWN_PAGES).await;
@@ -96,13 +109,8 @@ pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Resu
         let known: Vec<&str> = some.iter().map(String::as_str).filter(|id| wire::is_id(id)).collect();
         let mut page = Page::default();
         if !known.is_empty() {
-            let list = known.join(",");
-            let read = api.posts(&session.access_token, &["2", "tweets"], &[("ids", &list)], Scope::Item).await;
-            match read {
-                Ok((read, budget)) => (page, states.budget) = (read, budget.or(states.budget)),
-                Err(FetchError::Refused { code, .. }) if code == "gone" => {}
-                Err(error) => return Err(error),
-            }
+            let (read, budget) = lookup(api, session, &known).await?;
+            (page, states.budget) = (read, budget.or(states.budget));
         }
         states.things.extend(some.iter().map(|id| state(id, &page)));
     }
@@ -142,7 +150,7 @@ pub(super) async fn reply_at(
         Ok(id) => id,
         Err(reason) => return Ok(ReplyAt::NoReply(reason)),
     };
-    let page = lookup(api, session, &id).await?;
+    let (page, _) = lookup(api, session, &[&id]).await?;
     let ours = &session.account;
     let Some(tweet) = page.tweets.first() else {
         return Ok(ReplyAt::NoReply("leads to no post on X that can be seen; it may not be shown yet".to_owned()));

@@ -63,6 +63,8 @@ pub(super) fn time_of(id: &str) -> Option<OffsetDateTime> {
 pub(super) struct Tweet {
     /// Of its first version: an edit makes a new id, and all versions are one thing to us.
     pub id: String,
+    /// The newest version, where this is an older one.
+    pub newer: Option<String>,
     pub text: String,
     pub author_id: Option<String>,
     pub author_name: Option<String>,
@@ -253,6 +255,7 @@ pub(super) fn tweet(data: &Value, names: &HashMap<String, String>) -> Option<Twe
         .filter_map(as_id)
         .collect();
     let edited_at = versions.last().filter(|_| versions.len() > 1).and_then(|last| time_of(last));
+    let newer = versions.last().filter(|last| **last != own_id).cloned();
     let id = versions.first().cloned().unwrap_or_else(|| own_id.clone());
     let author_id = id_at(data, "author_id");
     let created = text(data, "created_at").and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
@@ -270,6 +273,7 @@ pub(super) fn tweet(data: &Value, names: &HashMap<String, String>) -> Option<Twe
         edited_at,
         mentions: mentions(data),
         author_id,
+        newer,
         id,
     })
 }

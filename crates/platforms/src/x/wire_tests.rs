@@ -39,6 +39,7 @@ fn both_spellings_are_read() {
             (told.author_name.as_deref(), told.replied_to.as_deref()),
             (Some("kim"), Some("1900000000000000001"))
         );
+        assert_eq!(told.newer, None, "this is the newest one");
         assert!(told.edited_at.is_some() && told.summons(&account()), "an answer to our own post asks for us");
     }
 }

@@ -68,7 +68,7 @@ fn page(
         .range(..below)
         .rev()
         .take_while(|(id, _)| **id > since)
-        .filter(|(_, tweet)| wanted_one(tweet, &guard.x))
+        .filter(|(_, tweet)| tweet.is_newest() && wanted_one(tweet, &guard.x))
         .map(|(id, _)| *id)
         .take(size + 1)
         .collect();

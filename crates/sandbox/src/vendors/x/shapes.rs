@@ -65,7 +65,9 @@ pub(super) fn tweet(world: &XWorld, tweet: &Tweet, wanted: &Wanted) -> Value {
     let mut told = Map::new();
     told.insert("id".into(), json!(id));
     told.insert("text".into(), json!(shown));
-    told.insert("edit_history_tweet_ids".into(), json!([id]));
+    let versions = if tweet.versions.is_empty() { vec![tweet.id] } else { tweet.versions.clone() };
+    let versions: Vec<String> = versions.iter().map(u64::to_string).collect();
+    told.insert("edit_history_tweet_ids".into(), json!(versions));
     if wanted.asked("author_id") {
         told.insert("author_id".into(), json!(tweet.author.to_string()));
     }

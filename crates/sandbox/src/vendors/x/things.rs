@@ -30,6 +30,9 @@ pub(crate) struct Tweet {
     pub(crate) deleted: bool,
     /// By the author of the conversation: still to be read.
     pub(crate) hidden: bool,
+    /// Ids of all versions of an edited post, oldest first.
+    #[serde(default)]
+    pub(crate) versions: Vec<u64>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) unseen_until: Option<OffsetDateTime>,
 }
@@ -77,6 +80,12 @@ pub(crate) enum XRefusal {
     UnknownTarget,
     NotSummoned,
     Duplicate,
+}
+
+impl Tweet {
+    pub(crate) fn is_newest(&self) -> bool {
+        self.versions.last().is_none_or(|last| *last == self.id)
+    }
 }
 
 impl XWorld {
@@ -127,10 +136,24 @@ impl XWorld {
             quoted,
             deleted: false,
             hidden: false,
+            versions: Vec::new(),
             unseen_until: None,
         };
         self.tweets.insert(id, tweet);
         id
+    }
+
+    /// A new version, with an id and a time of its own; the old one can still be read by its id.
+    pub(crate) fn edit(&mut self, id: u64, text: &str, at: OffsetDateTime) -> Option<u64> {
+        let first = self.tweets.get(&id)?.clone();
+        let newer = self.add(first.author, text, first.replied_to, first.quoted, at);
+        let mut versions = if first.versions.is_empty() { vec![id] } else { first.versions };
+        versions.push(newer);
+        for version in &versions {
+            let tweet = self.tweets.get_mut(version)?;
+            (tweet.conversation, tweet.versions) = (first.conversation, versions.clone());
+        }
+        Some(newer)
     }
 
     /// Adds a post the way the vendor does it for an app.
