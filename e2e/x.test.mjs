@@ -16,14 +16,14 @@ test("X is connected, the counter follows X's own count, and an aside is left to
   await page.getByRole("status").filter({ hasText: "X is connected." }).waitFor();
   await page.getByRole("link", { name: "Go to the inbox" }).click();
 
-  await rows(page).filter({ hasText: "58 mm baskets" }).click();
+  await rows(page).filter({ hasText: "grinder squeaks" }).click();
   await page.getByRole("button", { name: "Draft a reply" }).click();
   const text = page.getByRole("textbox", { name: "Text of the reply" });
   await text.waitFor();
   const counter = page.locator("#draft-count");
   for (const [typed, shown] of [
     ["Yes, they do.", "13/280"],
-    [`Yes: https://acme.example/${"a".repeat(300)}`, "28/280"],
+    [`Yes: https://acme.com/${"a".repeat(300)}`, "28/280"],
     ["長".repeat(140), "280/280"],
     ["長".repeat(141), "282/280"],
     ["👩‍👩‍👧‍👧 🇩🇪", "5/280"],
@@ -36,7 +36,7 @@ test("X is connected, the counter follows X's own count, and an aside is left to
   await page.goto(`${server.origin}/dashboard/inbox`);
   await rows(page).filter({ hasText: "I tried it at the fair" }).click();
   await page.getByText(/X takes replies through its API only where/).waitFor();
-  await page.getByRole("link", { name: "Open on X" }).waitFor();
+  await page.locator("#draft-pane").getByRole("link", { name: "Open on X" }).waitFor();
   await page.getByRole("button", { name: "I answered there" }).click();
   await page.getByText("Closed without a reply.").or(page.getByText("Closed.")).first().waitFor();
 });

@@ -230,7 +230,7 @@ async fn a_text_is_as_long_as_x_counts_it_wherever_it_is_judged() {
     w.h.poll().await;
     let item = w.h.item_of(&answer).await.unwrap();
     let ready = w.h.write_reply(&item, TEXT).await;
-    let (heavy, light) = ("\u{9577}".repeat(141), format!("See https://acme.example/{}", "a".repeat(400)));
+    let (heavy, light) = ("\u{9577}".repeat(141), format!("See https://acme.com/{}", "a".repeat(400)));
     let mut browser = Browser::signed_in(&w.h, w.h.user_id).await;
     let page = browser.get(&format!("/dashboard/inbox?item={}", item.id)).await.html;
     assert!(page.contains("data-count=\"/dashboard/length/x\"") && page.contains("31/280"), "{page}");
@@ -244,7 +244,7 @@ async fn a_text_is_as_long_as_x_counts_it_wherever_it_is_judged() {
     browser.post(&approve, &[("text", &light), ("version", &ready.state.version.to_string())]).await;
     let held = w.h.suggestion(ready.id).await;
     let reasons = held.state.held_reasons.join("; ");
-    assert!(reasons.contains("acme.example") && !reasons.contains("long"), "only the link is told: {reasons}");
+    assert!(reasons.contains("acme.com") && !reasons.contains("long"), "only the link is told: {reasons}");
     w.h.approve(&held).await.unwrap();
     w.h.run_due().await;
     assert_eq!(w.ours_under(&answer)[0].text, format!("@curious_cat {light}"));
