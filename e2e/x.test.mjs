@@ -38,5 +38,6 @@ test("X is connected, the counter follows X's own count, and an aside is left to
   await page.getByText(/X takes replies through its API only where/).waitFor();
   await page.locator("#draft-pane").getByRole("link", { name: "Open on X" }).waitFor();
   await page.getByRole("button", { name: "I answered there" }).click();
-  await page.getByText("Closed without a reply.").or(page.getByText("Closed.")).first().waitFor();
+  await page.waitForURL(/decided=/);
+  await rows(page).filter({ hasText: "I tried it at the fair" }).waitFor({ state: "detached" });
 });
