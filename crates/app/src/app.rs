@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::flow::approve::Approvals;
+use crate::flow::ingest::intake::Intake;
 use crate::secrets::Keyring;
 use rejoinder_platforms::Readers;
 use sqlx::PgPool;
@@ -25,6 +26,8 @@ pub struct Shared {
     /// For statements on many rows at once: few connections that keep their plans.
     pub batch: PgPool,
     pub approvals: Rounds<Approvals>,
+    /// Where webhooks of platforms come in.
+    pub intake: Intake,
     pub clock: Clock,
     pub entropy: Entropy,
     pub keyring: Keyring,

@@ -5,7 +5,7 @@ use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
-use crate::flow::ingest::IntegrationPoll;
+use crate::flow::ingest::{IntegrationPoll, PostProcess};
 use crate::flow::send::{PostSend, ReconcileSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
 use crate::queue::{self, Job, Registry};
@@ -26,6 +26,7 @@ pub fn registry() -> Registry<State> {
         .job::<AiGenerate>()
         .job::<PostSend>()
         .job::<IntegrationPoll>()
+        .job::<PostProcess>()
         .job::<MailSend>()
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
@@ -57,6 +58,7 @@ const NAMES: &[&str] = &[
     AiGenerate::NAME,
     PostSend::NAME,
     IntegrationPoll::NAME,
+    PostProcess::NAME,
     MailSend::NAME,
     SecurityNotice::NAME,
     PasswordForgot::NAME,

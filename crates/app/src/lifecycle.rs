@@ -21,12 +21,14 @@ use crate::engine::Engine;
 use crate::error::chain;
 use crate::flow::activity;
 use crate::flow::approve::Approvals;
+use crate::flow::ingest::intake::Intake;
+use crate::flow::ingest::webhook_events;
 use crate::flow::send::{Identity, Sender, WRITE_TIMEOUT};
 use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
 use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
-use rejoinder_platforms::{Readers, RedditConfig, Writers};
+use rejoinder_platforms::{InstagramConfig, Readers, RedditConfig, Writers};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
@@ -191,6 +193,7 @@ pub async fn start(config: Config, roles: Roles) -> Result<Server, StartError> {
     let moment = app.moment();
     let mut conn = app.db.acquire().await?;
     activity::prepare_months(&mut conn, &moment).await?;
+    webhook_events::prepare_months(&mut conn, &moment).await?;
     let setup_token = setup::ensure_setup_link(&mut conn, moment.now, &app.entropy).await?;
     drop(conn);
 
@@ -229,6 +232,7 @@ pub async fn assemble(
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
+    let intake = Intake::start(batch.clone(), clock.clone(), entropy.clone());
     let passwords = Passwords::default();
     let outbound =
         Outbound::new(config.webhook_allow_private).map_err(|error| StartError::Setting(error.to_string()))?;
@@ -244,6 +248,7 @@ pub async fn assemble(
         db,
         batch,
         approvals,
+        intake,
         clock,
         entropy,
         keyring,
@@ -258,8 +263,8 @@ pub async fn assemble(
     Ok((App::new(shared), writers))
 }
 
-/// One round each of approving, claiming, arming and finishing.
-const BATCH_CONNECTIONS: u32 = 4;
+/// One round each of approving, claiming, arming and finishing, and of what webhooks bring.
+const BATCH_CONNECTIONS: u32 = 5;
 /// What one process takes of the database at most: the two pools, and the one that holds its worker's identity.
 pub const CONNECTIONS: u32 = MAX_CONNECTIONS + BATCH_CONNECTIONS + 1;
 
@@ -312,9 +317,19 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         write_timeout: WRITE_TIMEOUT,
         settle_window: reddit.settle_window,
     });
+    let instagram = config.instagram.as_ref().map(|instagram| InstagramConfig {
+        app_id: instagram.app_id.clone(),
+        app_secret: instagram.app_secret.clone(),
+        dialog_base: instagram.dialog_base.clone(),
+        token_base: instagram.token_base.clone(),
+        graph_base: instagram.graph_base.clone(),
+        version: instagram.version.clone(),
+        write_timeout: WRITE_TIMEOUT,
+        settle_window: instagram.settle_window,
+    });
     let clock = clock.clone();
     #[allow(clippy::disallowed_methods, reason = "the one place that makes writers")]
-    rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit }, Arc::new(move || clock.now()))
+    rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit, instagram }, Arc::new(move || clock.now()))
         .map_err(|error| StartError::Setting(error.to_string()))
 }
 

@@ -6,7 +6,7 @@ use crate::accounts::{
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
 use crate::flow::activity;
-use crate::flow::ingest::IntegrationPoll;
+use crate::flow::ingest::{IntegrationPoll, webhook_events};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
@@ -17,6 +17,9 @@ use crate::accounts::integrations;
 
 /// Accounts taken up by one sweep.
 const SWEEP: i64 = 500;
+/// Webhook events forgotten in one statement, and how many statements of an hour.
+const EVENT_STEP: i64 = 5_000;
+const EVENT_STEPS: usize = 40;
 
 /// Finds the accounts whose next round is due.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ impl Job<State> for Upkeep {
         let moment = Moment::at(ctx.now, &state.app.entropy);
         let mut conn = state.app.db.acquire().await?;
         activity::prepare_months(&mut conn, &moment).await?;
+        webhook_events::prepare_months(&mut conn, &moment).await?;
+        forget_events(&mut conn, ctx.now).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         second_steps::delete_expired(&mut conn, ctx.now).await?;
         password_resets::delete_old(&mut conn, ctx.now).await?;
@@ -101,9 +106,20 @@ impl Job<State> for Upkeep {
         mails::forget_old(&mut conn, ctx.now).await?;
         event_tickets::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
-        clerk::webhook::forget_old(&mut conn, ctx.now - time::Duration::days(30), SWEEP).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }
+}
+
+/// Webhooks come in bursts, so they go in many steps.
+async fn forget_events(conn: &mut sqlx::PgConnection, now: time::OffsetDateTime) -> Result<(), sqlx::Error> {
+    for _ in 0..EVENT_STEPS {
+        let events = webhook_events::forget_old(conn, now, EVENT_STEP).await?;
+        let seen = clerk::webhook::forget_old(conn, now - time::Duration::days(30), EVENT_STEP).await?;
+        if events == 0 && seen == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

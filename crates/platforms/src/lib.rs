@@ -5,17 +5,20 @@
 
 pub mod error;
 pub mod http;
+mod instagram;
 mod list;
 mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
+pub use instagram::{InstagramConfig, webhook as instagram_webhook};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use reddit::RedditConfig;
 pub use types::*;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use url::Url;
 
 #[async_trait]
@@ -57,6 +60,21 @@ pub trait Reader: Send + Sync {
 
     /// New posts of a watch since `cursor`; the first round gives the newest ones that stand there.
     async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError>;
+
+    /// What a change says that a webhook brought at `at`. Asks nobody.
+    fn heard(&self, _account: &Account, _payload: &serde_json::Value, _at: OffsetDateTime) -> Heard {
+        Heard::Nothing("this platform sends no webhooks")
+    }
+
+    /// The change without anybody's words and names, to be kept once it was carried out.
+    fn without_words(&self, payload: &mut serde_json::Value) {
+        *payload = serde_json::Value::Null;
+    }
+
+    /// The post, and the comment, that a change named.
+    async fn read_named(&self, _session: &Session, _named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]

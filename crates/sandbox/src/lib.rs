@@ -4,6 +4,8 @@
 //! One listener serves everything below one base URL:
 //!
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
+//!   `{base}/instagram`); its world is reached through [`Control`] in the same process;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
 //!   `{base}`; `/v1/jwks`: its backend API;
@@ -56,8 +58,10 @@ mod connection;
 mod control;
 mod control_clerk;
 mod control_http;
+mod control_instagram;
 mod demo_world;
 mod pages;
+mod pages_instagram;
 mod state_file;
 mod vendors;
 mod world;
@@ -79,6 +83,7 @@ use url::Url;
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
+pub use control_instagram::InstagramComment;
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
@@ -264,8 +269,10 @@ impl Drop for Sandbox {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
+        .merge(pages_instagram::router())
         .merge(vendors::clerk::router())
         .nest("/reddit", vendors::reddit::router(&shared))
+        .nest("/instagram", vendors::instagram::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())
         .layer(from_fn_with_state(shared.clone(), count_and_keep))

@@ -125,7 +125,7 @@ struct SandboxPage {
     journal: Vec<(String, String, String)>,
 }
 
-fn age(at: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn age(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let minutes = (now - at).whole_minutes().max(0);
     match minutes {
         0 => "just now".to_owned(),

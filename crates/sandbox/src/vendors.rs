@@ -2,6 +2,7 @@
 
 pub(crate) mod clerk;
 pub(crate) mod gemini;
+pub(crate) mod instagram;
 pub(crate) mod reddit;
 
 /// The app that exists from the start; its secret is `sandbox-secret`.

@@ -86,6 +86,7 @@ pub(crate) struct World {
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) clerk: crate::vendors::clerk::Instance,
+    pub(crate) instagram_calls: crate::vendors::instagram::store::Calls,
     pub(crate) rate_limit: u32,
     rate_used: u32,
     rate_window: i64,
@@ -133,6 +134,7 @@ impl World {
             ai_requests: VecDeque::new(),
             arrivals: Vec::new(),
             clerk: crate::vendors::clerk::Instance::default(),
+            instagram_calls: crate::vendors::instagram::store::Calls::default(),
             rate_limit: 1000,
             rate_used: 0,
             rate_window: 0,
@@ -146,6 +148,7 @@ impl World {
     /// Makes late writes whose time has come happen, dated when they were due. Called before every look at the world.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
+        self.settle_instagram(now);
         if self.landings.iter().all(|landing| landing.at > now) {
             return;
         }
@@ -156,6 +159,15 @@ impl World {
             if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text, landing.at) {
                 self.note("POST", "(late)", Some(&landing.author), "comment", Some(&fullname));
             }
+        }
+    }
+
+    fn settle_instagram(&mut self, now: OffsetDateTime) {
+        if !self.truth.instagram.anything_due(now) {
+            return;
+        }
+        for (author, id) in self.instagram.settle(now) {
+            self.note("POST", "(late)", Some(&author), "comment", Some(&id));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::error::chain;
-use crate::flow::ingest::IntegrationPoll;
+use crate::flow::ingest::{IntegrationPoll, PostProcess, webhook_events};
 use crate::jobs;
 use crate::model::Role;
 use crate::secrets::{Place, SealError};
@@ -57,6 +57,9 @@ pub enum ConnectError {
     /// Neither a code nor an error.
     #[error("The platform came back without a code.")]
     NoCode,
+    /// The person left out permissions; these are missing.
+    #[error("The consent leaves out what this server needs: {0}. Connect again and leave everything ticked.")]
+    Partial(String),
     /// The platform does not take the code: too late, or used before.
     #[error("The platform did not accept the consent any more.")]
     CodeSpent,
@@ -282,6 +285,11 @@ async fn exchange(
         AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
         AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
     })?;
+    if let Some(missing) = left_out(reader, &grant) {
+        // Nobody will use it.
+        drop(reader.revoke(&grant).await);
+        return Err(ConnectError::Partial(missing));
+    }
     match reader.me(&grant.access_token).await {
         Ok(account) => Ok(Consent { grant, account, granted_at: now }),
         Err(error) => {
@@ -293,6 +301,17 @@ async fn exchange(
             })
         }
     }
+}
+
+/// What was asked for and not granted, where the platform tells what it granted.
+fn left_out(reader: &dyn Reader, grant: &Grant) -> Option<String> {
+    if grant.scopes.is_empty() || grant.scopes.iter().any(|scope| scope == "*") {
+        return None;
+    }
+    let asked = reader.capabilities().scopes;
+    let missing = asked.iter().map(|(scope, _)| *scope).filter(|scope| !grant.scopes.iter().any(|held| held == scope));
+    let missing: Vec<&str> = missing.collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
 }
 
 /// The account becomes the team's and is polled for the first time. The caller holds the team.
@@ -320,6 +339,11 @@ async fn store(
     };
     integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
     jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
+    // What webhooks told of the account before, and what waited for it to be connected again.
+    webhook_events::adopt(conn, moment, id, platform, &account.id).await?;
+    if !webhook_events::waiting(conn, id, 1).await?.is_empty() {
+        jobs::enqueue(conn, &PostProcess { integration_id: id }, moment.now).await?;
+    }
     Ok(id)
 }
 

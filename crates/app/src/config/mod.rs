@@ -5,10 +5,12 @@
 //! example. A secret is in no message, no `Debug` and no print-out.
 
 mod clerk;
+mod instagram;
 mod kinds;
 mod network;
 mod reader;
 
+pub use instagram::InstagramSettings;
 pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
@@ -61,6 +63,8 @@ pub struct Config {
     pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
+    /// None while Instagram is not set up.
+    pub instagram: Option<InstagramSettings>,
     pub ai: AiSettings,
     /// None while Clerk is not set up: people have accounts of this server alone.
     pub clerk: Option<ClerkSettings>,
@@ -179,6 +183,7 @@ impl Config {
             signup: read.value("SIGNUP", kinds::sign_up),
             webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
+            instagram: instagram::read_instagram(read),
             ai: read_ai(read),
             clerk,
             mail: read_mail(read),

@@ -19,6 +19,8 @@ mod explain;
 mod harness;
 mod ingest;
 mod inputs;
+mod instagram;
+mod instagram_webhooks;
 mod invitations;
 mod journey;
 mod limits;

@@ -46,6 +46,8 @@ pub enum Kind {
     IntegrationResumed,
     IntegrationDisconnected,
     TokenRefreshed,
+    /// A webhook told something that nobody understands.
+    EventUnreadable,
     ApiTokenCreated,
     ApiTokenRevoked,
     WebhookCreated,
@@ -116,6 +118,7 @@ impl Kind {
             Self::IntegrationResumed => "integration.resumed",
             Self::IntegrationDisconnected => "integration.disconnected",
             Self::TokenRefreshed => "integration.token_refreshed",
+            Self::EventUnreadable => "integration.event_unreadable",
             Self::ApiTokenCreated => "api_token.created",
             Self::ApiTokenRevoked => "api_token.revoked",
             Self::WebhookCreated => "webhook.created",
