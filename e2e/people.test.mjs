@@ -167,7 +167,7 @@ test("a token is shown once, opens the API, and nothing after it was revoked", a
 for (const width of [1440, 390]) {
   test(`no page of people is wider than ${width} pixels`, async (t) => {
     const { page } = await person(world, t, { viewport: { width, height: 844 } });
-    for (const path of ["team", "account", "tokens", "settings"]) {
+    for (const path of ["team", "account", "tokens", "webhooks", "settings"]) {
       await page.goto(at(`/dashboard/${path}`));
       await page.evaluate(() => document.querySelectorAll("main details").forEach((fold) => { fold.open = true; }));
       await assertNoSideways(page, path);

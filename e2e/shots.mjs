@@ -113,7 +113,7 @@ async function shoot(browser, server) {
   await shootAll(context, "log-open", at("activity"), (shown) => shown.locator("summary").nth(1).click());
   await shootAll(context, "help", at("inbox"), (shown) => shown.keyboard.press("?"));
   await shootAll(context, "not-found", at("nothing"));
-  for (const name of ["team", "account", "tokens", "settings", "uncertain", "notices"]) await shootAll(context, name, at(name));
+  for (const name of ["team", "account", "tokens", "settings", "webhooks", "uncertain", "notices"]) await shootAll(context, name, at(name));
   for (const name of ["signup", "forgot"]) await shootAll(nobody, name, `${server.origin}/${name}`);
   await page.goto(at("team"));
   await page.getByLabel("E-mail").fill("bo@acme.example");

@@ -7,6 +7,7 @@ use crate::clients::mail::Mailer;
 use crate::clients::outbound::Outbound;
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::Config;
+use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::flow::approve::Approvals;
@@ -32,6 +33,7 @@ pub struct Shared {
     pub entropy: Entropy,
     pub keyring: Keyring,
     pub readers: Readers,
+    pub budgets: Budgets,
     pub ai: Arc<dyn ai::Provider>,
     /// None: this server sends no mail.
     pub mail: Option<Mailer>,

@@ -6,7 +6,7 @@ use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
 use crate::flow::ingest::{IntegrationPoll, PostProcess};
-use crate::flow::send::{PostSend, ReconcileSweep};
+use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
 use crate::queue::{self, Job, Registry};
 use crate::request_id;
@@ -25,6 +25,7 @@ pub fn registry() -> Registry<State> {
     Registry::new()
         .job::<AiGenerate>()
         .job::<PostSend>()
+        .job::<ReplyAct>()
         .job::<IntegrationPoll>()
         .job::<PostProcess>()
         .job::<MailSend>()
@@ -57,6 +58,7 @@ pub fn report_depths(depths: &[queue::Depth]) {
 const NAMES: &[&str] = &[
     AiGenerate::NAME,
     PostSend::NAME,
+    ReplyAct::NAME,
     IntegrationPoll::NAME,
     PostProcess::NAME,
     MailSend::NAME,

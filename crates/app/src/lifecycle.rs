@@ -15,6 +15,7 @@ use crate::clients::outbound::Outbound;
 use crate::clock::{Clock, Entropy};
 use crate::cluster::{self, Cluster, ClusterError};
 use crate::config::{AiProvider, Config};
+use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::engine::Engine;
@@ -233,6 +234,7 @@ pub async fn assemble(
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
     let intake = Intake::start(batch.clone(), clock.clone(), entropy.clone());
+    let budgets = Budgets::new(db.clone(), clock.clone());
     let passwords = Passwords::default();
     let outbound =
         Outbound::new(config.webhook_allow_private).map_err(|error| StartError::Setting(error.to_string()))?;
@@ -253,6 +255,7 @@ pub async fn assemble(
         entropy,
         keyring,
         readers,
+        budgets,
         ai,
         mail,
         outbound,

@@ -170,6 +170,21 @@ text_enum! {
     DeliveryState { Pending => "pending", Delivered => "delivered", Failed => "failed" }
 }
 
+text_enum! {
+    /// How a posted reply stands on the platform, as far as it was looked at.
+    ReplyStanding { Here => "here", Removed => "removed", Deleted => "deleted", Unpublished => "unpublished" }
+}
+
+text_enum! {
+    /// What a person wants done to a reply that stands on the platform.
+    ActionKind { Edit => "edit", Delete => "delete" }
+}
+
+text_enum! {
+    /// What became of it; `uncertain` is read back, never repeated blindly.
+    ActionState { Waiting => "waiting", Uncertain => "uncertain", Done => "done", NotDone => "not_done" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,11 @@
 //! keeps no idle connection: a fresh connection per write is what makes "it never left" a fact instead of a guess.
 //! Error texts name no address and no token, because addresses can carry codes and keys.
 
+use crate::permits::{Ended, Host, Permits};
 use crate::types::Budget;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -62,6 +63,37 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
 
 fn finish(builder: ClientBuilder) -> Result<Client, ClientError> {
     builder.build().map_err(|error| ClientError(trouble(error)))
+}
+
+/// What a caller reads where the budget has no place for its request.
+pub const NO_PERMIT: &str = "the request budget of this app is used up for now";
+/// How long a host keeps us out that says "too many" without saying how long.
+const CLOSED: Duration = Duration::from_secs(60);
+
+/// No answer came.
+#[derive(Debug)]
+pub enum Unsent {
+    /// Nothing was sent: there is no place in the budget before this has passed.
+    NoPermit(Duration),
+    Failed(reqwest::Error),
+}
+
+/// The one way out of an adapter: asks for a place in the budget, sends, and tells what the answer said of the budget.
+/// Only the beginning of the answer has been read when this returns.
+pub async fn send(request: RequestBuilder, permits: &Permits, host: Host) -> Result<Response, Unsent> {
+    let pass = permits.admit(host).await.map_err(Unsent::NoPermit)?;
+    let sent = request.send().await;
+    let ended = match &sent {
+        Ok(response) => {
+            let too_many = response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS;
+            let closed_for = too_many.then(|| retry_after(response.headers()).unwrap_or(CLOSED));
+            Ended::Spent { budget: budget(response.headers()), closed_for }
+        }
+        Err(error) if never_left(error) => Ended::NeverLeft,
+        Err(_) => Ended::Spent { budget: None, closed_for: None },
+    };
+    permits.ended(host, pass, ended).await;
+    sent.map_err(Unsent::Failed)
 }
 
 /// An answer read to its end.

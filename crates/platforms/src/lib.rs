@@ -7,12 +7,14 @@ pub mod error;
 pub mod http;
 mod instagram;
 mod list;
+pub mod permits;
 mod reddit;
 pub mod types;
 
 pub use error::{AuthError, FetchError, Scope, SendError};
 pub use instagram::{InstagramConfig, webhook as instagram_webhook};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
+pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
 pub use types::*;
 
@@ -25,19 +27,28 @@ use url::Url;
 pub trait Reader: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
+    /// The client id of the installation's own app, where there is one.
+    fn own_client(&self) -> Option<&str>;
+
     /// The consent page that a browser is sent to.
-    fn authorize_url(&self, request: &AuthorizeRequest) -> Url;
+    fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url;
 
     /// Trades the code of a callback for tokens.
-    async fn exchange_code(&self, code: &str, redirect_uri: &Url, code_verifier: &str) -> Result<Grant, AuthError>;
+    async fn exchange_code(
+        &self,
+        through: &Through,
+        code: &str,
+        redirect_uri: &Url,
+        code_verifier: &str,
+    ) -> Result<Grant, AuthError>;
 
-    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError>;
+    async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError>;
 
-    /// Gives a grant back: its tokens work no more. One that is dead already is no error.
-    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError>;
+    /// Gives a grant back: its tokens work no more. One that is dead already is no error. Other grants of the same account go on.
+    async fn revoke(&self, through: &Through, grant: &Grant) -> Result<(), AuthError>;
 
     /// The account behind a fresh token.
-    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError>;
+    async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError>;
 
     /// What happened on the account's own posts since `cursor`.
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;

@@ -1,6 +1,7 @@
 //! Plain values that cross the border between a platform's wire format and the rest of the product.
 //! Ids are the platform's own, as text. Times are UTC.
 
+use crate::permits::AccessToken;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -10,7 +11,7 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub struct Session {
     pub account: Account,
-    pub access_token: SecretString,
+    pub access_token: AccessToken,
 }
 
 /// The account that a token belongs to.
@@ -68,6 +69,8 @@ pub struct Polled {
     /// More is waiting: poll again soon instead of at the next interval.
     pub more: bool,
     pub budget: Option<Budget>,
+    /// The round ended early because no request may go out before this has passed.
+    pub wait: Option<std::time::Duration>,
     /// Things on the platform that could not be read, each with a reason; the rest went on.
     pub problems: Vec<String>,
 }

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::world::faults::{AiFault, Hold, HoldPoint, ReadFault, Verdict, WriteFault};
 use crate::world::oauth::{Grant, IssuedToken};
+use crate::world::rates::{RateHost, RateWindow};
 use crate::world::{
     Arrival, Comment, CommentView, CommunityAccess, JournalEntry, Message, Mix, NewPost, Post, PostView, Rule, base36,
 };
@@ -278,9 +279,19 @@ impl Control {
         self.shared.world().ai_requests.iter().cloned().collect()
     }
 
-    /// Requests that the app may make in 10 minutes of the sandbox clock. Also forgets what was used so far.
+    /// Requests that each app may make of the API in 10 minutes of the sandbox clock. Also forgets what was used so far.
     pub fn set_rate_budget(&self, limit: u32) {
-        self.shared.world().reset_rate(limit);
+        self.shared.world().rates.reset(RateHost::Api, limit);
+    }
+
+    /// The same for the token endpoint.
+    pub fn set_token_rate_budget(&self, limit: u32) {
+        self.shared.world().rates.reset(RateHost::Token, limit);
+    }
+
+    /// What each app asked of each host, window by window.
+    pub fn rate_windows(&self) -> Vec<RateWindow> {
+        self.shared.world().rates.windows()
     }
 
     pub fn now(&self) -> OffsetDateTime {

@@ -87,6 +87,7 @@ pub use control_instagram::InstagramComment;
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
+pub use world::rates::{RateHost, RateWindow};
 pub use world::{Arrival, CommentView, CommunityAccess, JournalEntry, PostView};
 
 use connection::{CutListener, CutSwitch};

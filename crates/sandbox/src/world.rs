@@ -8,6 +8,7 @@
 pub(crate) mod faults;
 mod mix;
 pub(crate) mod oauth;
+pub(crate) mod rates;
 mod things;
 pub(crate) mod truth;
 
@@ -87,9 +88,7 @@ pub(crate) struct World {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) clerk: crate::vendors::clerk::Instance,
     pub(crate) instagram_calls: crate::vendors::instagram::store::Calls,
-    pub(crate) rate_limit: u32,
-    rate_used: u32,
-    rate_window: i64,
+    pub(crate) rates: rates::Rates,
 }
 
 impl Deref for World {
@@ -105,17 +104,6 @@ impl DerefMut for World {
         self.unsaved = true;
         &mut self.truth
     }
-}
-
-pub(crate) const RATE_WINDOW_SECS: i64 = 600;
-
-/// The request budget after counting one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    pub(crate) used: u32,
-    pub(crate) remaining: u32,
-    pub(crate) reset_secs: i64,
-    pub(crate) exceeded: bool,
 }
 
 impl World {
@@ -135,9 +123,7 @@ impl World {
             arrivals: Vec::new(),
             clerk: crate::vendors::clerk::Instance::default(),
             instagram_calls: crate::vendors::instagram::store::Calls::default(),
-            rate_limit: 1000,
-            rate_used: 0,
-            rate_window: 0,
+            rates: rates::Rates::default(),
         }
     }
 
@@ -196,30 +182,10 @@ impl World {
         self.ai_requests.push_back(request);
     }
 
-    /// Counts one API request against the shared budget of the app.
-    pub(crate) fn spend_request(&mut self) -> Budget {
-        let seconds = self.now().unix_timestamp();
-        let window = seconds.div_euclid(RATE_WINDOW_SECS);
-        if window != self.rate_window {
-            self.rate_window = window;
-            self.rate_used = 0;
-        }
-        let exceeded = self.rate_used >= self.rate_limit;
-        if !exceeded {
-            self.rate_used += 1;
-        }
-        Budget {
-            used: self.rate_used,
-            remaining: self.rate_limit.saturating_sub(self.rate_used),
-            reset_secs: RATE_WINDOW_SECS - seconds.rem_euclid(RATE_WINDOW_SECS),
-            exceeded,
-        }
-    }
-
-    /// Forgets what was spent in this window.
-    pub(crate) fn reset_rate(&mut self, limit: u32) {
-        self.rate_limit = limit;
-        self.rate_used = 0;
+    /// Counts one request of an app.
+    pub(crate) fn spend_request(&mut self, client_id: &str, host: rates::RateHost) -> rates::Budget {
+        let now_secs = self.now().unix_timestamp();
+        self.rates.spend(client_id, host, now_secs)
     }
 
     /// The id of the account with this name, which is made if there is none.

@@ -5,6 +5,7 @@
 //! connects nothing: the grant waits for them (`pending`). `target` has where browsers may be led.
 
 mod pending;
+mod replaced;
 pub mod target;
 
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
@@ -14,6 +15,7 @@ use super::{teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
+use crate::coord::budget::Urgency;
 use crate::error::chain;
 use crate::flow::ingest::{IntegrationPoll, PostProcess, webhook_events};
 use crate::jobs;
@@ -21,7 +23,7 @@ use crate::model::Role;
 use crate::secrets::{Place, SealError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rejoinder_platforms::{Account, AuthError, AuthorizeRequest, FetchError, Grant, Reader};
+use rejoinder_platforms::{AccessToken, Account, AuthError, AuthorizeRequest, FetchError, Grant, Reader, Through};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -128,7 +130,8 @@ pub async fn start(
     tx.commit().await?;
     let code_challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret().as_bytes()));
     let redirect_uri = callback_url(app, platform);
-    Ok(reader.authorize_url(&AuthorizeRequest { state, redirect_uri, code_challenge }))
+    let through = tokens::through(app, platform, Urgency::TOKEN);
+    Ok(reader.authorize_url(&through, &AuthorizeRequest { state, redirect_uri, code_challenge }))
 }
 
 /// What came back on the callback address.
@@ -188,7 +191,8 @@ async fn arrive(
         return Err(ConnectError::NotAdmin);
     }
     let redirect_uri = callback_url(app, platform);
-    let consent = exchange(&*reader, callback, &redirect_uri, &verifier, moment.now).await?;
+    let through = tokens::through(app, platform, Urgency::TOKEN);
+    let consent = exchange(&*reader, &through, callback, (&redirect_uri, &verifier), moment.now).await?;
     let confirmed = session_of == Some(user_id);
     match settle(app, moment, (team_id, user_id), platform, &consent, confirmed).await {
         Ok((tx, arrived)) => {
@@ -263,9 +267,9 @@ struct Consent {
 
 async fn exchange(
     reader: &dyn Reader,
+    through: &Through,
     callback: Callback,
-    redirect_uri: &Url,
-    verifier: &SecretString,
+    (redirect_uri, verifier): (&Url, &SecretString),
     now: OffsetDateTime,
 ) -> Result<Consent, ConnectError> {
     if let Some(error) = callback.error {
@@ -279,7 +283,7 @@ async fn exchange(
     if code.is_empty() {
         return Err(ConnectError::NoCode);
     }
-    let exchanged = reader.exchange_code(code, redirect_uri, verifier.expose_secret()).await;
+    let exchanged = reader.exchange_code(through, code, redirect_uri, verifier.expose_secret()).await;
     let grant = exchanged.map_err(|error| match error {
         AuthError::GrantDead(_) => ConnectError::CodeSpent,
         AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
@@ -287,14 +291,15 @@ async fn exchange(
     })?;
     if let Some(missing) = left_out(reader, &grant) {
         // Nobody will use it.
-        drop(reader.revoke(&grant).await);
+        drop(reader.revoke(through, &grant).await);
         return Err(ConnectError::Partial(missing));
     }
-    match reader.me(&grant.access_token).await {
+    let token = AccessToken::new(grant.access_token.clone(), through.permits.clone());
+    match reader.me(&token).await {
         Ok(account) => Ok(Consent { grant, account, granted_at: now }),
         Err(error) => {
             // Nobody will use it.
-            drop(reader.revoke(&grant).await);
+            drop(reader.revoke(through, &grant).await);
             Err(match error {
                 FetchError::Refused { code, reason, .. } => ConnectError::AppRefused(format!("{reason} ({code})")),
                 other => ConnectError::Unavailable(other.to_string()),
@@ -314,7 +319,8 @@ fn left_out(reader: &dyn Reader, grant: &Grant) -> Option<String> {
     (!missing.is_empty()).then(|| missing.join(", "))
 }
 
-/// The account becomes the team's and is polled for the first time. The caller holds the team.
+/// The account becomes the team's and is polled for the first time; grants that this one replaces go back to the platform. The caller holds
+/// the team.
 async fn store(
     app: &App,
     conn: &mut PgConnection,
@@ -327,6 +333,7 @@ async fn store(
     integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
+    replaced::give_back(app, conn, moment, user_id, (platform, account, grant)).await?;
     let (access_token, refresh_token) = tokens::seal(app, conn, moment, (id, team_id), grant).await?;
     let connected = Connected {
         id,

@@ -132,6 +132,21 @@ pub async fn hold_to_change(
     select_integrations!("where id = $1 and team_id = $2 for no key update", id, team_id).fetch_optional(conn).await
 }
 
+/// All rows of one account that have tokens, whatever their team, held to be changed, always in the same order.
+pub(super) async fn hold_account(
+    conn: &mut PgConnection,
+    platform: &str,
+    account_id: &str,
+) -> Result<Vec<Integration>, sqlx::Error> {
+    select_integrations!(
+        "where platform = $1 and platform_account_id = $2 and access_token is not null order by id for no key update",
+        platform,
+        account_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// The connected accounts of a platform, held to be changed, always in the same order.
 async fn connected_of(conn: &mut PgConnection, platform: &str) -> Result<Vec<Integration>, sqlx::Error> {
     select_integrations!("where platform = $1 and state = 'connected' order by id for no key update", platform)

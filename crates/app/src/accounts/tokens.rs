@@ -6,9 +6,10 @@
 use super::integrations::{self, Integration};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::budget::{Key, Urgency};
 use crate::flow::activity::{self, Kind, Subject};
 use crate::secrets::{Place, SealError};
-use rejoinder_platforms::{Account, AuthError, Grant, Session};
+use rejoinder_platforms::{AccessToken, Account, AuthError, Grant, Session, Through};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -81,7 +82,18 @@ pub async fn session(
     app: &App,
     moment: &Moment,
     integration: &Integration,
-    dead: Option<&SecretString>,
+    dead: Option<&AccessToken>,
+) -> Result<Session, TokenError> {
+    session_for(app, moment, integration, dead, Urgency::REST).await
+}
+
+/// The same for work that presses more or less.
+pub async fn session_for(
+    app: &App,
+    moment: &Moment,
+    integration: &Integration,
+    dead: Option<&AccessToken>,
+    urgency: Urgency,
 ) -> Result<Session, TokenError> {
     let mut conn = app.db.acquire().await?;
     let current = match dead {
@@ -91,21 +103,21 @@ pub async fn session(
             .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?,
     };
     let token = open(app, &mut conn, &current).await?;
-    let refused = dead.is_some_and(|dead| dead.expose_secret() == token.expose_secret());
+    let refused = dead.is_some_and(|dead| dead.secret().expose_secret() == token.expose_secret());
     let ends_soon = current.expires_at.is_some_and(|at| at <= moment.now + REFRESH_BEFORE);
     if !refused && !ends_soon {
-        return Ok(session_of(&current, token));
+        return Ok(session_of(app, &current, token, urgency));
     }
     drop(conn);
-    renewed(app, moment, &current).await
+    renewed(app, moment, &current, urgency).await
 }
 
 /// Refreshes a token ahead of its end, or because a person asks.
 pub async fn renew(app: &App, moment: &Moment, integration: &Integration) -> Result<(), TokenError> {
-    renewed(app, moment, integration).await.map(drop)
+    renewed(app, moment, integration, Urgency::TOKEN).await.map(drop)
 }
 
-async fn renewed(app: &App, moment: &Moment, current: &Integration) -> Result<Session, TokenError> {
+async fn renewed(app: &App, moment: &Moment, current: &Integration, urgency: Urgency) -> Result<Session, TokenError> {
     let mut conn = app.db.acquire().await?;
     let until = moment.now + LEASE;
     let leased = sqlx::query!(
@@ -135,14 +147,14 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration) -> Result<Se
     .execute(&mut *conn)
     .await?;
     match result? {
-        Some(token) => Ok(session_of(current, token)),
+        Some(token) => Ok(session_of(app, current, token, urgency)),
         // Someone else stored newer tokens meanwhile.
         None => {
             let current = integrations::load(&mut conn, current.team_id, current.id)
                 .await?
                 .ok_or_else(|| TokenError::Reconnect("the account is not connected any more".to_owned()))?;
             let token = open(app, &mut conn, &current).await?;
-            Ok(session_of(&current, token))
+            Ok(session_of(app, &current, token, urgency))
         }
     }
 }
@@ -171,9 +183,17 @@ async fn open(app: &App, conn: &mut PgConnection, integration: &Integration) -> 
     Ok(app.keyring.open(conn, place("access_token", integration.id, integration.team_id), sealed).await?)
 }
 
-fn session_of(integration: &Integration, access_token: SecretString) -> Session {
+fn session_of(app: &App, integration: &Integration, token: SecretString, urgency: Urgency) -> Session {
     let account = Account { id: integration.platform_account_id.clone(), name: integration.display_name.clone() };
-    Session { account, access_token }
+    let Through { permits, .. } = through(app, &integration.platform, urgency);
+    Session { account, access_token: AccessToken::new(token, permits) }
+}
+
+/// What calls about a platform's tokens go through.
+pub fn through(app: &App, platform: &str, urgency: Urgency) -> Through {
+    let own = app.readers.get(platform).ok().and_then(|reader| reader.own_client());
+    let key = Key { platform: platform.to_owned(), client_id: own.unwrap_or_default().to_owned() };
+    Through { app: None, permits: app.budgets.permits(key, urgency) }
 }
 
 async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Result<Option<SecretString>, TokenError> {
@@ -188,7 +208,7 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     let refresh_token =
         app.keyring.open(&mut conn, place("refresh_token", integration.id, integration.team_id), sealed).await?;
     drop(conn);
-    match reader.refresh(&refresh_token).await {
+    match reader.refresh(&through(app, &integration.platform, Urgency::TOKEN), &refresh_token).await {
         Ok(grant) => {
             let stored = store(app, moment, integration, &grant).await?;
             Ok(stored.then_some(grant.access_token))

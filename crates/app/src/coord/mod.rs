@@ -1,7 +1,8 @@
-//! What processes agree on through Postgres: rate buckets, live events and requests sent twice; and what the tasks of one process do
+//! What processes agree on through Postgres: rate buckets, request budgets, live events and requests sent twice; and what the tasks of one process do
 //! in shared transactions.
 
 pub mod buckets;
+pub mod budget;
 pub mod events;
 pub mod idempotency;
 pub mod rounds;

@@ -7,7 +7,7 @@ use super::{Finding, Look};
 use crate::accounts::connect;
 use crate::config::Config;
 use crate::lifecycle;
-use rejoinder_platforms::{AuthError, PLATFORMS, Reader};
+use rejoinder_platforms::{AuthError, PLATFORMS, Reader, Through};
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) async fn check(look: &Look<'_>) -> Vec<Finding> {
 async fn credentials(config: &Config, slug: &'static str, reader: &Arc<dyn Reader>) -> Finding {
     let name = reader.capabilities().name;
     let callback = connect::callback_of(config, slug);
-    let answer = reader.refresh(&SecretString::from(NO_TOKEN)).await;
+    let answer = reader.refresh(&Through::default(), &SecretString::from(NO_TOKEN)).await;
     match answer {
         // It told our token from nothing, so it knew who asked.
         Err(AuthError::GrantDead(_)) | Ok(_) => taken(config, slug, name, callback.as_str()),

@@ -6,7 +6,7 @@
 //! | `ingest`     | job `integration.poll`  | posts, comments, inbox_items                        | (a person asks)      |
 //! | `suggest`    | job `ai.generate`       | through `suggestion`                                | a person             |
 //! | `approve`    | a person                | draft_edits; through `suggestion`                   | job `post.send`      |
-//! | `send`       | job `post.send`         | reply_slots, send_attempts; through `suggestion`    | the platform         |
+//! | `send`       | jobs `post.send`, `reply.act` | reply_slots, send_attempts, replies, platform_actions; through `suggestion` | the platform |
 //! | `suggestion` | called by the three     | suggestions: every change of state in one function  |                      |
 //! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |

@@ -43,6 +43,11 @@ pub enum What {
     Refused,
     /// Seen on the platform.
     Posted,
+    /// A person wants it changed or taken down there.
+    ChangeAsked,
+    ChangeFailed,
+    Revised,
+    Unpublished,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -132,6 +137,13 @@ impl Told<'_> {
                 };
                 Some(Step { link, ..step(What::Posted, words)? })
             }
+            "reply.unpublish_requested" => step(What::ChangeAsked, "wants the reply taken down"),
+            "reply.revise_requested" => step(What::ChangeAsked, "wants the reply changed there"),
+            "reply.change_put_off" => with(What::Waited, "tries the change later"),
+            "reply.change_uncertain" => with(What::Uncertain, "does not know yet whether the change was made"),
+            "reply.change_failed" => with(What::ChangeFailed, "did not make the change"),
+            "reply.unpublished" => step(What::Unpublished, "took the reply down"),
+            "reply.revised" => step(What::Revised, "changed the reply on the platform"),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use rejoinder_app::lifecycle::{Database, assemble};
 use rejoinder_app::model::{Mode, Stage, Status};
 use rejoinder_app::queue::{DrainReport, drain_with_clock};
 use rejoinder_app::{jobs, queue};
-use rejoinder_platforms::{Grant, Writers};
+use rejoinder_platforms::{AccessToken, Grant, Permits, Writers};
 use rejoinder_sandbox::{Clock, CommentView, Control, FixedClock, IssuedToken, Options, Sandbox, WorldKind};
 use secrecy::SecretString;
 use sqlx::pool::PoolConnection;
@@ -126,7 +126,13 @@ impl Harness {
             scopes: scopes.clone(),
             expires_in: Some(std::time::Duration::from_secs(issued.expires_in_secs).try_into().unwrap()),
         };
-        let account = app.readers.get("reddit").unwrap().me(&grant.access_token).await.unwrap();
+        let account = app
+            .readers
+            .get("reddit")
+            .unwrap()
+            .me(&AccessToken::new(grant.access_token.clone(), Permits::default()))
+            .await
+            .unwrap();
         let mut tx = app.db.begin().await.unwrap();
         let id = integrations::row_for_account(&mut tx, team_id, "reddit", &account.id).await.unwrap();
         let id = id.unwrap_or_else(|| moment.id());

@@ -6,7 +6,9 @@
 mod accounts;
 mod api_tokens;
 mod approve;
+mod budget;
 mod callers;
+mod changes;
 mod clerk;
 mod clerk_dashboard;
 mod clerk_keys;

@@ -9,6 +9,7 @@ use rejoinder_app::accounts::teams;
 use rejoinder_app::clock::Moment;
 use rejoinder_app::jobs;
 use rejoinder_app::model::Role;
+use rejoinder_app::upkeep::PollSweep;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use time::Duration;
@@ -251,6 +252,47 @@ async fn a_disconnected_account_is_given_back_to_the_platform() {
     assert_eq!((connected(&h).await, revoked(&h)), (vec![(h.team_id, "disconnected".to_owned())], 1));
     assert_eq!(ana.delete(&format!("/api/integrations/{id}")).await.0, 204);
     assert_eq!(revoked(&h), 1, "there is nothing left to give back");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_grant_that_a_newer_consent_replaces_is_given_back_and_the_newer_one_works() {
+    let h = world().await;
+    let mut ana = Browser::signed_in(&h, h.user_id).await;
+    consent(&h, &mut ana).await;
+    sweep(&h).await;
+    h.run_due().await;
+    assert_eq!((revoked(&h), kept_grants(&h).await), (0, 0));
+    consent(&h, &mut ana).await;
+    assert_eq!((revoked(&h), kept_grants(&h).await), (0, 1), "after the transaction, by the sweep");
+    sweep(&h).await;
+    h.run_due().await;
+    assert_eq!((revoked(&h), kept_grants(&h).await), (1, 0));
+    let ticket = ticket_without_session(&h).await;
+    assert_eq!(Client::signed_in(&h).await.post(COMPLETE, &json!({ "ticket": ticket })).await.0, 200);
+    sweep(&h).await;
+    h.run_due().await;
+    assert_eq!((revoked(&h), kept_grants(&h).await), (2, 0), "also when a ticket confirmed it");
+
+    let eve = person(&h, "eve").await;
+    let moment = h.app.moment();
+    let team = teams::NewTeam { id: moment.id(), member_id: moment.id(), owner_user_id: eve, name: "Others" };
+    teams::create(&mut *h.conn().await, team, moment.now).await.unwrap();
+    let back = way_back(&h, &begin_as(&Client::of(&h, eve).await, &json!({})).await);
+    assert_eq!(led(&Browser::signed_in(&h, eve).await.get(&back).await).1["integration"], "connected");
+    sweep(&h).await;
+    h.run_due().await;
+    assert_eq!((revoked(&h), kept_grants(&h).await), (3, 0), "another team's too");
+    let comment = h.stranger_comments("Does it fit a V60?");
+    h.advance(Duration::hours(2));
+    jobs::enqueue(&mut *h.conn().await, &PollSweep {}, h.now()).await.unwrap();
+    h.run_due().await;
+    let seen: i64 = sqlx::query_scalar("select count(*) from inbox_items where target_platform_id = $1")
+        .bind(&comment)
+        .fetch_one(h.pool())
+        .await
+        .unwrap();
+    assert_eq!(seen, 1, "read, and renewed, with the grant that stands");
     h.finish().await;
 }
 

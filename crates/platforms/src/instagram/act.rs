@@ -6,7 +6,6 @@ use super::{address, wire};
 use crate::error::{Scope, SendError};
 use crate::http::{self, Answer};
 use crate::types::{Acted, Action, Exchange, Session};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 pub(super) async fn act(writer: &InstagramWriter, session: &Session, action: &Action) -> Result<Acted, SendError> {

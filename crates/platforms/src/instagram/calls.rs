@@ -1,11 +1,12 @@
 //! Reading calls: one GET, its answer turned into the caller's decision before anything is parsed. Lists are followed by their
-//! `after` cursor; the full address in `paging.next` carries the token and is never used or kept.
+//! `after` cursor; the full address in `paging.next` carries the token and is never used or kept. Meta counts per account and in percent, so no place in the app's common budget is asked for:
+//! the headers of each answer say what is left.
 
 use super::{Api, address, errors, usage, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError};
+use crate::permits::AccessToken;
 use crate::types::{Account, Budget};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ impl Api {
     /// `refused` is how far a refusal of this call reaches where its code does not say.
     pub(super) async fn get(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         path: &[&str],
         query: &[(&str, &str)],
         refused: Scope,
@@ -55,7 +56,7 @@ impl Api {
     /// One page. A field that is refused fails the whole request, so a list of fewer fields is tried after it.
     pub(super) async fn page(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         path: &[&str],
         fields: [&str; 2],
         after: Option<&str>,
@@ -103,7 +104,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
     }
 }
 
-pub(super) async fn me(api: &Api, token: &SecretString) -> Result<Account, FetchError> {
+pub(super) async fn me(api: &Api, token: &AccessToken) -> Result<Account, FetchError> {
     let read = api.get(token, &["me"], &[("fields", "user_id,username,name")], Scope::Account).await?;
     account(&read.body)
 }

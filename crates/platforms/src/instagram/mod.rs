@@ -26,6 +26,7 @@ pub use write::InstagramWriter;
 
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
+use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
 use async_trait::async_trait;
@@ -122,23 +123,34 @@ impl Reader for InstagramReader {
         Capabilities { settle_window: self.api.config.settle_window, ..CAPABILITIES }
     }
 
-    fn authorize_url(&self, request: &AuthorizeRequest) -> Url {
-        oauth::authorize_url(&self.api, request)
+    fn own_client(&self) -> Option<&str> {
+        Some(&self.api.config.app_id)
     }
 
-    async fn exchange_code(&self, code: &str, redirect_uri: &Url, _code_verifier: &str) -> Result<Grant, AuthError> {
-        oauth::exchange_code(&self.api, code, redirect_uri).await
+    fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url {
+        oauth::authorize_url(&self.api, through, request)
     }
 
-    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+    async fn exchange_code(
+        &self,
+        through: &Through,
+        code: &str,
+        redirect_uri: &Url,
+        _code_verifier: &str,
+    ) -> Result<Grant, AuthError> {
+        oauth::exchange_code(&self.api, through, code, redirect_uri).await
+    }
+
+    async fn refresh(&self, _through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
         oauth::refresh(&self.api, refresh_token).await
     }
 
-    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError> {
-        oauth::revoke(&self.api, grant).await
+    /// Meta has no call that takes back one grant: it ends by itself, or with the app in the account's settings.
+    async fn revoke(&self, _through: &Through, _grant: &Grant) -> Result<(), AuthError> {
+        Ok(())
     }
 
-    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError> {
+    async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError> {
         calls::me(&self.api, access_token).await
     }
 

@@ -6,17 +6,26 @@ use super::errors::{self, Decision, GraphError};
 use super::{Api, CAPABILITIES, address, wire};
 use crate::error::{AuthError, Scope};
 use crate::http::{self, Answer};
+use crate::permits::Through;
 use crate::types::{AuthorizeRequest, Grant};
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
+/// The credentials that a consent goes by.
+fn client<'a>(api: &'a Api, through: &'a Through) -> (&'a str, &'a SecretString) {
+    match &through.app {
+        Some(app) => (&app.client_id, &app.client_secret),
+        None => (&api.config.app_id, &api.config.app_secret),
+    }
+}
+
+pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
     let mut url = address(&api.config.dialog_base, &["oauth", "authorize"]);
     url.query_pairs_mut()
-        .append_pair("client_id", &api.config.app_id)
+        .append_pair("client_id", client(api, through).0)
         .append_pair("redirect_uri", request.redirect_uri.as_str())
         .append_pair("response_type", "code")
         .append_pair("scope", &scopes.join(","))
@@ -24,10 +33,16 @@ pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
     url
 }
 
-pub(super) async fn exchange_code(api: &Api, code: &str, redirect_uri: &Url) -> Result<Grant, AuthError> {
+pub(super) async fn exchange_code(
+    api: &Api,
+    through: &Through,
+    code: &str,
+    redirect_uri: &Url,
+) -> Result<Grant, AuthError> {
+    let (app_id, app_secret) = client(api, through);
     let form = [
-        ("client_id", api.config.app_id.as_str()),
-        ("client_secret", api.config.app_secret.expose_secret()),
+        ("client_id", app_id),
+        ("client_secret", app_secret.expose_secret()),
         ("grant_type", "authorization_code"),
         ("redirect_uri", redirect_uri.as_str()),
         // The address ends in `#_`, which is no part of the code.
@@ -37,7 +52,7 @@ pub(super) async fn exchange_code(api: &Api, code: &str, redirect_uri: &Url) -> 
     let short = short_lived(&ask("oauth/access_token", api.read.post(url).form(&form)).await?)?;
     let query = [
         ("grant_type", "ig_exchange_token"),
-        ("client_secret", api.config.app_secret.expose_secret()),
+        ("client_secret", app_secret.expose_secret()),
         ("access_token", short.access_token.expose_secret()),
     ];
     let url = address(&api.config.graph_base, &["access_token"]);
@@ -49,21 +64,6 @@ pub(super) async fn refresh(api: &Api, token: &SecretString) -> Result<Grant, Au
     let query = [("grant_type", "ig_refresh_token"), ("access_token", token.expose_secret())];
     let url = address(&api.config.graph_base, &["refresh_access_token"]);
     long_lived(&ask("refresh_access_token", api.read.get(url).query(&query)).await?)
-}
-
-/// Meta has no call that takes back one account's consent: what can be given up is that it sends us events. A token that is dead already
-/// is no error.
-pub(super) async fn revoke(api: &Api, grant: &Grant) -> Result<(), AuthError> {
-    let url = address(&api.config.graph_base, &[&api.config.version, "me", "subscribed_apps"]);
-    let request = api.read.delete(url).bearer_auth(grant.access_token.expose_secret());
-    let answer = ask("me/subscribed_apps", request).await?;
-    match answer.status {
-        200..300 => Ok(()),
-        _ => match errors::decide(&answer, Scope::Account) {
-            Decision::TokenDead { .. } => Ok(()),
-            decision => Err(failure(decision)),
-        },
-    }
 }
 
 async fn ask(call: &'static str, request: RequestBuilder) -> Result<Answer, AuthError> {

@@ -174,9 +174,10 @@ async fn read_due(
     let mut failures = 0;
     let mut waiting = due.into_iter();
     for due in waiting.by_ref().take(TREES_PER_POLL) {
-        if polled.budget.is_some_and(|budget| budget.remaining < 1.0) {
+        if let Some(budget) = polled.budget.filter(|budget| budget.remaining < 1.0) {
+            polled.wait = Some(budget.resets_in);
             polled.more = true;
-            break;
+            return;
         }
         let error = read_comments(api, session, &due, polled).await.err();
         let Some(mark) = marks.media.get_mut(&due.post.id) else { continue };
@@ -206,6 +207,7 @@ fn stop_at(error: &FetchError, polled: &mut Polled) -> bool {
         FetchError::RateLimited { retry_after } => {
             let limit = polled.budget.map_or(100.0, |budget| budget.limit);
             polled.budget = Some(crate::types::Budget { limit, remaining: 0.0, resets_in: *retry_after });
+            polled.wait = Some(*retry_after);
             polled.more = true;
             true
         }

@@ -8,7 +8,6 @@ use crate::error::{Scope, SendError};
 use crate::http::{self, Answer};
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;

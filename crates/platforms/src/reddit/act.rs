@@ -6,9 +6,9 @@ use super::write::{self, Call, Expected, RedditWriter, Sent, Verdict};
 use super::{calls, wire};
 use crate::error::{FetchError, Scope, SendError};
 use crate::http::{self, Answer};
+use crate::permits::Host;
 use crate::types::{Acted, Action, Exchange, Session, Standing, ThingState};
 use reqwest::header::USER_AGENT;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 pub(super) async fn act(writer: &RedditWriter, session: &Session, action: &Action) -> Result<Acted, SendError> {
@@ -112,7 +112,8 @@ async fn look(writer: &RedditWriter, session: &Session, id: &str) -> Result<Opti
         .query(&[("id", id)])
         .bearer_auth(session.access_token.expose_secret())
         .header(USER_AGENT, writer.user_agent());
-    let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+    let permits = session.access_token.permits();
+    let response = http::send(request, permits, Host::Api).await.map_err(calls::unsent)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await;
     let body = body.map_err(|error| FetchError::Unavailable(error.to_string()))?;

@@ -2,10 +2,10 @@
 
 use super::{Api, address, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError};
+use crate::http::{self, Answer, BodyError, Unsent};
+use crate::permits::{AccessToken, Host};
 use crate::types::{Account, Budget};
 use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ impl Api {
     /// `refused` is how far a 403 or 404 on this path reaches.
     pub(super) async fn get(
         &self,
-        token: &SecretString,
+        token: &AccessToken,
         segments: &[&str],
         query: &[(&str, &str)],
         refused: Scope,
@@ -35,7 +35,7 @@ impl Api {
             .query(query)
             .bearer_auth(token.expose_secret())
             .header(USER_AGENT, &self.config.user_agent);
-        let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+        let response = http::send(request, &token.permits, Host::Api).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
@@ -51,6 +51,14 @@ impl Api {
 
 pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
     FetchError::Refused { code: code.to_owned(), reason, scope }
+}
+
+/// Nothing came.
+pub(super) fn unsent(unsent: Unsent) -> FetchError {
+    match unsent {
+        Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
+        Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
+    }
 }
 
 /// What an answer of the API host means to a reader.

@@ -24,6 +24,7 @@ pub use write::RedditWriter;
 
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
+use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
 use async_trait::async_trait;
@@ -113,23 +114,33 @@ impl Reader for RedditReader {
         Capabilities { settle_window: self.api.config.settle_window, ..CAPABILITIES }
     }
 
-    fn authorize_url(&self, request: &AuthorizeRequest) -> Url {
-        oauth::authorize_url(&self.api, request)
+    fn own_client(&self) -> Option<&str> {
+        Some(&self.api.config.client_id)
     }
 
-    async fn exchange_code(&self, code: &str, redirect_uri: &Url, _code_verifier: &str) -> Result<Grant, AuthError> {
-        oauth::exchange_code(&self.api, code, redirect_uri).await
+    fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url {
+        oauth::authorize_url(&self.api, through, request)
     }
 
-    async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, AuthError> {
-        oauth::refresh(&self.api, refresh_token).await
+    async fn exchange_code(
+        &self,
+        through: &Through,
+        code: &str,
+        redirect_uri: &Url,
+        _code_verifier: &str,
+    ) -> Result<Grant, AuthError> {
+        oauth::exchange_code(&self.api, through, code, redirect_uri).await
     }
 
-    async fn revoke(&self, grant: &Grant) -> Result<(), AuthError> {
-        oauth::revoke(&self.api, grant).await
+    async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+        oauth::refresh(&self.api, through, refresh_token).await
     }
 
-    async fn me(&self, access_token: &SecretString) -> Result<Account, FetchError> {
+    async fn revoke(&self, through: &Through, grant: &Grant) -> Result<(), AuthError> {
+        oauth::revoke(&self.api, through, grant).await
+    }
+
+    async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError> {
         let answer = self.api.get(access_token, &["api", "v1", "me"], &[], Scope::Account).await?;
         calls::account(&answer.body)
     }

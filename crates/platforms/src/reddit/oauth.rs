@@ -4,7 +4,8 @@
 
 use super::{Api, CAPABILITIES, wire};
 use crate::error::AuthError;
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Unsent};
+use crate::permits::{Host, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -13,11 +14,11 @@ use url::Url;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
-pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
+pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
     let mut url = super::address(&api.config.auth_base, &["api", "v1", "authorize"]);
     url.query_pairs_mut()
-        .append_pair("client_id", &api.config.client_id)
+        .append_pair("client_id", client(api, through).0)
         .append_pair("response_type", "code")
         .append_pair("state", &request.state)
         .append_pair("redirect_uri", request.redirect_uri.as_str())
@@ -26,44 +27,62 @@ pub(super) fn authorize_url(api: &Api, request: &AuthorizeRequest) -> Url {
     url
 }
 
-pub(super) async fn exchange_code(api: &Api, code: &str, redirect_uri: &Url) -> Result<Grant, AuthError> {
-    // Some browsers hand over the fragment that Reddit hangs on the redirect.
-    let code = code.trim_end_matches("#_");
-    token(api, &[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri.as_str())]).await
+/// The credentials that a call about tokens signs with.
+fn client<'a>(api: &'a Api, through: &'a Through) -> (&'a str, &'a SecretString) {
+    match &through.app {
+        Some(app) => (&app.client_id, &app.client_secret),
+        None => (&api.config.client_id, &api.config.client_secret),
+    }
 }
 
-pub(super) async fn refresh(api: &Api, refresh_token: &SecretString) -> Result<Grant, AuthError> {
-    token(api, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())]).await
+pub(super) async fn exchange_code(
+    api: &Api,
+    through: &Through,
+    code: &str,
+    redirect_uri: &Url,
+) -> Result<Grant, AuthError> {
+    // Some browsers hand over the fragment that Reddit hangs on the redirect.
+    let code = code.trim_end_matches("#_");
+    let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri.as_str())];
+    token(api, through, &form).await
+}
+
+pub(super) async fn refresh(api: &Api, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+    token(api, through, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())]).await
 }
 
 /// A refresh token takes its access tokens with it. Reddit answers a success also for a token that it does not know.
-pub(super) async fn revoke(api: &Api, grant: &Grant) -> Result<(), AuthError> {
+pub(super) async fn revoke(api: &Api, through: &Through, grant: &Grant) -> Result<(), AuthError> {
     let (token, hint) = match &grant.refresh_token {
         Some(token) => (token, "refresh_token"),
         None => (&grant.access_token, "access_token"),
     };
     let form = [("token", token.expose_secret()), ("token_type_hint", hint)];
-    let answer = ask(api, "revoke_token", &form).await?;
+    let answer = ask(api, through, "revoke_token", &form).await?;
     match answer.status {
         200..300 => Ok(()),
         _ => Err(failure(&answer, answer.json().as_ref())),
     }
 }
 
-async fn token(api: &Api, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
-    decide(&ask(api, "access_token", form).await?)
+async fn token(api: &Api, through: &Through, form: &[(&str, &str)]) -> Result<Grant, AuthError> {
+    decide(&ask(api, through, "access_token", form).await?)
 }
 
-async fn ask(api: &Api, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
+async fn ask(api: &Api, through: &Through, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
+    let (client_id, client_secret) = client(api, through);
     let url = super::address(&api.config.auth_base, &["api", "v1", call]);
     let request = api
         .read
         .post(url)
-        .basic_auth(&api.config.client_id, Some(api.config.client_secret.expose_secret()))
+        .basic_auth(client_id, Some(client_secret.expose_secret()))
         .header(reqwest::header::USER_AGENT, &api.config.user_agent)
         .form(form);
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };
-    let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
+    let response = http::send(request, &through.permits, Host::Token).await.map_err(|unsent| match unsent {
+        Unsent::NoPermit(wait) => AuthError::Unavailable { reason: http::NO_PERMIT.to_owned(), after: Some(wait) },
+        Unsent::Failed(error) => passing(http::trouble(error)),
+    })?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
     tracing::debug!(platform = "reddit", call, status, "answered");

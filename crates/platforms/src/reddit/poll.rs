@@ -230,6 +230,7 @@ impl Round<'_> {
             FetchError::RateLimited { retry_after } => {
                 let limit = self.polled.budget.map_or(0.0, |budget| budget.limit);
                 self.polled.budget = Some(Budget { limit, remaining: 0.0, resets_in: retry_after });
+                self.polled.wait = Some(retry_after);
                 self.polled.more = true;
                 return true;
             }

@@ -4,11 +4,11 @@
 use super::{CAPABILITIES, RedditConfig, act, address, calls, wire};
 use crate::Writer;
 use crate::error::{Scope, SendError};
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Unsent};
+use crate::permits::Host;
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
 use reqwest::header::USER_AGENT;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,10 +108,18 @@ impl RedditWriter {
             .bearer_auth(session.access_token.expose_secret())
             .header(USER_AGENT, self.user_agent())
             .form(&call.form);
-        let response = match request.send().await {
+        let response = match http::send(request, session.access_token.permits(), Host::Api).await {
             Ok(response) => response,
-            Err(error) if http::never_left(&error) => return Err(SendError::NotSent(http::trouble(error))),
-            Err(error) => return Ok(Sent::Lost { reason: http::trouble(error), request: call.logged }),
+            Err(Unsent::NoPermit(retry_after)) => {
+                let exchange = Exchange { request: call.logged, status: None, answer: Value::Null };
+                return Err(SendError::RateLimited { retry_after, scope: Scope::Item, exchange });
+            }
+            Err(Unsent::Failed(error)) if http::never_left(&error) => {
+                return Err(SendError::NotSent(http::trouble(error)));
+            }
+            Err(Unsent::Failed(error)) => {
+                return Ok(Sent::Lost { reason: http::trouble(error), request: call.logged });
+            }
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // A broken body leaves the status to decide; with a 200 that means: unknown.

@@ -1,7 +1,9 @@
 //! Connecting an account, and the list of platforms.
 
 use crate::site::{Canned, Site, config, json, session};
-use rejoinder_platforms::{AuthError, AuthorizeRequest, ConnectError, FetchError, NoPlatform, Settings, connect};
+use rejoinder_platforms::{
+    AccessToken, AuthError, AuthorizeRequest, ConnectError, FetchError, NoPlatform, Permits, Settings, Through, connect,
+};
 use secrecy::ExposeSecret;
 use serde_json::json as j;
 use std::collections::HashMap;
@@ -19,7 +21,7 @@ async fn the_consent_page_asks_for_every_scope_permanently() {
     let (readers, _) = site.connect();
     let reader = readers.get("reddit").unwrap();
     let request = AuthorizeRequest { state: "st".into(), redirect_uri: callback(), code_challenge: String::new() };
-    let url = reader.authorize_url(&request);
+    let url = reader.authorize_url(&Through::default(), &request);
     let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
     assert_eq!(url.path(), "/api/v1/authorize");
     assert_eq!(query["scope"], "identity history read privatemessages submit edit");
@@ -41,7 +43,7 @@ async fn a_code_is_traded_with_basic_auth() {
     .await;
     let (readers, _) = site.connect();
     let reader = readers.get("reddit").unwrap();
-    let grant = reader.exchange_code("the-code#_", &callback(), "").await.unwrap();
+    let grant = reader.exchange_code(&Through::default(), "the-code#_", &callback(), "").await.unwrap();
     assert_eq!(grant.access_token.expose_secret(), "at");
     assert_eq!(grant.refresh_token.as_ref().map(|token| token.expose_secret()), Some("rt"));
     assert_eq!((grant.scopes.len(), grant.expires_in), (2, Some(time::Duration::days(1))));
@@ -49,7 +51,10 @@ async fn a_code_is_traded_with_basic_auth() {
     assert_eq!((asked.form["grant_type"].as_str(), asked.form["code"].as_str()), ("authorization_code", "the-code"));
     assert_eq!(asked.form["redirect_uri"], callback().as_str());
     assert!(asked.head.to_ascii_lowercase().contains("authorization: basic "));
-    assert_eq!(reader.me(&grant.access_token).await.unwrap().id, "t2_abc");
+    assert_eq!(
+        reader.me(&AccessToken::new(grant.access_token.clone(), Permits::default())).await.unwrap().id,
+        "t2_abc"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +76,7 @@ async fn every_refusal_of_the_token_endpoint_has_its_decision() {
     for (status, body, expected) in cases {
         let site = Site::start(move |_| Canned::Json(status, body.to_owned())).await;
         let (readers, _) = site.connect();
-        let error = readers.get("reddit").unwrap().refresh(&"old-token".into()).await.unwrap_err();
+        let error = readers.get("reddit").unwrap().refresh(&Through::default(), &"old-token".into()).await.unwrap_err();
         let got = match &error {
             AuthError::GrantDead(_) => "dead",
             AuthError::AppRefused(_) => "app",

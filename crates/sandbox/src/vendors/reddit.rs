@@ -1,6 +1,6 @@
 //! Reddit's API: the door that every call passes (token, scope, budget, planned read faults) and the list of calls.
 //!
-//! Always: an answer of the API carries the rate headers unless it is a refusal of the door; texts are HTML-escaped
+//! Always: requests are counted per app, and an answer of the API carries the rate headers unless it is a refusal of the door; texts are HTML-escaped
 //! unless the caller sent `raw_json=1`. Each route also answers with a trailing slash.
 
 mod inbox;
@@ -27,12 +27,14 @@ use url::form_urlencoded;
 use crate::Shared;
 use crate::connection::CutSwitch;
 use crate::world::faults::ReadFault;
-use crate::world::{Budget, Community, CommunityAccess, View, World};
+use crate::world::rates::{Budget, RateHost};
+use crate::world::{Community, CommunityAccess, View, World};
 
 /// Who calls, as the door found out.
 #[derive(Clone, Debug)]
 struct Caller {
     account: String,
+    client_id: String,
     token: String,
     /// As it introduces itself.
     agent: String,
@@ -107,7 +109,7 @@ async fn door(
         Ok(caller) => caller,
         Err(refused) => return *refused,
     };
-    let budget = shared.world().spend_request();
+    let budget = shared.world().spend_request(&caller.client_id, RateHost::Api);
     if budget.exceeded {
         return too_many_requests(budget.reset_secs.unsigned_abs());
     }
@@ -148,10 +150,10 @@ fn identify(shared: &Shared, headers: &HeaderMap, raw_json: bool, scope: &str) -
     if grant.scope != "*" && !grant.scope.split([' ', ',']).any(|granted| granted == scope) {
         return Err(Box::new(challenge(StatusCode::FORBIDDEN, "insufficient_scope", json!({"error": 403}))));
     }
-    let account = grant.account.clone();
+    let (account, client_id) = (grant.account.clone(), grant.client_id.clone());
     let view = View { account: Some(account.clone()), now, as_of: None };
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    Ok(Caller { account, token: token.to_owned(), agent, view, raw_json })
+    Ok(Caller { account, client_id, token: token.to_owned(), agent, view, raw_json })
 }
 
 fn bad_token() -> Response {

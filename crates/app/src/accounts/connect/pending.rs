@@ -3,12 +3,13 @@
 //!
 //! Always: the ticket stands here as a hash and works once, within ten minutes; team and role count as they are at that moment. What is
 //! not confirmed in time is revoked at the platform and wiped, by whoever comes too late or by the sweep. A platform that does not answer is asked
-//! again for an hour; then the grant is wiped all the same.
+//! again for an hour; then the grant is wiped all the same. A grant that was replaced by a newer one goes the same way.
 
 use super::{Consent, callback_url, reader, store};
-use crate::accounts::{teams, token_hash};
+use crate::accounts::{teams, token_hash, tokens};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::budget::Urgency;
 use crate::error::chain;
 use crate::jobs::State;
 use crate::model::Role;
@@ -98,13 +99,37 @@ pub(super) async fn keep(
     app: &App,
     conn: &mut PgConnection,
     moment: &Moment,
-    (team_id, user_id): (Uuid, Uuid),
+    whose: (Uuid, Uuid),
     platform: &str,
     consent: &Consent,
 ) -> Result<SecretString, SealError> {
-    let (id, ticket) = (moment.id(), moment.entropy().token(32));
-    let hash = token_hash(&ticket);
-    let grant = &consent.grant;
+    let ticket = moment.entropy().token(32);
+    let kept = (platform, &consent.account, &consent.grant);
+    insert(app, conn, moment, whose, kept, &ticket, moment.now + LASTS).await?;
+    Ok(SecretString::from(ticket))
+}
+
+/// Keeps a grant that nobody uses any more, under a ticket that nobody has: the sweep gives it back to the platform. The caller commits.
+pub(super) async fn give_back_later(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    whose: (Uuid, Uuid),
+    kept: (&str, &Account, &Grant),
+) -> Result<(), SealError> {
+    insert(app, conn, moment, whose, kept, &moment.entropy().token(32), moment.now).await
+}
+
+async fn insert(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    (platform, account, grant): (&str, &Account, &Grant),
+    ticket: &str,
+    expires_at: OffsetDateTime,
+) -> Result<(), SealError> {
+    let (id, hash) = (moment.id(), token_hash(ticket));
     let kept = Kept {
         access_token: grant.access_token.expose_secret().to_owned(),
         refresh_token: grant.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()),
@@ -122,15 +147,15 @@ pub(super) async fn keep(
         team_id,
         user_id,
         platform,
-        consent.account.id,
-        consent.account.name,
+        account.id,
+        account.name,
         sealed,
         moment.now,
-        moment.now + LASTS,
+        expires_at,
     )
     .execute(conn)
     .await?;
-    Ok(SecretString::from(ticket))
+    Ok(())
 }
 
 async fn open(app: &App, conn: &mut PgConnection, row: &Row) -> Result<Option<Grant>, SealError> {
@@ -253,7 +278,8 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
 /// Whether asking again is of no use.
 pub(super) async fn revoke(app: &App, platform: &str, grant: &Grant) -> bool {
     let Ok(reader) = reader(app, platform) else { return false };
-    match reader.revoke(grant).await {
+    let through = tokens::through(app, platform, Urgency::TOKEN);
+    match reader.revoke(&through, grant).await {
         Ok(()) => true,
         Err(AuthError::Unavailable { reason, .. }) => {
             tracing::warn!(platform, reason, "a grant could not be given back now");

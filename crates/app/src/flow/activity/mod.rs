@@ -84,6 +84,15 @@ pub enum Kind {
     ReplyUncertain,
     ReplyExchange,
     ReplyReadBack,
+    /// A person wants a reply changed that stands on the platform, and what came of it.
+    ReplyUnpublishAsked,
+    ReplyReviseAsked,
+    ReplyChangeArmed,
+    ReplyChangePutOff,
+    ReplyChangeUncertain,
+    ReplyChangeFailed,
+    ReplyUnpublished,
+    ReplyRevised,
 }
 
 impl Kind {
@@ -155,6 +164,14 @@ impl Kind {
             Self::ReplyUncertain => "reply.uncertain",
             Self::ReplyExchange => "reply.exchange",
             Self::ReplyReadBack => "reply.read_back",
+            Self::ReplyUnpublishAsked => "reply.unpublish_requested",
+            Self::ReplyReviseAsked => "reply.revise_requested",
+            Self::ReplyChangeArmed => "reply.change_armed",
+            Self::ReplyChangePutOff => "reply.change_put_off",
+            Self::ReplyChangeUncertain => "reply.change_uncertain",
+            Self::ReplyChangeFailed => "reply.change_failed",
+            Self::ReplyUnpublished => "reply.unpublished",
+            Self::ReplyRevised => "reply.revised",
         }
     }
 }

@@ -122,7 +122,8 @@ async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polle
         account_id: integration.platform_account_id.clone(),
         account_name: integration.display_name.clone(),
     };
-    let next = moment.now + if polled.more { SOON } else { INTERVAL };
+    let soon = polled.wait.and_then(|wait| wait.try_into().ok()).map_or(SOON, |wait: time::Duration| wait.max(SOON));
+    let next = moment.now + if polled.more || polled.wait.is_some() { soon } else { INTERVAL };
     let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
     let mut tx = engine.app.db.begin().await?;
     let stored = store(&mut tx, moment, &source, polled.items).await?;

@@ -2,7 +2,7 @@
 //! left as it is, whatever the late answer says.
 
 use super::attempts::{self, Freed, Settled};
-use super::reserve;
+use super::{replies, reserve};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::coord::rounds::Work;
@@ -57,10 +57,12 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
     let ours: Vec<&Ask> = asks.iter().filter(|ask| freed.contains_key(&ask.attempt_id)).collect();
     release(conn, &ours, &freed, &suggestions).await?;
     let (mut steps, mut posted, mut exchanges, mut known) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut stand = Vec::new();
     for ask in &ours {
         let Some(current) = suggestions.remove(&ask.suggestion_id) else { continue };
         if matches!(ask.change, Change::Posted { .. }) {
             posted.push(current.item_id);
+            stand.push(current.id);
         }
         if current.state.stage == Stage::Uncertain && !matches!(ask.change, Change::Uncertain { .. }) {
             known.push((current.team_id, current.id));
@@ -72,6 +74,7 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
         // Nobody but the settling leads out of an open attempt, so this is a hole of ours: the attempt is settled all the same.
         tracing::error!(code = refusal.code, detail = refusal.detail, "an outcome did not fit the suggestion");
     }
+    replies::stand(conn, moment, &stand).await?;
     inbox::answered(conn, moment, &posted).await?;
     notices::resolve_all(conn, moment, NoticeKind::SendUnknown, &known).await?;
     activity::record_all(conn, moment, exchanges).await?;

@@ -101,6 +101,19 @@ pub fn check(rules: &Rules, suggestion: &Suggestion, situation: Option<&Situatio
     first.unwrap_or(Answer::Allow)
 }
 
+/// Whether what stands on a platform may be changed now, or a code and the reason why not. Nothing waits here: the person who asked
+/// is told, and asks again.
+pub fn check_change(rules: &Rules, situation: Option<&Situation>) -> Result<(), (&'static str, String)> {
+    if rules.dry_run {
+        return Err(("dry-run", "dry run is on (DRY_RUN), so nothing leaves this server".to_owned()));
+    }
+    match situation.map(switches) {
+        Some(None) => Ok(()),
+        Some(Some(Answer::WaitFor { reason, .. })) => Err(("paused", reason)),
+        _ => Err(("not-connected", "the account is not connected any more".to_owned())),
+    }
+}
+
 fn back(reason: &str) -> Answer {
     Answer::ReturnToPerson { reasons: vec![reason.to_owned()] }
 }

@@ -8,6 +8,7 @@ use super::{Sender, WRITE_WITHIN, parking, reconcile};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
+use crate::coord::budget::Urgency;
 use crate::flow::suggestion::{self, ChangeError, Suggestion};
 use crate::jobs::State;
 use crate::model::{Stage, Switch};
@@ -15,7 +16,7 @@ use crate::queue::{Class, Job, JobContext, JobError};
 use crate::request_id;
 use crate::telemetry::{self, SendFailure};
 use async_trait::async_trait;
-use rejoinder_platforms::{FetchError, OutboundReply, PostedReply, SendError, Session, TargetState};
+use rejoinder_platforms::{FetchError, Host, OutboundReply, PostedReply, SendError, Session, TargetState};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -108,7 +109,7 @@ impl Send<'_> {
     async fn prepare(&self, suggestion: &Suggestion, situation: Situation) -> Result<(), JobError> {
         let (app, integration) = (&self.state.app, situation.integration);
         let moment = self.moment();
-        let session = match tokens::session(app, &moment, &integration, None).await {
+        let session = match tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await {
             Ok(session) => session,
             Err(error) => return self.no_token(suggestion, &integration, error).await,
         };
@@ -144,7 +145,9 @@ impl Send<'_> {
         let mut read = reader.target_state(&session, &target.post_platform_id, &target.platform_id).await;
         if read == Err(FetchError::AuthExpired) {
             let dead = session.access_token;
-            session = tokens::session(app, &self.moment(), integration, Some(&dead)).await.map_err(Unread::NoToken)?;
+            session = tokens::session_for(app, &self.moment(), integration, Some(&dead), Urgency::SEND)
+                .await
+                .map_err(Unread::NoToken)?;
             read = reader.target_state(&session, &target.post_platform_id, &target.platform_id).await;
         }
         let now_there = read.map_err(Unread::Platform)?;
@@ -152,6 +155,11 @@ impl Send<'_> {
     }
 
     async fn arm_and_write(&self, suggestion: &Suggestion, ready: Ready) -> Result<(), JobError> {
+        // In hand before arming: between arming and the first byte nothing may wait.
+        if let Err(after) = ready.session.access_token.permits().secure(Host::Api).await {
+            let reason = "the request budget of the platform is used up".to_owned();
+            return self.not_now(suggestion, Answer::WaitUntil { at: self.moment().now + after, reason }).await;
+        }
         let ask = arm::Ask {
             suggestion_id: suggestion.id,
             lease_until: suggestion.state.lease_until,

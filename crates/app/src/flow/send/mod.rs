@@ -14,8 +14,11 @@
 //! Dead after 4: the attempt says `uncertain`, and whoever comes next reads the platform back before anything else, once the
 //! worker's session lock is free. Dead between 1 and 4: nothing was written; the lease ends and another worker starts over.
 //!
+//! What stands there already is changed under the same protocol (`act`).
+//!
 //! Steps 1, 4 and 6 of many jobs share transactions (`rounds`): each suggestion is decided by itself, the commit serves all.
 
+mod act;
 mod arm;
 mod attempts;
 mod claim;
@@ -25,6 +28,7 @@ mod identity;
 mod job;
 mod pause;
 mod reconcile;
+pub mod replies;
 mod reserve;
 mod resolve;
 mod settle;
@@ -35,6 +39,7 @@ pub mod uncertain;
 #[cfg(doctest)]
 mod walls;
 
+pub use act::{ActionRow, ReplyAct, Wanted, change_posted, list as actions};
 pub use attempts::{Attempt, list as attempts};
 pub use identity::Identity;
 pub use job::PostSend;

@@ -15,7 +15,7 @@
 //! A worker that the system stops between its last look at the clock and its first byte, for longer than the whole wait, is beyond
 //! what a database can fence; reconciliation finds what it did. Clocks of machines must not differ by seconds.
 
-use super::{CALL_OVER, WRITE_WITHIN, wake};
+use super::{CALL_OVER, WRITE_WITHIN, act, wake};
 use crate::accounts::integrations::{self, Switched};
 use crate::accounts::team_settings;
 use crate::app::App;
@@ -315,9 +315,10 @@ async fn in_flight(
         team_id,
         integration_id,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(armed.into_iter().collect())
+    let changes = act::in_flight(conn, scope, armed_after).await?;
+    Ok(armed.into_iter().chain(changes).collect())
 }
 
 /// Until the caller's transaction ends, whoever pauses waits for it; and a switch that is read after this call is as it stands.
@@ -333,8 +334,9 @@ async fn left_of(conn: &mut PgConnection, armed: &[Uuid], armed_after: OffsetDat
         armed,
         armed_after,
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    let (open, may_run) = act::left_of(conn, armed, armed_after).await?;
     let count = |n: i64| usize::try_from(n).unwrap_or(0);
-    Ok(Left { open: count(left.open), may_run: count(left.may_run) })
+    Ok(Left { open: count(left.open + open), may_run: count(left.may_run + may_run) })
 }

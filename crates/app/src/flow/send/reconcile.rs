@@ -9,6 +9,7 @@ use super::job::Send;
 use super::{ABSENT_READS, CALL_OVER, identity, trouble};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens;
+use crate::coord::budget::Urgency;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::notices::{self, Notice};
 use crate::flow::suggestion::{self, Change, Suggestion};
@@ -48,7 +49,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         Err(error) => return give_to_person(send, suggestion, &attempt, &error.to_string()).await,
     };
     let settles_at = attempt.armed_at + CALL_OVER + reader.capabilities().settle_window;
-    let session = match tokens::session(app, &moment, &integration, None).await {
+    let session = match tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await {
         Ok(session) => session,
         Err(error) => {
             let reason = format!("no token to read back with: {error}");
@@ -64,7 +65,8 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
     };
     let mut read = reader.find_own_reply(&session, &probe).await;
     if read == Err(FetchError::AuthExpired) {
-        read = match tokens::session(app, &moment, &integration, Some(&session.access_token)).await {
+        let dead = Some(&session.access_token);
+        read = match tokens::session_for(app, &moment, &integration, dead, Urgency::SEND).await {
             Ok(session) => reader.find_own_reply(&session, &probe).await,
             Err(error) => {
                 let reason = format!("no token to read back with: {error}");

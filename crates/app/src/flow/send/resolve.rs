@@ -4,11 +4,12 @@
 //! trust: the address is read on the platform, before the transaction, and must lead to a reply of the account to the target.
 
 use super::attempts::{self, Attempt, Settled};
-use super::{CALL_OVER, identity, reserve};
+use super::{CALL_OVER, identity, replies, reserve};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::coord::budget::Urgency;
 use crate::error::Problem;
 use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
@@ -145,11 +146,11 @@ async fn reply_at(
     };
     let moment = app.moment();
     let target = &suggestion.target.platform_id;
-    let session = tokens::session(app, &moment, &integration, None).await.map_err(no_token)?;
+    let session = tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await.map_err(no_token)?;
     let mut read = reader.reply_at(&session, address, target).await;
     if read == Err(FetchError::AuthExpired) {
         let dead = Some(&session.access_token);
-        let session = tokens::session(app, &moment, &integration, dead).await.map_err(no_token)?;
+        let session = tokens::session_for(app, &moment, &integration, dead, Urgency::SEND).await.map_err(no_token)?;
         read = reader.reply_at(&session, address, target).await;
     }
     match read {
@@ -175,6 +176,7 @@ async fn stands_there(
     let change = Change::Posted { reply_id: reply.id, url: reply.permalink.map(|link| link.to_string()) };
     let (team_id, item_id) = (suggestion.team_id, suggestion.item_id);
     let resolved = suggestion::change_held(conn, moment, suggestion, Some(decision.by), change).await?;
+    replies::stand(conn, moment, &[resolved.id]).await?;
     inbox::set_state(conn, moment, team_id, item_id, Some(decision.by), ItemState::Done).await?;
     Ok(resolved)
 }

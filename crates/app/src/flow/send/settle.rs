@@ -6,6 +6,7 @@ use super::job::{Ready, Send};
 use super::trouble;
 use crate::accounts::integrations;
 use crate::accounts::tokens::{self, TokenError};
+use crate::coord::budget::Urgency;
 use crate::flow::suggestion::{Change, Suggestion};
 use crate::model::{Outcome, Reach};
 use crate::queue::JobError;
@@ -78,7 +79,8 @@ impl Send<'_> {
         let mut conn = app.db.acquire().await?;
         let refused_before = attempts::refused_tokens_in_a_row(&mut conn, suggestion.id).await?;
         drop(conn);
-        let dead = match tokens::session(app, &moment, &ready.integration, Some(&ready.session.access_token)).await {
+        let dead = Some(&ready.session.access_token);
+        let dead = match tokens::session_for(app, &moment, &ready.integration, dead, Urgency::SEND).await {
             Err(TokenError::Reconnect(reason)) => Some(reason),
             _ if refused_before >= MAX_REFUSED_TOKENS => Some("the platform refuses fresh tokens too".to_owned()),
             _ => None,

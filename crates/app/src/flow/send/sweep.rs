@@ -1,7 +1,7 @@
 //! The job `reconcile.sweep`: finds approved replies that wait for a job that does not exist, whatever the cause, and adds it. Wakes those
 //! whose switch was turned back. Gives back what cannot go out any more.
 
-use super::{PostSend, attempts, gate};
+use super::{PostSend, ReplyAct, act, attempts, gate};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::flow::suggestion::machine::APPROVAL_LASTS;
@@ -36,6 +36,9 @@ impl Job<State> for ReconcileSweep {
         let mut conn = app.db.acquire().await?;
         let waiting = waiting(&mut conn, ctx.now).await?;
         let expired = expired(&mut conn, ctx.now).await?;
+        for action in act::waiting(&mut conn, ctx.now - time::Duration::seconds(10), SWEEP).await? {
+            jobs::enqueue_if_absent(&mut conn, &ReplyAct::of(&action), ctx.now).await?;
+        }
         drop(conn);
         for job in waiting {
             let mut tx = app.db.begin().await?;

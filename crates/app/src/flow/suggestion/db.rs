@@ -405,7 +405,7 @@ pub async fn drafting_since(
     Ok(rows.into_iter().map(|row| (row.id, row.team_id, row.generation_id)).collect())
 }
 
-/// Whether a reply of ours stands under the target already.
+/// Whether a reply of ours stands under the target already. One that a person took down does not.
 pub async fn replied_to(
     conn: &mut PgConnection,
     team_id: Uuid,
@@ -413,8 +413,10 @@ pub async fn replied_to(
     target_platform_id: &str,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists (select 1 from suggestions
-                          where integration_id = $1 and target_platform_id = $2 and team_id = $3 and status = 'posted') as "yes!""#,
+        r#"select exists (select 1 from suggestions s
+                          where integration_id = $1 and target_platform_id = $2 and team_id = $3 and status = 'posted'
+                            and not exists (select 1 from replies r
+                                            where r.suggestion_id = s.id and r.standing = 'unpublished')) as "yes!""#,
         integration_id,
         target_platform_id,
         team_id,

@@ -20,6 +20,7 @@ mod own_account;
 mod own_sessions;
 pub(super) mod paging;
 mod pause;
+mod posted_replies;
 mod posts;
 mod settings;
 mod suggestion_answers;
@@ -117,6 +118,8 @@ routes! {
     post   "/api/suggestions/{id}/undo"                         suggestions::undo_suggestion;
     post   "/api/suggestions/{id}/resolve"                      suggestions::resolve_suggestion;
     post   "/api/suggestions/{id}/retry"                        suggestions::retry_suggestion;
+    post   "/api/suggestions/{id}/unpublish"                    posted_replies::unpublish_suggestion;
+    post   "/api/suggestions/{id}/revise"                       posted_replies::revise_suggestion;
     post   "/api/suggestions/{id}/regenerate"                   suggestions::regenerate_suggestion;
     get    "/api/teams/{team_id}/intents"                       intents::list_intents;
     post   "/api/teams/{team_id}/intents"                       intents::create_intent;

@@ -1,9 +1,10 @@
 //! What the API says about suggestions.
 
-use crate::flow::send::Attempt;
+use crate::flow::send::replies::Reply;
+use crate::flow::send::{ActionRow, Attempt};
 use crate::flow::story::Step;
 use crate::flow::suggestion::{Card, Suggestion};
-use crate::model::{GeneratedBy, Mode, Outcome, Stage, Status, TargetKind};
+use crate::model::{ActionKind, ActionState, GeneratedBy, Mode, Outcome, ReplyStanding, Stage, Status, TargetKind};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -75,6 +76,51 @@ pub struct SuggestionStory {
     pub suggestion: SuggestionAnswer,
     /// The oldest first.
     pub attempts: Vec<AttemptAnswer>,
+    /// What stands on the platform; null while nothing was posted.
+    pub reply: Option<ReplyAnswer>,
+    /// What people wanted changed there, the oldest first.
+    pub actions: Vec<ActionAnswer>,
+}
+
+/// A reply as it stands on the platform.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplyAnswer {
+    #[schema(example = "t1_2fghij")]
+    pub platform_reply_id: String,
+    /// As it was seen last: `removed` by moderators or a filter, `deleted` by its account, `unpublished` by us.
+    pub standing: ReplyStanding,
+    /// The words there, where they were changed after posting; null: as approved.
+    pub text: Option<String>,
+    #[schema(example = "r/espresso")]
+    pub community: Option<String>,
+    #[schema(example = 3)]
+    pub score: Option<i64>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub posted_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub edited_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub gone_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub checked_at: Option<OffsetDateTime>,
+}
+
+/// A change of a posted reply that a person wants.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActionAnswer {
+    pub id: Uuid,
+    pub suggestion_id: Uuid,
+    pub kind: ActionKind,
+    pub state: ActionState,
+    /// Why it was not done, or not yet.
+    pub reason: Option<String>,
+    /// What an edit is to make of it.
+    pub text: Option<String>,
+    pub requested_by: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub finished_at: Option<OffsetDateTime>,
 }
 
 /// What happened to a suggestion.
@@ -249,6 +295,38 @@ impl From<Attempt> for AttemptAnswer {
             platform_reply_id: row.platform_reply_id,
             absent_reads: row.absent_reads,
             armed_at: row.armed_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+impl From<Reply> for ReplyAnswer {
+    fn from(row: Reply) -> Self {
+        Self {
+            platform_reply_id: row.platform_reply_id,
+            standing: row.standing.into(),
+            text: row.text,
+            community: row.community,
+            score: row.score,
+            posted_at: row.posted_at,
+            edited_at: row.edited_at,
+            gone_at: row.gone_at,
+            checked_at: row.checked_at,
+        }
+    }
+}
+
+impl From<ActionRow> for ActionAnswer {
+    fn from(row: ActionRow) -> Self {
+        Self {
+            id: row.id,
+            suggestion_id: row.suggestion_id,
+            kind: row.kind(),
+            state: row.state(),
+            reason: row.reason,
+            text: row.text,
+            requested_by: row.requested_by,
+            created_at: row.created_at,
             finished_at: row.finished_at,
         }
     }

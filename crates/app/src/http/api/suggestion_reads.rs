@@ -52,7 +52,14 @@ pub async fn get_suggestion(
     let mut conn = app.db.acquire().await?;
     let row = suggestion::load(&mut conn, wanted.team_id, wanted.id).await?.ok_or(ChangeError::NotFound)?;
     let attempts = send::attempts(&mut conn, wanted.team_id, wanted.id).await?;
-    Ok(Json(SuggestionStory { suggestion: row.into(), attempts: attempts.into_iter().map(Into::into).collect() }))
+    let reply = send::replies::load(&mut conn, wanted.team_id, wanted.id).await?;
+    let actions = send::actions(&mut conn, wanted.team_id, wanted.id).await?;
+    Ok(Json(SuggestionStory {
+        suggestion: row.into(),
+        attempts: attempts.into_iter().map(Into::into).collect(),
+        reply: reply.map(Into::into),
+        actions: actions.into_iter().map(Into::into).collect(),
+    }))
 }
 
 /// What happened to a suggestion, step by step

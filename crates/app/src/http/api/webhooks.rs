@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct WebhookAnswer {
+pub struct WebhookEndpointAnswer {
     pub id: Uuid,
     pub team_id: Uuid,
     #[schema(example = "https://example.com/hooks/rejoinder")]
@@ -45,7 +45,7 @@ pub struct WebhookAnswer {
 /// With its secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WebhookWithSecret {
-    pub webhook: WebhookAnswer,
+    pub webhook: WebhookEndpointAnswer,
     /// Verifies the calls (Standard Webhooks).
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     pub secret: String,
@@ -53,7 +53,7 @@ pub struct WebhookWithSecret {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WebhooksAnswer {
-    pub items: Vec<WebhookAnswer>,
+    pub items: Vec<WebhookEndpointAnswer>,
 }
 
 /// What may be set; a field that is left out stays as it is.
@@ -126,7 +126,7 @@ impl From<WebhookBody> for EndpointFields {
     }
 }
 
-impl From<Endpoint> for WebhookAnswer {
+impl From<Endpoint> for WebhookEndpointAnswer {
     fn from(row: Endpoint) -> Self {
         Self {
             id: row.id,
@@ -186,7 +186,7 @@ impl From<WebhookError> for Problem {
     responses((status = 200, description = "All of them; secrets are not shown again.", body = WebhooksAnswer)))]
 pub async fn list_webhooks(State(app): State<App>, member: TeamMember<Admin>) -> ApiResult<Json<WebhooksAnswer>> {
     let rows = webhooks::list(&mut *app.db.acquire().await?, member.team_id).await?;
-    Ok(Json(WebhooksAnswer { items: rows.into_iter().map(WebhookAnswer::from).collect() }))
+    Ok(Json(WebhooksAnswer { items: rows.into_iter().map(WebhookEndpointAnswer::from).collect() }))
 }
 
 /// Add a webhook
@@ -209,8 +209,11 @@ pub async fn create_webhook(
 
 /// One webhook
 #[utoipa::path(get, path = "/api/webhook-endpoints/{id}",
-    responses((status = 200, description = "The webhook without its secret.", body = WebhookAnswer)))]
-pub async fn get_webhook(State(app): State<App>, wanted: Loaded<WebhookRef, Admin>) -> ApiResult<Json<WebhookAnswer>> {
+    responses((status = 200, description = "The webhook without its secret.", body = WebhookEndpointAnswer)))]
+pub async fn get_webhook(
+    State(app): State<App>,
+    wanted: Loaded<WebhookRef, Admin>,
+) -> ApiResult<Json<WebhookEndpointAnswer>> {
     let mut conn = app.db.acquire().await?;
     Ok(Json(endpoint(&mut conn, wanted.team_id, wanted.id).await?.into()))
 }
@@ -221,12 +224,12 @@ async fn endpoint(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<En
 
 /// Change a webhook
 #[utoipa::path(patch, path = "/api/webhook-endpoints/{id}", request_body = WebhookBody,
-    responses((status = 200, description = "The webhook as it is now.", body = WebhookAnswer)))]
+    responses((status = 200, description = "The webhook as it is now.", body = WebhookEndpointAnswer)))]
 pub async fn change_webhook(
     State(app): State<App>,
     wanted: Loaded<WebhookRef, Admin>,
     JsonBody(body): JsonBody<WebhookBody>,
-) -> ApiResult<Json<WebhookAnswer>> {
+) -> ApiResult<Json<WebhookEndpointAnswer>> {
     let which = (wanted.team_id, wanted.id, wanted.caller.user_id);
     let mut tx = app.db.begin().await?;
     let endpoint = webhooks::update(&app, &mut tx, &app.moment(), which, body.into()).await?;

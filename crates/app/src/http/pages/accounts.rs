@@ -29,7 +29,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rejoinder_platforms::AuthorizeRequest;
+use rejoinder_platforms::{AuthorizeRequest, Through};
 use serde::Deserialize;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -219,7 +219,7 @@ fn consent_origins(app: &App) -> Vec<String> {
             redirect_uri: connect::callback_url(app, slug),
             code_challenge: String::new(),
         };
-        reader.authorize_url(&request).origin().ascii_serialization()
+        reader.authorize_url(&Through::default(), &request).origin().ascii_serialization()
     };
     app.readers.iter().map(origin).collect()
 }

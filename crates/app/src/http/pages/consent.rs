@@ -67,7 +67,9 @@ impl ConsentOutcome {
                     .to_owned()
             }
             Self::NotAdmin => "Ask an admin of the team to do it, or to give you the role.".to_owned(),
-            Self::Partial => "Connect again and leave everything ticked; each permission is explained below.".to_owned(),
+            Self::Partial => {
+                "Connect again and leave everything ticked; each permission is explained below.".to_owned()
+            }
             Self::Refused => {
                 format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
             }

@@ -5,14 +5,14 @@
 
 use super::asked::Asked;
 use super::inbox::{InboxPage, InboxQuery};
-use super::inbox_draft::{DraftPane, Mishap};
+use super::inbox_draft::{DraftPane, Mishap, Revision};
 use super::person::Person;
 use super::uncertain::{self, UncertainPage, UncertainQuery};
 use crate::app::App;
 use crate::error::Problem;
 use crate::flow::approve::{self, Approve};
 use crate::flow::ingest::inbox;
-use crate::flow::send::{self, ResolveError, Seen};
+use crate::flow::send::{self, ResolveError, Seen, Wanted};
 use crate::flow::suggest::{self, Request, RequestError};
 use crate::flow::suggestion::{self, ChangeError, Suggestion};
 use crate::http::auth::{Editor, ItemRef, Loaded, PageMember, SuggestionRef, Viewer};
@@ -34,6 +34,8 @@ pub struct DraftForm {
     /// What a person saw on the platform: "found" with its address, or "absent".
     seen: Option<String>,
     permalink: Option<String>,
+    /// "yes": the reasons that hold an edit of a posted reply were in view.
+    held_seen: Option<String>,
     /// "uncertain": the form stands on the page of unknown outcomes and leads back there.
     from: Option<String>,
 }
@@ -310,6 +312,49 @@ pub async fn resolve(
     }
     let mishap = Mishap { sentence: Some(sentence), address: Some(address), ..Mishap::default() };
     show_item(person, &acting.asked, acting.suggestion.item_id, status, mishap).await
+}
+
+/// Takes a posted reply down.
+pub async fn unpublish(
+    State(app): State<App>,
+    member: PageMember<Viewer>,
+    loaded: Loaded<SuggestionRef, Editor>,
+    asked: Asked,
+    CsrfForm(form): CsrfForm<DraftForm>,
+) -> Result<Response, Problem> {
+    Acting::on(&app, member, &loaded, asked, form).await?.change_posted(Wanted::Unpublish).await
+}
+
+/// Changes the words of a posted reply.
+pub async fn revise(
+    State(app): State<App>,
+    member: PageMember<Viewer>,
+    loaded: Loaded<SuggestionRef, Editor>,
+    asked: Asked,
+    CsrfForm(form): CsrfForm<DraftForm>,
+) -> Result<Response, Problem> {
+    let wanted = Wanted::Revise {
+        text: form.text.clone().unwrap_or_default(),
+        held_seen: form.held_seen.as_deref() == Some("yes"),
+    };
+    Acting::on(&app, member, &loaded, asked, form).await?.change_posted(wanted).await
+}
+
+impl Acting {
+    async fn change_posted(self, wanted: Wanted) -> Result<Response, Problem> {
+        let decision = self.person.decides_on(self.suggestion.id);
+        let refusal = match send::change_posted(&self.person.app, decision, wanted).await {
+            Ok(_) => return self.pane().await,
+            Err(ChangeError::Refused(refusal)) => refusal,
+            Err(error) => return Err(error.into()),
+        };
+        let held = refusal.code == "held";
+        let status =
+            if refusal.code == "invalid-text" { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::CONFLICT };
+        let revision = self.form.text.map(|text| Revision { text, held });
+        let mishap = Mishap { sentence: Some(refusal.detail), revision, ..Mishap::default() };
+        show_item(&self.person, &self.asked, self.suggestion.item_id, status, mishap).await
+    }
 }
 
 /// What is typed is kept as it is typed; 204.

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 mod load;
+mod posted;
 
 #[derive(Debug, Clone, Template)]
 #[template(path = "inbox_draft.html")]
@@ -45,6 +46,15 @@ pub struct Mishap {
     pub typed: Option<String>,
     /// The same for the address of a reply of unknown outcome.
     pub address: Option<String>,
+    /// The words of an edit of a posted reply that was held: its reasons are in the sentence.
+    pub revision: Option<Revision>,
+}
+
+/// What a person wanted to make of a posted reply.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    pub text: String,
+    pub held: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -94,11 +104,12 @@ pub enum DraftState {
         text: String,
         since: OffsetDateTime,
     },
-    Posted {
+    Posted(Posted),
+    /// A person took it down again.
+    Unpublished {
         text: String,
         by: String,
-        seen_at: OffsetDateTime,
-        permalink: Option<WebLink>,
+        at: OffsetDateTime,
     },
     Uncertain {
         suggestion_id: Uuid,
@@ -123,6 +134,29 @@ pub enum DraftState {
         by: String,
         at: OffsetDateTime,
     },
+}
+
+/// A reply that went out, as it stands there.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    pub suggestion_id: Uuid,
+    /// The words that stand there now.
+    pub text: String,
+    pub by: String,
+    pub seen_at: OffsetDateTime,
+    pub edited_at: Option<OffsetDateTime>,
+    pub permalink: Option<WebLink>,
+    /// "Removed by moderators or a filter of r/espresso."
+    pub gone: Option<String>,
+    pub score: Option<i64>,
+    /// A change that is under way: "Being taken down from Reddit, as Ada wished."
+    pub change: Option<String>,
+    /// What came of the last change, where it was not made.
+    pub not_changed: Option<String>,
+    /// What the person typed for an edit that was refused.
+    pub typed: Option<String>,
+    /// The edit was held: its reasons were shown, sending it again accepts them.
+    pub held_seen: bool,
 }
 
 /// A suggestion that a person may still change.
@@ -195,7 +229,10 @@ impl DraftPane {
             DraftState::Ready(editor) if !editor.held.is_empty() => Tone::Held,
             DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => Tone::Ask,
             DraftState::Drafting { .. } | DraftState::Queued { .. } | DraftState::Sending { .. } => Tone::Busy,
-            DraftState::Posted { .. } => Tone::Good,
+            DraftState::Posted(posted) if posted.gone.is_some() || posted.not_changed.is_some() => Tone::Held,
+            DraftState::Posted(posted) if posted.change.is_some() => Tone::Busy,
+            DraftState::Posted(_) => Tone::Good,
+            DraftState::Unpublished { .. } => Tone::Plain,
             DraftState::Uncertain { .. } | DraftState::Parked { .. } => Tone::Held,
             DraftState::Failed { .. } | DraftState::NoDraft { .. } => Tone::Bad,
             DraftState::Rejected { .. } => Tone::Plain,
@@ -219,7 +256,10 @@ impl DraftPane {
             }
             DraftState::Queued { .. } => format!("On its way to {platform}."),
             DraftState::Sending { .. } => format!("Being sent to {platform} now."),
-            DraftState::Posted { .. } => format!("Seen on {platform}."),
+            DraftState::Posted(posted) => {
+                posted.change.clone().or(posted.gone.clone()).unwrap_or_else(|| format!("Seen on {platform}."))
+            }
+            DraftState::Unpublished { by, .. } => format!("Taken down from {platform} by {by}."),
             DraftState::Parked { why, .. } => format!("Approved, but it waits: {}.", why.trim_end_matches('.')),
             DraftState::Uncertain { reason, .. } => {
                 format!(
@@ -243,6 +283,7 @@ impl DraftPane {
             | DraftState::Uncertain { suggestion_id, .. }
             | DraftState::Failed { suggestion_id, .. }
             | DraftState::Rejected { suggestion_id, .. } => Some(*suggestion_id),
+            DraftState::Posted(posted) => Some(posted.suggestion_id),
             _ => None,
         }
     }
@@ -251,6 +292,7 @@ impl DraftPane {
     pub fn refresh_trigger(&self) -> &'static str {
         match self.state {
             DraftState::Drafting { .. } | DraftState::Sending { .. } => "draft-changed, every 3s",
+            DraftState::Posted(ref posted) if posted.change.is_some() => "draft-changed, every 3s",
             DraftState::Queued { .. } | DraftState::Parked { .. } | DraftState::Uncertain { .. } => {
                 "draft-changed, every 15s"
             }
@@ -268,7 +310,7 @@ impl DraftPane {
 
     /// Whether the form that asks for a draft stands here; it then holds `typed`.
     pub fn asks(&self) -> bool {
-        let settled = matches!(self.state, DraftState::Rejected { .. });
+        let settled = matches!(self.state, DraftState::Rejected { .. } | DraftState::Unpublished { .. });
         (settled || !self.has_draft()) && !matches!(self.state, DraftState::ByHand { .. })
     }
 

@@ -88,6 +88,8 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/send", post(decide::send))
         .route("/dashboard/suggestions/{id}/retry", post(decide::retry))
         .route("/dashboard/suggestions/{id}/resolve", post(decide::resolve))
+        .route("/dashboard/suggestions/{id}/unpublish", post(decide::unpublish))
+        .route("/dashboard/suggestions/{id}/revise", post(decide::revise))
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
         .route("/dashboard/accounts", get(accounts::show))
         .route("/dashboard/accounts/complete", post(accounts::complete))

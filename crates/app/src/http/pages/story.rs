@@ -66,6 +66,14 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "reply.uncertain" => ("does not know yet whether the reply stands there", Tone::Held),
         "reply.exchange" => ("talked to the platform", Tone::Plain),
         "reply.read_back" => ("looked on the platform for the reply", Tone::Plain),
+        "reply.unpublish_requested" => ("wants the reply taken down", Tone::Plain),
+        "reply.revise_requested" => ("wants the posted reply changed", Tone::Plain),
+        "reply.change_armed" => ("began to change the posted reply", Tone::Busy),
+        "reply.change_put_off" => ("tries the change later", Tone::Held),
+        "reply.change_uncertain" => ("does not know yet whether the reply was changed", Tone::Held),
+        "reply.change_failed" => ("did not change the posted reply", Tone::Bad),
+        "reply.unpublished" => ("took the reply down", Tone::Good),
+        "reply.revised" => ("changed the posted reply", Tone::Good),
         other => (other, Tone::Plain),
     };
     if let Some(what) = about_people(row) {

@@ -16,12 +16,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::plain_error;
-use crate::Shared;
+use super::{plain_error, with_budget};
 use crate::pages::{notice, show};
 use crate::vendors::DEFAULT_CLIENT;
 use crate::world::World;
 use crate::world::oauth::{Grant, IssuedToken};
+use crate::world::rates::{Budget, RateHost};
+use crate::{Shared, WorldGuard};
 
 /// What an app may ask for, and what that lets it do in the words of the consent page.
 const SCOPES: [(&str, &str); 14] = [
@@ -184,6 +185,14 @@ fn issued(token: &IssuedToken) -> Response {
     Json(body).into_response()
 }
 
+/// JSON, unlike the API host's.
+fn too_many(budget: Budget) -> Response {
+    let body = Json(json!({"message": "Too Many Requests", "error": 429}));
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, body).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, budget.reset_secs.into());
+    response
+}
+
 fn in_band(error: &str) -> Response {
     Json(json!({"error": error})).into_response()
 }
@@ -198,13 +207,26 @@ async fn access_token(
     let Some(client) = client(&headers, &world) else {
         return unknown_client();
     };
+    let budget = world.spend_request(&client, RateHost::Token);
+    if budget.exceeded {
+        return too_many(budget);
+    }
+    with_budget(exchange(&mut world, &client, &fields, now), budget)
+}
+
+fn exchange(
+    world: &mut WorldGuard<'_>,
+    client: &str,
+    fields: &HashMap<String, String>,
+    now: time::OffsetDateTime,
+) -> Response {
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     match field("grant_type") {
         "authorization_code" => {
             if field("code").is_empty() {
                 return in_band("invalid_request");
             }
-            match world.oauth.redeem_code(field("code"), &client, field("redirect_uri"), now) {
+            match world.oauth.redeem_code(field("code"), client, field("redirect_uri"), now) {
                 Some(token) => {
                     world.note("POST", "/reddit/api/v1/access_token", None, "token", None);
                     issued(&token)
@@ -212,7 +234,7 @@ async fn access_token(
                 None => in_band("invalid_grant"),
             }
         }
-        "refresh_token" => match world.oauth.refresh(field("refresh_token"), &client, now) {
+        "refresh_token" => match world.oauth.refresh(field("refresh_token"), client, now) {
             Some(token) => {
                 world.note("POST", "/reddit/api/v1/access_token", None, "refresh", None);
                 issued(&token)
@@ -235,12 +257,17 @@ async fn revoke_token(
     Form(fields): Form<HashMap<String, String>>,
 ) -> Response {
     let mut world = shared.world();
-    if client(&headers, &world).is_none() {
+    let Some(client) = client(&headers, &world) else {
         return unknown_client();
+    };
+    let budget = world.spend_request(&client, RateHost::Token);
+    if budget.exceeded {
+        return too_many(budget);
     }
     let known = fields.get("token").is_some_and(|token| world.oauth.revoke(token));
     if known {
         world.note("POST", "/reddit/api/v1/revoke_token", None, "revoke", None);
     }
-    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], "").into_response()
+    let done = (StatusCode::OK, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], "").into_response();
+    with_budget(done, budget)
 }

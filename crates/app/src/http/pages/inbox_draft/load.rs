@@ -1,6 +1,6 @@
 //! From rows to the draft pane: the newest suggestion of the item, the person's unsent words, the facts beside them.
 
-use super::{DraftPane, DraftState, Editor, Facts, IntentChoice, Mishap};
+use super::{DraftPane, DraftState, Editor, Facts, IntentChoice, Mishap, posted};
 use crate::accounts::{integrations, users};
 use crate::error::Problem;
 use crate::flow::approve::{self, UnsavedEdit};
@@ -101,12 +101,7 @@ async fn state_of(
             let at = state.approved_at.unwrap_or(suggestion.updated_at);
             DraftState::Approved { suggestion_id, version, text, by, at }
         }
-        (Status::Posted, _) => DraftState::Posted {
-            text,
-            by: approver(conn, suggestion).await?,
-            seen_at: suggestion.updated_at,
-            permalink: state.platform_reply_url.as_deref().and_then(WebLink::parse),
-        },
+        (Status::Posted, _) => posted::state(conn, suggestion, mark, mishap).await?,
         (Status::Rejected, _) => DraftState::Rejected {
             suggestion_id,
             text,
@@ -170,7 +165,7 @@ fn editor(
     (editor, note)
 }
 
-async fn approver(conn: &mut PgConnection, suggestion: &Suggestion) -> Result<String, sqlx::Error> {
+pub(super) async fn approver(conn: &mut PgConnection, suggestion: &Suggestion) -> Result<String, sqlx::Error> {
     let name = match suggestion.state.approved_by {
         Some(id) => users::by_id(conn, id).await?.map(|user| user.name),
         None => None,

@@ -1,7 +1,7 @@
 //! Samples of the draft pane: one per state, and texts that try to break it.
 
 use super::super::WebLink;
-use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice};
+use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice, Posted};
 use super::{ARABIC, HOSTILE, NOW, ago, ahead, id, instagram, reddit, x};
 use time::Duration;
 
@@ -82,6 +82,23 @@ fn before_draft() -> Facts {
         cost_millionths: None,
         history: vec![],
         ..facts()
+    }
+}
+
+fn posted() -> Posted {
+    Posted {
+        suggestion_id: id(501),
+        text: REPLY.to_owned(),
+        by: "Ada Lovelace".to_owned(),
+        seen_at: ago(1),
+        edited_at: None,
+        permalink: WebLink::parse("https://www.reddit.com/r/espresso/comments/1abcde/_/k2x/"),
+        gone: None,
+        score: None,
+        change: None,
+        not_changed: None,
+        typed: None,
+        held_seen: false,
     }
 }
 
@@ -200,15 +217,33 @@ fn after_approval() -> Vec<(&'static str, DraftPane)> {
             }),
         ),
         ("sending", pane(DraftState::Sending { suggestion_id, text: text.clone(), since: NOW })),
+        ("posted", pane(DraftState::Posted(posted()))),
         (
-            "posted",
-            pane(DraftState::Posted {
-                text: text.clone(),
-                by: by.clone(),
-                seen_at: ago(1),
-                permalink: WebLink::parse("https://www.reddit.com/r/espresso/comments/1abcde/_/k2x/"),
-            }),
+            "posted-changing",
+            pane(DraftState::Posted(Posted {
+                change: Some("Being taken down from Reddit, as Ada wished.".to_owned()),
+                ..posted()
+            })),
         ),
+        (
+            "posted-removed",
+            pane(DraftState::Posted(Posted {
+                gone: Some("Removed by moderators or a filter of r/espresso.".to_owned()),
+                score: Some(-4),
+                edited_at: Some(ago(5)),
+                ..posted()
+            })),
+        ),
+        (
+            "posted-not-changed",
+            pane(DraftState::Posted(Posted {
+                not_changed: Some("The reply was not changed: the account is paused.".to_owned()),
+                typed: Some(HOSTILE.to_owned()),
+                held_seen: true,
+                ..posted()
+            })),
+        ),
+        ("unpublished", pane(DraftState::Unpublished { text: text.clone(), by: by.clone(), at: ago(2) })),
         (
             "uncertain",
             DraftPane {
