@@ -4,6 +4,7 @@ use crate::accounts::connect::PendingSweep;
 use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
+use crate::accounts::subscriptions::WebhookSubscribe;
 use crate::engine::Engine;
 use crate::flow::ingest::{IntegrationPoll, PostProcess};
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct};
@@ -28,6 +29,7 @@ pub fn registry() -> Registry<State> {
         .job::<ReplyAct>()
         .job::<IntegrationPoll>()
         .job::<PostProcess>()
+        .job::<WebhookSubscribe>()
         .job::<MailSend>()
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
@@ -61,6 +63,7 @@ const NAMES: &[&str] = &[
     ReplyAct::NAME,
     IntegrationPoll::NAME,
     PostProcess::NAME,
+    WebhookSubscribe::NAME,
     MailSend::NAME,
     SecurityNotice::NAME,
     PasswordForgot::NAME,

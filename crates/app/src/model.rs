@@ -138,6 +138,7 @@ text_enum! {
     NoticeKind {
         IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
         TeamPaused => "team_paused", InstancePaused => "instance_paused", WebhookDisabled => "webhook_disabled",
+        AccessEnding => "access_ending",
     }
 }
 

@@ -24,7 +24,7 @@ const QUEUE_LENGTH: &str = "queue_length";
 const HTTP_SECONDS: &str = "http_request_duration_seconds";
 const AI_SECONDS: &str = "ai_request_duration_seconds";
 const SEND_SECONDS: &str = "post_send_duration_seconds";
-const WEBHOOKS: &str = "webhook_deliveries_total";
+const PUSHED: &str = "platform_webhooks_total";
 const JOB_SECONDS: &str = "job_duration_seconds";
 
 /// From a cached page to the longest wait for a model.
@@ -101,7 +101,7 @@ fn register(platforms: &[&str]) {
     metrics::describe_counter!(SENT, "Replies that a platform gave an id to.");
     metrics::describe_counter!(SEND_FAILED, "Send attempts that did not end with a platform id, by outcome.");
     metrics::describe_counter!(WEBHOOKS, "Calls of webhooks that teams have set up, by outcome.");
-    metrics::describe_counter!(WEBHOOKS, "Deliveries that platforms sent to our webhooks, by what became of them.");
+    metrics::describe_counter!(PUSHED, "Deliveries that platforms sent to our webhooks, by what became of them.");
     metrics::describe_gauge!(QUEUE_LENGTH, "Jobs that wait in the queue, by job.");
     metrics::describe_histogram!(HTTP_SECONDS, Unit::Seconds, "Time to answer an HTTP request, by route and status.");
     metrics::describe_histogram!(AI_SECONDS, Unit::Seconds, "Time a drafting provider took to answer.");
@@ -113,7 +113,7 @@ fn register(platforms: &[&str]) {
     for platform in platforms {
         metrics::counter!(SENT, labels(platform)).absolute(0);
         for outcome in Delivery::ALL {
-            metrics::counter!(WEBHOOKS, delivery_labels(platform, outcome)).absolute(0);
+            metrics::counter!(PUSHED, delivery_labels(platform, outcome)).absolute(0);
         }
         for outcome in SendFailure::ALL {
             metrics::counter!(SEND_FAILED, failure_labels(platform, outcome)).absolute(0);
@@ -241,7 +241,7 @@ pub fn ai_job_ended(outcome: AiOutcome) {
 }
 
 pub fn webhook_answered(platform: &'static str, outcome: Delivery) {
-    metrics::counter!(WEBHOOKS, delivery_labels(platform, outcome)).increment(1);
+    metrics::counter!(PUSHED, delivery_labels(platform, outcome)).increment(1);
 }
 
 /// `provider` is one of ours ("gemini"), never a model's name.

@@ -1,7 +1,7 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
 use crate::accounts::{
-    clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens,
+    clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, subscriptions, tokens,
 };
 use crate::clock::Moment;
 use crate::coord::{buckets, idempotency};
@@ -46,7 +46,7 @@ impl Job<State> for PollSweep {
     }
 }
 
-/// Refreshes tokens that end within the next two hours, so that no send has to wait for it.
+/// Refreshes tokens before they end, so that no send has to wait for it, and tells the team where that fails again and again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TokenSweep {}
 
@@ -65,14 +65,27 @@ impl Job<State> for TokenSweep {
         let app = &state.app;
         let moment = Moment::at(ctx.now, &app.entropy);
         let mut conn = app.db.acquire().await?;
-        let due = integrations::expiring(&mut conn, ctx.now + time::Duration::hours(2), SWEEP).await?;
+        let mut due = Vec::new();
+        for (platform, reader) in app.readers.iter() {
+            let ahead = reader.refresh_ahead().try_into().unwrap_or(time::Duration::hours(2));
+            let expiring = integrations::expiring(&mut conn, platform, ctx.now + ahead, SWEEP).await?;
+            due.extend(expiring.into_iter().map(|integration| (integration, ahead > time::Duration::WEEK)));
+        }
         drop(conn);
-        for integration in due {
-            if let Err(tokens::TokenError::Reconnect(reason)) = tokens::renew(app, &moment, &integration).await {
-                let mut tx = app.db.begin().await?;
-                integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
-                tx.commit().await?;
+        for (integration, lasts) in due {
+            let renewed = tokens::renew(app, &moment, &integration).await;
+            let mut tx = app.db.begin().await?;
+            match renewed {
+                Ok(()) => integrations::access_renewed(&mut tx, &moment, &integration).await?,
+                Err(tokens::TokenError::Reconnect(reason)) => {
+                    integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
+                }
+                Err(tokens::TokenError::Wait { reason, .. }) if lasts => {
+                    integrations::access_ends(&mut tx, &moment, &integration, &reason).await?;
+                }
+                Err(tokens::TokenError::Wait { .. }) => {}
             }
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -99,6 +112,9 @@ impl Job<State> for Upkeep {
         activity::prepare_months(&mut conn, &moment).await?;
         webhook_events::prepare_months(&mut conn, &moment).await?;
         forget_events(&mut conn, ctx.now).await?;
+        let pushing = state.app.readers.iter().filter(|(_, reader)| reader.takes_webhooks());
+        let pushing: Vec<String> = pushing.map(|(platform, _)| platform.to_owned()).collect();
+        subscriptions::look_again(&mut conn, &pushing, ctx.now, SWEEP).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         second_steps::delete_expired(&mut conn, ctx.now).await?;
         password_resets::delete_old(&mut conn, ctx.now).await?;

@@ -72,6 +72,21 @@ pub trait Reader: Send + Sync {
     /// New posts of a watch since `cursor`; the first round gives the newest ones that stand there.
     async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError>;
 
+    /// How long before their end tokens are renewed: where they last for weeks, early enough that a failing renewal is noticed.
+    fn refresh_ahead(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2 * 60 * 60)
+    }
+
+    /// Whether accounts have events sent.
+    fn takes_webhooks(&self) -> bool {
+        false
+    }
+
+    /// Has the account's events sent to the webhook that the app is registered with. Asking twice does no harm.
+    async fn subscribe(&self, _session: &Session) -> Result<Subscribed, FetchError> {
+        Ok(Subscribed::default())
+    }
+
     /// What a change says that a webhook brought at `at`. Asks nobody.
     fn heard(&self, _account: &Account, _payload: &serde_json::Value, _at: OffsetDateTime) -> Heard {
         Heard::Nothing("this platform sends no webhooks")

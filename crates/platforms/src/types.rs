@@ -300,6 +300,15 @@ pub struct Acted {
     pub exchange: Exchange,
 }
 
+/// Events that an account has us sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The platform's words for them.
+    pub fields: Vec<String>,
+    /// What callbacks call the account, where that is another id than its own.
+    pub app_user_id: Option<String>,
+}
+
 /// One change that a platform's webhook told of, as it is kept until it is worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {

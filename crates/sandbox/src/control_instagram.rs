@@ -129,6 +129,11 @@ impl Control {
         self.shared().world().instagram_calls.usage = percent;
     }
 
+    /// From now on tokens can neither be exchanged nor renewed, and why is not told.
+    pub fn plan_token_trouble(&self, trouble: bool) {
+        self.shared().world().instagram_calls.token_trouble = trouble;
+    }
+
     /// Fields that the account's events are sent for.
     pub fn instagram_subscribed(&self, username: &str) -> Vec<String> {
         let world = self.shared().world();

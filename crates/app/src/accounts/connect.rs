@@ -11,6 +11,7 @@ pub mod target;
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
 
 use super::integrations::{self, Connected};
+use super::subscriptions::WebhookSubscribe;
 use super::{teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
@@ -346,6 +347,9 @@ async fn store(
     };
     integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
     jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
+    if app.readers.get(platform).is_ok_and(|reader| reader.takes_webhooks()) {
+        jobs::enqueue(conn, &WebhookSubscribe { integration_id: id }, moment.now).await?;
+    }
     // What webhooks told of the account before, and what waited for it to be connected again.
     webhook_events::adopt(conn, moment, id, platform, &account.id).await?;
     if !webhook_events::waiting(conn, id, 1).await?.is_empty() {

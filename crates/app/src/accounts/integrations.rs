@@ -9,7 +9,9 @@ mod state;
 
 pub use crate::model::PauseCause;
 pub use connection::{Connected, connect, lock_account, row_for_account};
-pub use state::{Switched, disconnect, needs_reconnect, pause, pause_by_person, pause_platform, resume};
+pub use state::{
+    Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_by_person, pause_platform, resume,
+};
 
 use crate::clock::Moment;
 use crate::flow::ingest::Source;
@@ -157,14 +159,16 @@ async fn connected_of(conn: &mut PgConnection, platform: &str) -> Result<Vec<Int
 /// Accounts whose token ends before `until` and can be renewed.
 pub async fn expiring(
     conn: &mut PgConnection,
+    platform: &str,
     until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Integration>, sqlx::Error> {
     select_integrations!(
-        "where state in ('connected', 'paused') and expires_at <= $1 and refresh_token is not null
+        "where platform = $3 and state in ('connected', 'paused') and expires_at <= $1 and refresh_token is not null
          order by expires_at limit $2",
         until,
         limit,
+        platform,
     )
     .fetch_all(conn)
     .await

@@ -226,3 +226,59 @@ async fn a_consent_that_leaves_out_a_permission_connects_nothing_and_names_it() 
     assert_eq!(rows, 0);
     h.finish().await;
 }
+
+#[tokio::test]
+async fn connecting_has_events_sent_and_the_api_says_how_they_come() {
+    let (h, media) = connected().await;
+    assert_eq!(h.platform.instagram_subscribed(BRAND), ["comments", "live_comments"]);
+    let list = format!("/api/teams/{}/integrations", h.team_id);
+    let client = crate::client::Client::signed_in(&h).await;
+    let events = client.get(&list).await.1["items"][0]["events"].clone();
+    assert_eq!(
+        events,
+        serde_json::json!({"subscribed": ["comments", "live_comments"], "problem": null, "last_event_at": null})
+    );
+    crate::instagram_webhooks::told_of(&h, &media).await;
+    let events = client.get(&list).await.1["items"][0]["events"].clone();
+    assert_eq!(events["last_event_at"], "2026-03-02T09:00:00Z");
+    h.finish().await;
+}
+
+/// Whole days until the access ends.
+async fn days_left(h: &Harness) -> i64 {
+    (h.integration().await.expires_at.unwrap() - h.now()).whole_days()
+}
+
+async fn sweep_tokens(h: &Harness) {
+    let job = rejoinder_app::upkeep::TokenSweep {};
+    rejoinder_app::jobs::enqueue(&mut *h.conn().await, &job, h.now()).await.unwrap();
+    h.run_due().await;
+}
+
+#[tokio::test]
+async fn the_token_renews_itself_weeks_ahead_and_a_week_before_its_end_the_team_is_told() {
+    let (h, _) = connected().await;
+    h.run_for(Duration::days(30)).await;
+    sweep_tokens(&h).await;
+    assert_eq!(days_left(&h).await, 29, "not yet");
+    h.run_for(Duration::days(10)).await;
+    sweep_tokens(&h).await;
+    assert_eq!(days_left(&h).await, 59, "renewed");
+    let notices = || async {
+        let open = "select count(*) from notices where kind = 'access_ending' and resolved_at is null";
+        sqlx::query_scalar::<_, i64>(open).fetch_one(h.pool()).await.unwrap()
+    };
+    let fail = || h.platform.plan_token_trouble(true);
+    fail();
+    h.run_for(Duration::days(45)).await;
+    sweep_tokens(&h).await;
+    assert_eq!(notices().await, 0, "two weeks are left");
+    h.run_for(Duration::days(9)).await;
+    sweep_tokens(&h).await;
+    sweep_tokens(&h).await;
+    assert_eq!(notices().await, 1);
+    h.platform.plan_token_trouble(false);
+    sweep_tokens(&h).await;
+    assert_eq!((notices().await, days_left(&h).await), (0, 59), "renewed after all");
+    h.finish().await;
+}

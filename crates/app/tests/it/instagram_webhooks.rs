@@ -59,6 +59,13 @@ fn comment(h: &Harness, media: &str, text: &str) -> (String, Value) {
     (id, value)
 }
 
+/// A comment that a webhook tells of, worked.
+pub async fn told_of(h: &Harness, media: &str) {
+    let (_, value) = comment(h, media, "Told");
+    delivered(h, &change(h, &value)).await;
+    h.run_due().await;
+}
+
 async fn count(h: &Harness, what: &'static str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(h.pool()).await.unwrap()
 }

@@ -6,7 +6,7 @@ use super::{Api, address, errors, usage, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError};
 use crate::permits::AccessToken;
-use crate::types::{Account, Budget};
+use crate::types::{Account, Budget, Session, Subscribed};
 use serde_json::Value;
 use std::time::Instant;
 
@@ -126,4 +126,26 @@ pub(super) fn checked(id: &str) -> Result<&str, FetchError> {
     }
     let reason = "not an id of Instagram".to_owned();
     Err(FetchError::Refused { code: "BAD_ID".to_owned(), reason, scope: Scope::Item })
+}
+
+/// Which events an account has sent.
+const EVENT_FIELDS: &str = "comments,live_comments";
+
+/// Turns the account's events on. Both fields are then on for the app as a whole, too.
+pub(super) async fn subscribe(api: &Api, session: &Session) -> Result<Subscribed, FetchError> {
+    let token = &session.access_token;
+    let me = api.get(token, &["me"], &[("fields", "user_id,username")], Scope::Account).await?;
+    let url = address(&api.config.graph_base, &[&api.config.version, "me", "subscribed_apps"]);
+    let request = api.read.post(url).query(&[("subscribed_fields", EVENT_FIELDS)]).bearer_auth(token.expose_secret());
+    let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = http::read_body(response, http::BODY_LIMIT).await;
+    let body = body.map_err(|error| FetchError::Unavailable(error.to_string()))?;
+    tracing::debug!(platform = "instagram", call = "me/subscribed_apps", status, "answered");
+    let answer = decide(&Answer { status, headers, body }, Scope::Account)?;
+    if answer.body.get("success") != Some(&Value::Bool(true)) {
+        return Err(FetchError::Unavailable("Instagram did not say that it sends events".to_owned()));
+    }
+    let own = wire::id_at(&me.body, "id").filter(|id| *id != session.account.id);
+    Ok(Subscribed { fields: EVENT_FIELDS.split(',').map(str::to_owned).collect(), app_user_id: own })
 }

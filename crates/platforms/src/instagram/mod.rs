@@ -174,6 +174,19 @@ impl Reader for InstagramReader {
         states::states(&self.api, session, ids).await
     }
 
+    /// Of 60 days: two weeks of failing renewals pass before the team is told that the end comes near.
+    fn refresh_ahead(&self) -> Duration {
+        Duration::from_secs(21 * 24 * 60 * 60)
+    }
+
+    fn takes_webhooks(&self) -> bool {
+        true
+    }
+
+    async fn subscribe(&self, session: &Session) -> Result<Subscribed, FetchError> {
+        calls::subscribe(&self.api, session).await
+    }
+
     fn heard(&self, account: &Account, payload: &serde_json::Value, at: OffsetDateTime) -> Heard {
         webhook::heard(account, payload, at)
     }

@@ -31,7 +31,9 @@ pub struct Intake {
 }
 
 /// A place for one delivery, held until it was answered.
-pub struct Room(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Room {
+    _held: OwnedSemaphorePermit,
+}
 
 impl Intake {
     pub fn start(db: PgPool, clock: Clock, entropy: Entropy) -> Self {
@@ -41,7 +43,7 @@ impl Intake {
     /// Room for a body of this size. None: too much is under way.
     pub fn room(&self, bytes: usize) -> Option<Room> {
         let kib = u32::try_from((bytes.div_ceil(1024) + LEAST_KIB).min(ROOM_KIB)).ok()?;
-        Arc::clone(&self.room).try_acquire_many_owned(kib).ok().map(Room)
+        Arc::clone(&self.room).try_acquire_many_owned(kib).ok().map(|held| Room { _held: held })
     }
 
     /// Returns once the changes are stored for good.

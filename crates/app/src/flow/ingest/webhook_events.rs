@@ -75,7 +75,7 @@ pub async fn keep(
            ), fresh as (
                insert into webhook_seen (platform, key, received_at)
                -- Two batches that overlap take the rows in the same order.
-               select $1, key, $2 from pushed order by key
+               select $1::text, key, $2::timestamptz from pushed order by key
                on conflict on constraint webhook_seen_pkey do nothing
                returning key
            ), owned as materialized (
@@ -87,8 +87,8 @@ pub async fn keep(
            ), stored as (
                insert into webhook_events (id, integration_id, platform, platform_account_id, event_type, raw_payload, verified,
                    received_at, sent_at, parse_error, processed_at, outcome)
-               select id, integration_id, $1, account_id, kind, payload::json, true, $2, sent_at, problem,
-                      case when problem is not null then $2 end, case when problem is not null then 'unreadable' end
+               select id, integration_id, $1::text, account_id, kind, payload::json, true, $2::timestamptz, sent_at, problem,
+                      case when problem is not null then $2::timestamptz end, case when problem is not null then 'unreadable' end
                from owned
            )
            select distinct integration_id as "integration_id?", team_id as "team_id?", problem as "problem?"

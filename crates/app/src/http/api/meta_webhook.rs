@@ -8,9 +8,10 @@ use crate::error::{ApiResult, Problem};
 use crate::flow::ingest::intake::LARGEST_BYTES;
 use crate::telemetry::{self, Delivery};
 use axum::Json;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use futures::StreamExt;
 use rejoinder_platforms::{Pushed, instagram_webhook};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -21,6 +22,8 @@ use utoipa::ToSchema;
 const PLATFORM: &str = "instagram";
 /// What is kept of a body that nobody understands.
 const KEPT_CHARS: usize = 4_000;
+/// Of a body that is too large, so much is read and dropped before it is refused.
+const PASSED_OVER_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryAnswer {
@@ -99,6 +102,7 @@ pub async fn instagram_webhook(
     let settings = settings(&app)?;
     let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|length| length > LARGEST_BYTES) {
+        pass_over(request.into_body()).await;
         return Err(too_large());
     }
     let Some(_room) = app.intake.room(told.unwrap_or(LARGEST_BYTES)) else {
@@ -127,6 +131,18 @@ pub async fn instagram_webhook(
     }
     telemetry::webhook_answered(PLATFORM, outcome);
     Ok(Json(DeliveryAnswer { kept }))
+}
+
+/// A sender that is cut off while it sends sees a broken connection instead of the answer.
+async fn pass_over(body: Body) {
+    let mut chunks = body.into_data_stream();
+    let mut left = PASSED_OVER_BYTES;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 fn too_large() -> Problem {

@@ -134,6 +134,7 @@ impl NoticeLine {
             NoticeKind::TeamPaused => "Team paused",
             NoticeKind::InstancePaused => "Server paused",
             NoticeKind::WebhookDisabled => "Webhook disabled",
+            NoticeKind::AccessEnding => "Access ends soon",
         }
     }
 }

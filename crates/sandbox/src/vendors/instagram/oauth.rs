@@ -210,6 +210,9 @@ async fn refresh(State(shared): State<Arc<Shared>>, Query(query): Query<HashMap<
 /// A long-lived token in place of one that works.
 fn renewed(world: &mut World, token: &str, effect: &str) -> Response {
     let now = world.now();
+    if world.instagram_calls.token_trouble {
+        return GraphProblem::trouble().into_response();
+    }
     let granted = match world.instagram.token(token, now) {
         Ok(granted) => granted.clone(),
         Err(subcode) => return GraphProblem::dead_token(subcode).into_response(),

@@ -114,6 +114,8 @@ pub(crate) struct Calls {
     by_account: BTreeMap<String, (i64, u32)>,
     /// Percent that is used whatever was called; for tests.
     pub(crate) usage: Option<u32>,
+    /// Tokens are neither exchanged nor renewed.
+    pub(crate) token_trouble: bool,
 }
 
 /// Why a comment was not taken.
