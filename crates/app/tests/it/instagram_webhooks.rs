@@ -25,6 +25,8 @@ fn signed(secret: &str, body: &[u8]) -> String {
 
 async fn ask(h: &Harness, method: Method, path: &str, signature: Option<&str>, body: Vec<u8>) -> (u16, String) {
     let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    // Room is taken by the length that a sender announces.
+    request = request.header("content-length", body.len());
     if let Some(signature) = signature {
         request = request.header("x-hub-signature-256", signature);
     }
@@ -273,7 +275,7 @@ async fn a_batch_of_a_thousand_becomes_a_thousand_items() {
 }
 
 #[tokio::test]
-async fn deliveries_at_once_are_all_kept_and_one_that_the_database_refuses_fails_alone() {
+async fn deliveries_at_once_share_their_commits_and_are_all_kept() {
     let (h, media) = connected().await;
     let bodies: Vec<Vec<u8>> = (0..40)
         .map(|n| {

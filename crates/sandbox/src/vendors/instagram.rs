@@ -210,7 +210,8 @@ fn with_usage(mut response: Response, percent: u32, minutes: i64) -> Response {
     }]});
     for (name, value) in [("x-app-usage", app), ("x-business-use-case-usage", account)] {
         if let Ok(value) = value.to_string().parse() {
-            response.headers_mut().insert(name, value);
+            // What a refusal told already stays.
+            response.headers_mut().entry(name).or_insert(value);
         }
     }
     response
