@@ -96,6 +96,14 @@ async function shoot(browser, server) {
   await page.goto(asStep(queued));
   await page.getByText("See it on Reddit").waitFor();
   await shootAll(context, "posted", page.url());
+  await shootAll(context, "posted-change", page.url(), async (shown) => {
+    for (const summary of await shown.locator(".resolve > summary").all()) await summary.click();
+    await shown.getByRole("button", { name: "Delete the reply on Reddit" }).scrollIntoViewIfNeeded();
+  });
+  await page.getByText("Take it down").click();
+  await page.getByRole("button", { name: "Delete the reply on Reddit" }).click();
+  await page.getByText("Taken down from Reddit by").waitFor();
+  await shootAll(context, "unpublished", asStep(queued));
   await openRow(page, server, 4);
   await draft(page);
   const rejected = page.url();
@@ -115,6 +123,22 @@ async function shoot(browser, server) {
   await shootAll(context, "not-found", at("nothing"));
   for (const name of ["team", "account", "tokens", "settings", "webhooks", "uncertain", "notices"]) await shootAll(context, name, at(name));
   for (const name of ["signup", "forgot"]) await shootAll(nobody, name, `${server.origin}/${name}`);
+  await page.goto(at("watches"));
+  await page.getByLabel("Name of the community, or the words").fill("coffee");
+  await page.getByRole("button", { name: "Follow it" }).click();
+  await page.getByText("Looks as").first().waitFor();
+  await shootAll(context, "watches", at("watches"));
+  const [post] = await server.control("posts");
+  await server.control("comments", { author: "tired_of_it", parent: post.fullname, text: "Don't reply to me." });
+  // It comes with the next round of reading.
+  do {
+    await page.waitForTimeout(2_000);
+    await page.goto(at("inbox?filter=all&q=reply+to+me"));
+  } while (await rows(page).count() === 0);
+  await rows(page).first().click();
+  await page.getByText("is answered no more").waitFor();
+  await shootAll(context, "silent", asStep(page.url()));
+  await shootAll(context, "etiquette", at("etiquette"));
   await page.goto(at("team"));
   await page.getByLabel("E-mail").fill("bo@acme.example");
   await page.getByRole("button", { name: "Invite" }).click();

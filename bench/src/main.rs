@@ -7,6 +7,7 @@ mod chaos;
 mod clerk;
 mod cpu;
 mod crowd;
+mod day;
 mod home;
 mod people;
 mod postgres;
@@ -51,6 +52,8 @@ enum Command {
     Switch(switch::Args),
     /// Time the check of Clerk's session tokens.
     Clerk(clerk::Args),
+    /// A simulated day of reading under one request budget.
+    Day(day::Args),
     /// Run an empty Postgres with the settings of a measurement; prints its address.
     Postgres,
 }
@@ -81,6 +84,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Caps(args) => caps::run(args, program()?).await,
         Command::Switch(args) => switch::run(args, program()?).await,
         Command::Clerk(args) => clerk::run(args).await,
+        Command::Day(args) => day::run(args).await,
         Command::Postgres => postgres::run(stopped()).await,
     }
 }

@@ -191,6 +191,7 @@ async fn connect(
         account: &account,
         access_token,
         refresh_token,
+        app_id: None,
         scopes: &scopes,
         expires_at: tokens::expires_at(&grant, moment.now),
     };

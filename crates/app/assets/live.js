@@ -134,6 +134,7 @@
   // We may have missed something: look at everything that is on show again.
   function onReset() {
     if (!editing()) refreshDraft();
+    fillEmptyList();
     refreshFrame(0);
     fire(document.getElementById("notices"), "notices-changed");
     onMember();

@@ -79,6 +79,7 @@ fn request(comment: &Comment, seed: u64) -> DraftRequest {
         text: text.to_owned(),
     };
     DraftRequest {
+        community_rules: Vec::new(),
         brand_voice: "Warm, short and honest.".into(),
         tone: Tone::Friendly,
         intents: vec![

@@ -55,6 +55,11 @@ impl App {
         dashboard.is_none_or(|dashboard| dashboard.builtin_too)
     }
 
+    /// The client id of the installation's own app, by platform.
+    pub fn own_clients(&self) -> Vec<(&'static str, &str)> {
+        self.readers.iter().filter_map(|(slug, reader)| Some((slug, reader.own_client()?))).collect()
+    }
+
     /// Now, with a source of ids.
     pub fn moment(&self) -> Moment {
         Moment::new(&self.clock, &self.entropy)

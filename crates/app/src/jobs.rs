@@ -6,9 +6,11 @@ use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::accounts::subscriptions::WebhookSubscribe;
 use crate::engine::Engine;
-use crate::flow::ingest::{IntegrationPoll, PostProcess};
-use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct};
+use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep};
+use crate::flow::places::PlaceRead;
+use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
+use crate::flow::watches::{WatchPoll, WatchesSweep};
 use crate::queue::{self, Job, Registry};
 use crate::request_id;
 use crate::telemetry;
@@ -30,12 +32,18 @@ pub fn registry() -> Registry<State> {
         .job::<IntegrationPoll>()
         .job::<PostProcess>()
         .job::<WebhookSubscribe>()
+        .job::<StandingSweep>()
+        .job::<WatchReplies>()
+        .job::<WatchPoll>()
+        .job::<PlaceRead>()
         .job::<MailSend>()
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
         .job::<WebhookDeliver>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
+        .every::<WatchSweep>(Duration::from_secs(60))
+        .every::<WatchesSweep>(Duration::from_secs(15))
         .every::<SuggestSweep>(Duration::from_secs(60))
         .every::<WebhookSweep>(Duration::from_secs(60))
         .every::<PendingSweep>(Duration::from_secs(60))
@@ -64,12 +72,18 @@ const NAMES: &[&str] = &[
     IntegrationPoll::NAME,
     PostProcess::NAME,
     WebhookSubscribe::NAME,
+    StandingSweep::NAME,
+    WatchReplies::NAME,
+    WatchPoll::NAME,
+    PlaceRead::NAME,
     MailSend::NAME,
     SecurityNotice::NAME,
     PasswordForgot::NAME,
     WebhookDeliver::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
+    WatchSweep::NAME,
+    WatchesSweep::NAME,
     SuggestSweep::NAME,
     WebhookSweep::NAME,
     PendingSweep::NAME,

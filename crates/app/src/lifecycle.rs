@@ -319,6 +319,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         api_base: reddit.api_base.clone(),
         write_timeout: WRITE_TIMEOUT,
         settle_window: reddit.settle_window,
+        marks_read: !config.dry_run,
     });
     let instagram = config.instagram.as_ref().map(|instagram| InstagramConfig {
         app_id: instagram.app_id.clone(),

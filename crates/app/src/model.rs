@@ -138,13 +138,18 @@ text_enum! {
     NoticeKind {
         IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
         TeamPaused => "team_paused", InstancePaused => "instance_paused", WebhookDisabled => "webhook_disabled",
-        AccessEnding => "access_ending",
+        AccessEnding => "access_ending", RulesPaused => "rules_paused",
     }
 }
 
 text_enum! {
     /// What became of one attempt to post.
     Outcome { Uncertain => "uncertain", Posted => "posted", Refused => "refused", NotSent => "not_sent" }
+}
+
+text_enum! {
+    /// What a watch follows: new posts of a community, or posts with certain words.
+    WatchKind { Community => "community", Keyword => "keyword" }
 }
 
 text_enum! {

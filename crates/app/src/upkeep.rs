@@ -1,12 +1,13 @@
 //! Repair and upkeep: jobs that take no input, look at what stands in the database and act. Running one twice does no harm.
 
+use crate::accounts::tokens::TokenError;
 use crate::accounts::{
     clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, subscriptions, tokens,
 };
 use crate::clock::Moment;
-use crate::coord::{buckets, idempotency};
-use crate::flow::activity;
-use crate::flow::ingest::{IntegrationPoll, webhook_events};
+use crate::coord::{buckets, budget, idempotency};
+use crate::flow::ingest::{IntegrationPoll, StandingSweep, webhook_events};
+use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
@@ -21,7 +22,7 @@ const SWEEP: i64 = 500;
 const EVENT_STEP: i64 = 5_000;
 const EVENT_STEPS: usize = 40;
 
-/// Finds the accounts whose next round is due.
+/// Finds the accounts whose next round is due, and those whose stored texts are to be looked up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PollSweep {}
 
@@ -38,8 +39,12 @@ impl Job<State> for PollSweep {
 
     async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
         let mut tx = state.app.db.begin().await?;
+        budget::measure(&mut tx, &state.app.own_clients(), ctx.now).await?;
         for integration_id in integrations::due(&mut tx, ctx.now, SWEEP).await? {
             jobs::enqueue_if_absent(&mut tx, &IntegrationPoll { integration_id }, ctx.now).await?;
+        }
+        for integration_id in integrations::sweeps_due(&mut tx, ctx.now, SWEEP).await? {
+            jobs::enqueue_if_absent(&mut tx, &StandingSweep { integration_id }, ctx.now).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -77,13 +82,18 @@ impl Job<State> for TokenSweep {
             let mut tx = app.db.begin().await?;
             match renewed {
                 Ok(()) => integrations::access_renewed(&mut tx, &moment, &integration).await?,
-                Err(tokens::TokenError::Reconnect(reason)) => {
+                Err(TokenError::Reconnect(reason)) => {
                     integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
                 }
-                Err(tokens::TokenError::Wait { reason, .. }) if lasts => {
+                Err(TokenError::App(reason)) => {
+                    let reason = format!("the platform refuses the app that it was connected through: {reason}");
+                    let app_of = (integration.platform.as_str(), integration.app_id);
+                    integrations::pause_app(&mut tx, &moment, app_of, &reason).await?;
+                }
+                Err(TokenError::Wait { reason, .. }) if lasts => {
                     integrations::access_ends(&mut tx, &moment, &integration, &reason).await?;
                 }
-                Err(tokens::TokenError::Wait { .. }) => {}
+                Err(TokenError::Wait { .. }) => {}
             }
             tx.commit().await?;
         }
@@ -123,6 +133,7 @@ impl Job<State> for Upkeep {
         event_tickets::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
+        places::forget_old(&mut conn, ctx.now - time::Duration::days(30)).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }

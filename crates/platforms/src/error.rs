@@ -11,6 +11,19 @@ pub enum Scope {
     App,
 }
 
+/// What a person can do about a refused write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing: here, this account gets no reply through.
+    Nothing,
+    /// Another text may pass.
+    Edit,
+    /// The account must write nothing more until somebody looked after it on the platform.
+    StopAccount,
+    /// The account must be connected again.
+    Reconnect,
+}
+
 /// A consent, code or refresh token did not lead to a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
@@ -53,7 +66,10 @@ pub enum SendError {
     AuthExpired { exchange: Exchange },
     /// The platform said no, in a way that repeating does not change.
     #[error("refused ({code}): {reason}")]
-    Refused { code: String, reason: String, scope: Scope, exchange: Exchange },
+    Refused { code: String, reason: String, scope: Scope, remedy: Remedy, exchange: Exchange },
+    /// The platform took it and shows it nowhere that we can read. Never sent again: it is looked for, and a person decides.
+    #[error("taken and not shown: {reason}")]
+    Unseen { reason: String, exchange: Exchange },
     /// The request never left: nothing is posted.
     #[error("not sent: {0}")]
     NotSent(String),

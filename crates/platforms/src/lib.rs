@@ -9,9 +9,11 @@ mod instagram;
 mod list;
 pub mod permits;
 mod reddit;
+#[cfg(feature = "fuzz")]
+pub use reddit::fuzz;
 pub mod types;
 
-pub use error::{AuthError, FetchError, Scope, SendError};
+pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
 pub use instagram::{InstagramConfig, webhook as instagram_webhook};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
@@ -65,6 +67,11 @@ pub trait Reader: Send + Sync {
     /// How posts and comments stand now, ours and others'. Calls one after another, as many as the number of ids needs;
     /// where one fails, nothing is said about any.
     async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError>;
+
+    /// How many ids `states` is asked for at a time.
+    fn states_at_once(&self) -> usize {
+        100
+    }
 
     /// A community and its rules. A closed door is an answer here, no error.
     async fn place(&self, session: &Session, community: &str) -> Result<Place, FetchError>;

@@ -7,6 +7,7 @@
 use crate::types::Budget;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,11 +62,12 @@ struct Held {
     admission: Arc<dyn Admission>,
     /// Taken ahead of their requests.
     ahead: Mutex<Vec<(Host, Pass)>>,
+    spent: AtomicU32,
 }
 
 impl Permits {
     pub fn by(admission: Arc<dyn Admission>) -> Self {
-        Self(Some(Arc::new(Held { admission, ahead: Mutex::default() })))
+        Self(Some(Arc::new(Held { admission, ahead: Mutex::default(), spent: AtomicU32::new(0) })))
     }
 
     /// Takes a pass now for a request that must not wait when it comes. It is given back if none comes.
@@ -74,6 +76,11 @@ impl Permits {
         let pass = held.admission.admit(host).await?;
         held.ahead().push((host, pass));
         Ok(())
+    }
+
+    /// How many requests went out by these.
+    pub fn spent(&self) -> u32 {
+        self.0.as_ref().map_or(0, |held| held.spent.load(Ordering::Relaxed))
     }
 
     pub(crate) async fn admit(&self, host: Host) -> Result<Option<Pass>, Duration> {
@@ -86,6 +93,7 @@ impl Permits {
 
     pub(crate) async fn ended(&self, host: Host, pass: Option<Pass>, ended: Ended) {
         if let (Some(held), Some(pass)) = (&self.0, pass) {
+            held.spent.fetch_add(1, Ordering::Relaxed);
             held.admission.ended(host, pass, ended).await;
         }
     }

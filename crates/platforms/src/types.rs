@@ -52,8 +52,26 @@ pub struct Capabilities {
     pub max_reply_chars: usize,
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
-    /// Scopes that we ask for, each with the reason shown on the connect page.
-    pub scopes: &'static [(&'static str, &'static str)],
+    pub scopes: &'static [ScopeAsked],
+}
+
+/// A permission that we ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeAsked {
+    /// The platform's word.
+    pub name: &'static str,
+    /// "to post the replies that your team approved"
+    pub why: &'static str,
+    /// What does not work where the consent lacks it: "no reply can be posted".
+    pub without: &'static str,
+}
+
+impl Capabilities {
+    /// What a consent lacks of all that we ask for. A grant that names no scopes has what was asked for.
+    pub fn missing(&self, granted: &[String]) -> Vec<&'static ScopeAsked> {
+        let has = |asked: &&ScopeAsked| granted.iter().any(|scope| scope == asked.name || scope == "*");
+        self.scopes.iter().filter(|asked| !granted.is_empty() && !has(asked)).collect()
+    }
 }
 
 /// Where a poll goes on. Opaque outside the adapter; stored as JSON.
@@ -86,7 +104,21 @@ pub struct Budget {
 #[derive(Debug, Clone, PartialEq)]
 pub enum InboundItem {
     Post(InboundPost),
+    /// A post that only gives a comment its place: nobody has to answer it.
+    Thread(InboundPost),
     Comment(InboundComment),
+}
+
+impl InboundItem {
+    /// A date in the future would stand above everything until then: it counts as now.
+    pub(crate) fn not_later_than(&mut self, now: OffsetDateTime) {
+        let (created_at, edited_at) = match self {
+            Self::Post(post) | Self::Thread(post) => (&mut post.created_at, &mut post.edited_at),
+            Self::Comment(comment) => (&mut comment.created_at, &mut comment.edited_at),
+        };
+        *created_at = (*created_at).min(now);
+        *edited_at = edited_at.map(|at| at.min(now));
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

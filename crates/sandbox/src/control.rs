@@ -238,6 +238,11 @@ impl Control {
         self.shared.world().oauth.add_client(id, secret);
     }
 
+    /// Knows an app no more: its credentials are refused, tokens that it has work until they end.
+    pub fn remove_client(&self, id: &str) {
+        self.shared.world().oauth.remove_client(id);
+    }
+
     /// Accepts redirects to this host too; loopback hosts are always accepted.
     pub fn allow_redirect_host(&self, host: &str) {
         self.shared.world().oauth.redirect_hosts.push(host.to_owned());
@@ -257,6 +262,15 @@ impl Control {
         world.ensure_account(account);
         let now = world.now();
         world.oauth.grant_code(self.grant(account, redirect_uri, scope), now)
+    }
+
+    /// The same for another app.
+    pub fn grant_code_to(&self, client_id: &str, account: &str, redirect_uri: &str, scope: &str) -> String {
+        let mut world = self.shared.world();
+        world.ensure_account(account);
+        let now = world.now();
+        let grant = Grant { client_id: client_id.to_owned(), ..self.grant(account, redirect_uri, scope) };
+        world.oauth.grant_code(grant, now)
     }
 
     fn grant(&self, account: &str, redirect_uri: &str, scope: &str) -> Grant {

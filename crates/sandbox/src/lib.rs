@@ -3,7 +3,8 @@
 //!
 //! One listener serves everything below one base URL:
 //!
-//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`);
+//! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
+//!   clients that can name nothing but a host;
 //! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
 //!   `{base}/instagram`); its world is reached through [`Control`] in the same process;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
@@ -272,6 +273,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(pages::router())
         .merge(pages_instagram::router())
         .merge(vendors::clerk::router())
+        .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/instagram", vendors::instagram::router(&shared))
         .nest("/gemini", vendors::gemini::router())

@@ -1,6 +1,8 @@
 //! Pages for people: look at the communities and threads, comment as a stranger, see clock, faults and counters.
 //! Plain forms, no scripts; the templates escape every text. What the brand's own account wrote carries the word "brand".
 
+mod change;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::world::faults::{AiFault, ReadFault, WriteFault};
-use crate::world::{Comment, Mix, Post, Refusal, Shown, View, World};
+use crate::world::{Comment, CommunityAccess, Mix, Post, Refusal, Shown, View, World};
 use crate::{Control, Shared};
 
 type Shelf = State<Arc<Shared>>;
@@ -33,6 +35,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/say", post(say))
         .route("/sandbox", get(sandbox_page).post(sandbox_act))
         .route("/sandbox.css", get(style))
+        .merge(change::router())
 }
 
 async fn style() -> Response {
@@ -87,6 +90,8 @@ struct CommunityLine {
 #[template(path = "home.html")]
 struct HomePage {
     heading: String,
+    /// Of one community: its name, and whom it lets in.
+    community: Option<(String, CommunityAccess)>,
     communities: Vec<CommunityLine>,
     threads: Vec<ThreadLine>,
 }
@@ -124,6 +129,14 @@ struct SandboxPage {
     requests: Vec<(String, u64)>,
     journal: Vec<(String, String, String)>,
 }
+
+/// The words for whom a community lets in, in the order of the choice.
+const ACCESS: [(CommunityAccess, &str, &str); 4] = [
+    (CommunityAccess::Open, "open", "open to everybody"),
+    (CommunityAccess::Quarantined, "quarantined", "quarantined: comments are taken and not shown"),
+    (CommunityAccess::Private, "private", "private: lets nobody in"),
+    (CommunityAccess::Banned, "banned", "banned: closed by the platform"),
+];
 
 pub(crate) fn age(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let minutes = (now - at).whole_minutes().max(0);
@@ -169,6 +182,7 @@ async fn home(shared: Shelf) -> Response {
     });
     let page = HomePage {
         heading: "Communities".to_owned(),
+        community: None,
         communities: communities.collect(),
         threads: thread_lines(&world, |_| true),
     };
@@ -182,14 +196,16 @@ async fn community(shared: Shelf, Path(name): Path<String>) -> Response {
     };
     let heading = world.communities[place].title.clone();
     let threads = thread_lines(&world, |post| post.community == place);
-    show(StatusCode::OK, &HomePage { heading, communities: Vec::new(), threads })
+    let community = &world.communities[place];
+    let community = Some((community.name.clone(), community.access));
+    show(StatusCode::OK, &HomePage { heading, community, communities: Vec::new(), threads })
 }
 
 fn collect(world: &World, view: &View, places: &[usize], level: usize, lines: &mut Vec<Line>) {
     for &at in places {
         let comment: &Comment = &world.comments[at];
         let shown = view.of_comment(comment);
-        if shown != Shown::Absent {
+        if shown != Shown::Absent && !comment.unlisted {
             let (author, text, mark) = match shown {
                 Shown::Whole => (comment.author.as_str(), comment.body.as_str(), ""),
                 Shown::Removed => ("[deleted]", "[removed]", "removed"),
@@ -231,9 +247,9 @@ async fn thread(shared: Shelf, Path(path): Path<std::collections::HashMap<String
             brand: is_brand(&world, &post.author),
             age: age(post.created_at, view.now),
             exact: post.created_at.format(&Rfc3339).unwrap_or_default(),
-            paragraphs: paragraphs(&post.body),
+            paragraphs: paragraphs(if post.removed { "[removed]" } else { &post.body }),
             level: 0,
-            mark: "",
+            mark: if post.removed { "removed" } else { "" },
         },
         closed: match (post.locked, post.archived) {
             (true, _) => "This thread is locked.",

@@ -11,77 +11,42 @@ pub struct Access {
     pub role: Role,
 }
 
-pub async fn to_suggestion(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from suggestions o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
+/// A query of its own per table, so that each is checked against the schema. What follows the table narrows further; `o` is the
+/// thing, `m` the caller's membership, `$2` the caller.
+macro_rules! access {
+    ($($name:ident, $table:literal $(, $narrowed:literal)?;)+) => { $(
+        pub async fn $name(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
+            sqlx::query_as!(
+                Access,
+                "select m.team_id, m.role from " + $table + " o
+                 join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
+                 where o.id = $1" $(+ $narrowed)?,
+                id,
+                user_id
+            )
+            .fetch_optional(conn)
+            .await
+        }
+    )+ };
 }
 
-pub async fn to_item(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from inbox_items o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
+access! {
+    to_suggestion, "suggestions";
+    to_item, "inbox_items";
+    to_post, "posts";
+    to_integration, "integrations";
+    to_intent, "intents", " and o.deleted_at is null";
+    to_notice, "notices";
+    // Their makers, and admins.
+    to_api_token, "api_tokens", " and o.revoked_at is null and (o.created_by = $2 or m.role = 'admin')";
+    to_webhook, "webhook_endpoints";
+    to_delivery, "webhook_deliveries";
+    to_opt_out, "opt_outs";
+    to_rule_pause, "rule_pauses";
+    to_watch, "watches";
 }
 
-pub async fn to_post(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from posts o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-pub async fn to_integration(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from integrations o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Deleted intents are gone for callers.
-pub async fn to_intent(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from intents o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1 and o.deleted_at is null",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
+/// A variation belongs to the team of its intent.
 pub async fn to_variation(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
     sqlx::query_as!(
         Access,
@@ -90,63 +55,6 @@ pub async fn to_variation(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> s
         join intents o on o.id = v.intent_id and o.deleted_at is null
         join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
         where v.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-pub async fn to_notice(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from notices o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Live tokens: everybody's own, and for admins all of the team.
-pub async fn to_api_token(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from api_tokens o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1 and o.revoked_at is null and (o.created_by = $2 or m.role = 'admin')",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-pub async fn to_webhook(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from webhook_endpoints o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
-        id,
-        user_id
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-pub async fn to_delivery(conn: &mut PgConnection, id: Uuid, user_id: Uuid) -> sqlx::Result<Option<Access>> {
-    sqlx::query_as!(
-        Access,
-        "select m.team_id, m.role
-        from webhook_deliveries o
-        join team_members m on m.team_id = o.team_id and m.user_id = $2 and m.accepted_at is not null
-        where o.id = $1",
         id,
         user_id
     )

@@ -12,7 +12,7 @@ pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, loo
 
 use super::integrations::{self, Connected};
 use super::subscriptions::WebhookSubscribe;
-use super::{teams, tokens};
+use super::{platform_apps, teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
@@ -60,9 +60,6 @@ pub enum ConnectError {
     /// Neither a code nor an error.
     #[error("The platform came back without a code.")]
     NoCode,
-    /// The person left out permissions; these are missing.
-    #[error("The consent leaves out what this server needs: {0}. Connect again and leave everything ticked.")]
-    Partial(String),
     /// The platform does not take the code: too late, or used before.
     #[error("The platform did not accept the consent any more.")]
     CodeSpent,
@@ -111,11 +108,14 @@ pub async fn start(
     let verifier = SecretString::from(moment.entropy().token(48));
     let state_hash = Sha256::digest(state.as_bytes());
     let mut tx = app.db.begin().await?;
+    let app_id = platform_apps::current(&mut tx, team_id, platform).await?;
+    let of = (team_id, platform);
+    let through = platform_apps::through(app, &mut tx, of, app_id, Urgency::TOKEN).await?;
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };
     let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place, &verifier).await?;
     sqlx::query!(
-        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at, app_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         id,
         state_hash.as_slice(),
         team_id,
@@ -125,13 +125,13 @@ pub async fn start(
         return_to.map(String::from),
         moment.now,
         moment.now + STATE_LASTS,
+        app_id,
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     let code_challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret().as_bytes()));
     let redirect_uri = callback_url(app, platform);
-    let through = tokens::through(app, platform, Urgency::TOKEN);
     Ok(reader.authorize_url(&through, &AuthorizeRequest { state, redirect_uri, code_challenge }))
 }
 
@@ -187,13 +187,17 @@ async fn arrive(
     }
     let verifier = spend(app, moment, &begun).await?;
     let (team_id, user_id) = (begun.team_id, begun.user_id);
-    let role = teams::role_of(&mut *app.db.acquire().await?, team_id, user_id).await?;
+    let mut conn = app.db.acquire().await?;
+    let role = teams::role_of(&mut conn, team_id, user_id).await?;
+    let of = (team_id, platform);
+    let through = platform_apps::through(app, &mut conn, of, begun.app_id, Urgency::TOKEN).await?;
+    drop(conn);
     if role != Some(Role::Admin) {
         return Err(ConnectError::NotAdmin);
     }
     let redirect_uri = callback_url(app, platform);
-    let through = tokens::through(app, platform, Urgency::TOKEN);
     let consent = exchange(&*reader, &through, callback, (&redirect_uri, &verifier), moment.now).await?;
+    let consent = Consent { app_id: begun.app_id, ..consent };
     let confirmed = session_of == Some(user_id);
     match settle(app, moment, (team_id, user_id), platform, &consent, confirmed).await {
         Ok((tx, arrived)) => {
@@ -202,7 +206,7 @@ async fn arrive(
             Ok(arrived)
         }
         Err(error) => {
-            pending::revoke(app, platform, &consent.grant).await;
+            pending::revoke(app, platform, &through, &consent.grant).await;
             Err(error)
         }
     }
@@ -248,10 +252,12 @@ pub async fn disconnect(
             None
         }
     };
+    let of = (team_id, integration.platform.as_str());
+    let through = platform_apps::through(app, &mut tx, of, integration.app_id, Urgency::TOKEN).await?;
     integrations::disconnect(&mut tx, moment, &integration, Some(user_id)).await?;
     tx.commit().await?;
     if let Some(grant) = grant {
-        let revoked = pending::revoke(app, &integration.platform, &grant);
+        let revoked = pending::revoke(app, &integration.platform, &through, &grant);
         if tokio::time::timeout(REVOKE_LASTS, revoked).await.is_err() {
             tracing::warn!(platform = integration.platform, "the platform took too long to take an access back");
         }
@@ -264,6 +270,8 @@ struct Consent {
     grant: Grant,
     account: Account,
     granted_at: OffsetDateTime,
+    /// The app that it was given to.
+    app_id: Option<Uuid>,
 }
 
 async fn exchange(
@@ -290,14 +298,9 @@ async fn exchange(
         AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
         AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
     })?;
-    if let Some(missing) = left_out(reader, &grant) {
-        // Nobody will use it.
-        drop(reader.revoke(through, &grant).await);
-        return Err(ConnectError::Partial(missing));
-    }
     let token = AccessToken::new(grant.access_token.clone(), through.permits.clone());
     match reader.me(&token).await {
-        Ok(account) => Ok(Consent { grant, account, granted_at: now }),
+        Ok(account) => Ok(Consent { grant, account, granted_at: now, app_id: None }),
         Err(error) => {
             // Nobody will use it.
             drop(reader.revoke(through, &grant).await);
@@ -307,17 +310,6 @@ async fn exchange(
             })
         }
     }
-}
-
-/// What was asked for and not granted, where the platform tells what it granted.
-fn left_out(reader: &dyn Reader, grant: &Grant) -> Option<String> {
-    if grant.scopes.is_empty() || grant.scopes.iter().any(|scope| scope == "*") {
-        return None;
-    }
-    let asked = reader.capabilities().scopes;
-    let missing = asked.iter().map(|(scope, _)| *scope).filter(|scope| !grant.scopes.iter().any(|held| held == scope));
-    let missing: Vec<&str> = missing.collect();
-    (!missing.is_empty()).then(|| missing.join(", "))
 }
 
 /// The account becomes the team's and is polled for the first time; grants that this one replaces go back to the platform. The caller holds
@@ -330,7 +322,7 @@ async fn store(
     platform: &str,
     consent: &Consent,
 ) -> Result<Uuid, SealError> {
-    let Consent { grant, account, granted_at } = consent;
+    let Consent { grant, account, granted_at, app_id } = consent;
     integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
@@ -344,6 +336,7 @@ async fn store(
         refresh_token,
         scopes: &grant.scopes,
         expires_at: tokens::expires_at(grant, *granted_at),
+        app_id: *app_id,
     };
     integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
     jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
@@ -364,13 +357,14 @@ struct Begun {
     user_id: Uuid,
     verifier: Vec<u8>,
     return_to: Option<String>,
+    app_id: Option<Uuid>,
 }
 
 async fn begun(app: &App, platform: &str, state: &str) -> Result<Begun, ConnectError> {
     let hash = Sha256::digest(state.as_bytes());
     let begun = sqlx::query_as!(
         Begun,
-        "select id, team_id, user_id, verifier, return_to from oauth_states where state_hash = $1 and platform = $2",
+        "select id, team_id, user_id, verifier, return_to, app_id from oauth_states where state_hash = $1 and platform = $2",
         hash.as_slice(),
         platform,
     );

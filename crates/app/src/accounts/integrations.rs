@@ -5,18 +5,23 @@
 //! end of a consent.
 
 mod connection;
+mod rhythm;
 mod state;
 
 pub use crate::model::PauseCause;
 pub use connection::{Connected, connect, lock_account, row_for_account};
+pub use rhythm::{
+    Reading, Rhythm, Round, doubt_sweep, readings, rhythm, rounded, sweep_doubt, sweep_due_at, sweeps_due, swept,
+};
 pub use state::{
-    Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_by_person, pause_platform, resume,
+    Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume,
 };
 
 use crate::clock::Moment;
+use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::ingest::Source;
 use crate::model::IntegrationState;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -45,7 +50,12 @@ pub struct Integration {
     pub last_poll_problem: Option<String>,
     pub next_poll_at: OffsetDateTime,
     pub token_lease_until: Option<OffsetDateTime>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
+    /// The team's own app that it was connected through; None: the app of the installation.
+    pub app_id: Option<Uuid>,
+    pub app_client_id: Option<String>,
 }
 
 impl std::fmt::Debug for Integration {
@@ -91,7 +101,8 @@ macro_rules! select_integrations {
             r#"select id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes, expires_at, state,
                     state_reason, state_since, pause_cause, paused_by,
                     (select name from users where users.id = paused_by) as paused_by_name,
-                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, created_at
+                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, policy_confirmed_at, created_at, app_id,
+                    (select client_id from platform_apps where platform_apps.id = app_id) as app_client_id
              from integrations "# + $rest,
             $($args),*
         )
@@ -149,11 +160,34 @@ pub(super) async fn hold_account(
     .await
 }
 
-/// The connected accounts of a platform, held to be changed, always in the same order.
-async fn connected_of(conn: &mut PgConnection, platform: &str) -> Result<Vec<Integration>, sqlx::Error> {
-    select_integrations!("where platform = $1 and state = 'connected' order by id for no key update", platform)
-        .fetch_all(conn)
-        .await
+/// The connected accounts of a platform that were connected through one app, held to be changed, always in the same order.
+async fn connected_of(
+    conn: &mut PgConnection,
+    platform: &str,
+    app_id: Option<Uuid>,
+) -> Result<Vec<Integration>, sqlx::Error> {
+    select_integrations!(
+        "where platform = $1 and app_id is not distinct from $2 and state = 'connected' order by id for no key update",
+        platform,
+        app_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Some account of the team that is read, to look after the texts of one that is not any more.
+pub async fn another_reader(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    platform: &str,
+) -> Result<Option<Integration>, sqlx::Error> {
+    select_integrations!(
+        "where team_id = $1 and platform = $2 and state in ('connected', 'paused') order by created_at, id limit 1",
+        team_id,
+        platform,
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Accounts whose token ends before `until` and can be renewed.
@@ -214,6 +248,30 @@ pub async fn poll_put_off(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// An admin stands for automatic replies with the account. The first confirmation stays.
+pub async fn confirm_policy(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    id: Uuid,
+    by: Uuid,
+) -> Result<(), sqlx::Error> {
+    let confirmed = sqlx::query_scalar!(
+        "update integrations set policy_confirmed_at = $3, policy_confirmed_by = $4, updated_at = $3
+         where id = $1 and team_id = $2 and policy_confirmed_at is null
+         returning display_name",
+        id,
+        team_id,
+        moment.now,
+        by,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(account) = confirmed else { return Ok(()) };
+    let payload = json!({ "account": account });
+    activity::record(conn, moment, team_id, Some(by), Kind::PolicyConfirmed, Subject::Integration(id), payload).await
 }
 
 /// A person asks for a round now.

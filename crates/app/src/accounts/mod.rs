@@ -4,7 +4,7 @@
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
 //! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`, `password_resets`, `totp_secrets`,
-//! `recovery_codes`, `second_steps`, `api_tokens`, `event_tickets`.
+//! `recovery_codes`, `second_steps`, `platform_apps`, `api_tokens`, `event_tickets`.
 
 pub mod access;
 pub mod api_tokens;
@@ -21,6 +21,7 @@ pub mod operator;
 pub mod password_change;
 pub mod password_resets;
 pub mod passwords;
+pub mod platform_apps;
 pub mod second_factor;
 pub mod second_steps;
 pub mod security;

@@ -48,7 +48,7 @@ impl Job<State> for WebhookSubscribe {
             Ok(session) => session,
             Err(TokenError::Wait { after, reason }) => return Err(JobError::RetryAt { at: ctx.now + after, reason }),
             // The next poll says so to the team; connecting again asks anew.
-            Err(TokenError::Reconnect(_)) => return Ok(()),
+            Err(TokenError::Reconnect(_) | TokenError::App(_)) => return Ok(()),
         };
         let told = match reader.subscribe(&session).await {
             Ok(subscribed) => Ok(subscribed),

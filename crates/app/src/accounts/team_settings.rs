@@ -17,6 +17,8 @@ use uuid::Uuid;
 const MAX_DAILY_CAP: i64 = 1_000_000;
 const MAX_GAP_SECS: i64 = 86_400;
 const MAX_LINK_DOMAINS: usize = 100;
+const MAX_PHRASES: usize = 50;
+const MAX_PHRASE_CHARS: usize = 60;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeamSettings {
@@ -33,6 +35,8 @@ pub struct TeamSettings {
     pub quiet_to: Option<Time>,
     /// Where links may lead.
     pub link_domains: Vec<String>,
+    /// The team's own words by which somebody asks not to be answered.
+    pub opt_out_words: Vec<String>,
     pub paused_at: Option<OffsetDateTime>,
     pub pause_reason: Option<String>,
     /// None while it is paused: the operator of the installation did it.
@@ -51,6 +55,7 @@ pub struct Changes {
     pub quiet_from: Option<Option<String>>,
     pub quiet_to: Option<Option<String>>,
     pub link_domains: Option<Vec<String>>,
+    pub opt_out_words: Option<Vec<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ macro_rules! select_settings {
     ($rest:literal, $($args:expr),* $(,)?) => {
         sqlx::query_as!(
             TeamSettings,
-            "select team_id, timezone, daily_cap, gap_secs, quiet_from, quiet_to, link_domains, paused_at, pause_reason, paused_by,
+            "select team_id, timezone, daily_cap, gap_secs, quiet_from, quiet_to, link_domains, opt_out_words, paused_at, pause_reason, paused_by,
                     (select name from users where users.id = paused_by) as paused_by_name, updated_at
              from team_settings where team_id = $1 " + $rest,
             $($args),*
@@ -117,7 +122,7 @@ pub async fn change(
     }
     sqlx::query!(
         "update team_settings
-         set timezone = $2, daily_cap = $3, gap_secs = $4, quiet_from = $5, quiet_to = $6, link_domains = $7, updated_at = $8
+         set timezone = $2, daily_cap = $3, gap_secs = $4, quiet_from = $5, quiet_to = $6, link_domains = $7, updated_at = $8, opt_out_words = $9
          where team_id = $1",
         team_id,
         after.timezone,
@@ -127,6 +132,7 @@ pub async fn change(
         after.quiet_to,
         &after.link_domains,
         moment.now,
+        &after.opt_out_words,
     )
     .execute(&mut *conn)
     .await?;
@@ -157,6 +163,9 @@ impl Changes {
         check_quiet(to.quiet_from, to.quiet_to)?;
         if let Some(domains) = self.link_domains {
             to.link_domains = hosts(domains)?;
+        }
+        if let Some(words) = self.opt_out_words {
+            to.opt_out_words = phrases(words)?;
         }
         Ok(to)
     }
@@ -227,6 +236,25 @@ fn hosts(domains: Vec<String>) -> Result<Vec<String>, SettingsError> {
     Ok(hosts)
 }
 
+/// Each once, in order.
+fn phrases(words: Vec<String>) -> Result<Vec<String>, SettingsError> {
+    let mut phrases: Vec<String> = words.iter().map(|phrase| normalise::line(phrase, 200).to_lowercase()).collect();
+    phrases.retain(|phrase| !phrase.is_empty());
+    phrases.sort();
+    phrases.dedup();
+    if let Some(long) = phrases.iter().find(|phrase| phrase.chars().count() > MAX_PHRASE_CHARS) {
+        let short: String = long.chars().take(30).collect();
+        return wrong("opt_out_words", format!("`{short}…` is longer than {MAX_PHRASE_CHARS} characters"));
+    }
+    if let Some(bare) = phrases.iter().find(|phrase| !phrase.chars().any(char::is_alphanumeric)) {
+        return wrong("opt_out_words", format!("`{bare}` holds no word"));
+    }
+    if phrases.len() > MAX_PHRASES {
+        return wrong("opt_out_words", format!("{} are more than {MAX_PHRASES}", phrases.len()));
+    }
+    Ok(phrases)
+}
+
 fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -248,7 +276,7 @@ fn differences(before: &TeamSettings, after: &TeamSettings) -> Value {
         json!({
             "timezone": settings.timezone, "daily_cap": settings.daily_cap, "gap_secs": settings.gap_secs,
             "quiet_from": settings.quiet_from.map(clock_text), "quiet_to": settings.quiet_to.map(clock_text),
-            "link_domains": settings.link_domains,
+            "link_domains": settings.link_domains, "opt_out_words": settings.opt_out_words,
         })
     };
     let (Value::Object(before), Value::Object(after)) = (fields(before), fields(after)) else { return json!({}) };

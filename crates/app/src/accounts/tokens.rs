@@ -4,12 +4,13 @@
 //! calls dead is read again first: if someone else refreshed meanwhile, theirs is used.
 
 use super::integrations::{self, Integration};
+use super::platform_apps;
 use crate::app::App;
 use crate::clock::Moment;
-use crate::coord::budget::{Key, Urgency};
+use crate::coord::budget::Urgency;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::secrets::{Place, SealError};
-use rejoinder_platforms::{AccessToken, Account, AuthError, Grant, Session, Through};
+use rejoinder_platforms::{AccessToken, Account, AuthError, Grant, Session};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -27,6 +28,9 @@ pub enum TokenError {
     /// A person must connect the account again.
     #[error("{0}")]
     Reconnect(String),
+    /// The platform refuses the app that the account was connected through, and with it all accounts of that app.
+    #[error("the platform refuses our app: {0}")]
+    App(String),
     /// Passing: somebody refreshes right now, or the platform or the database does not answer.
     #[error("{reason}")]
     Wait { after: Duration, reason: String },
@@ -185,15 +189,8 @@ async fn open(app: &App, conn: &mut PgConnection, integration: &Integration) -> 
 
 fn session_of(app: &App, integration: &Integration, token: SecretString, urgency: Urgency) -> Session {
     let account = Account { id: integration.platform_account_id.clone(), name: integration.display_name.clone() };
-    let Through { permits, .. } = through(app, &integration.platform, urgency);
+    let permits = app.budgets.permits(platform_apps::key_of(app, integration), urgency);
     Session { account, access_token: AccessToken::new(token, permits) }
-}
-
-/// What calls about a platform's tokens go through.
-pub fn through(app: &App, platform: &str, urgency: Urgency) -> Through {
-    let own = app.readers.get(platform).ok().and_then(|reader| reader.own_client());
-    let key = Key { platform: platform.to_owned(), client_id: own.unwrap_or_default().to_owned() };
-    Through { app: None, permits: app.budgets.permits(key, urgency) }
 }
 
 async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Result<Option<SecretString>, TokenError> {
@@ -207,8 +204,10 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     let mut conn = app.db.acquire().await?;
     let refresh_token =
         app.keyring.open(&mut conn, place("refresh_token", integration.id, integration.team_id), sealed).await?;
+    let of = (integration.team_id, integration.platform.as_str());
+    let through = platform_apps::through(app, &mut conn, of, integration.app_id, Urgency::TOKEN).await?;
     drop(conn);
-    match reader.refresh(&through(app, &integration.platform, Urgency::TOKEN), &refresh_token).await {
+    match reader.refresh(&through, &refresh_token).await {
         Ok(grant) => {
             let stored = store(app, moment, integration, &grant).await?;
             Ok(stored.then_some(grant.access_token))
@@ -223,7 +222,7 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
             }
             Err(TokenError::Reconnect(reason))
         }
-        Err(AuthError::AppRefused(reason)) => Err(TokenError::Wait { after: Duration::from_secs(300), reason }),
+        Err(AuthError::AppRefused(reason)) => Err(TokenError::App(reason)),
         Err(AuthError::Unavailable { reason, after }) => {
             Err(TokenError::Wait { after: after.unwrap_or(Duration::from_secs(30)), reason })
         }

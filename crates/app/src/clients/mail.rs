@@ -7,6 +7,7 @@
 
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub host: String,
     pub port: u16,
     pub security: Security,
+    /// Who may have signed the server's certificate beside those that this machine trusts, as PEM.
+    pub ca: Option<String>,
     pub login: Option<(String, SecretString)>,
     pub from: Mailbox,
 }
@@ -89,6 +92,14 @@ impl Mailer {
             .port(settings.port)
             .timeout(Some(TIMEOUT))
             .hello_name(ClientId::Domain(hello.clone()));
+        if let Some(ca) = &settings.ca {
+            let tls = tls(host, ca).map_err(|error| format!("SMTP_CA: {error}"))?;
+            builder = match settings.security {
+                Security::Tls => builder.tls(Tls::Wrapper(tls)),
+                Security::StartTls => builder.tls(Tls::Required(tls)),
+                Security::None => builder,
+            };
+        }
         if let Some((user, password)) = &settings.login {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
@@ -130,6 +141,10 @@ impl Mailer {
             .message_id(Some(format!("<{}@{}>", mail.id, self.hello)))
             .header(lettre::message::header::ContentType::TEXT_PLAIN)
     }
+}
+
+fn tls(host: &str, ca: &str) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    TlsParameters::builder(host.to_owned()).add_root_certificate(Certificate::from_pem(ca.as_bytes())?).build()
 }
 
 /// Whether it refuses the recipient or the content, by its enhanced code (RFC 3463). Every other refusal may be about us, such as the
@@ -177,6 +192,7 @@ mod tests {
             host: "mail.example".to_owned(),
             port: 587,
             security: Security::StartTls,
+            ca: None,
             login: None,
             from: "Rejoinder <replies@example.com>".parse().unwrap(),
         };

@@ -5,6 +5,8 @@ use super::network::Network;
 use crate::clients::mail::Security;
 use crate::secrets::SecretKey32;
 use lettre::message::Mailbox;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::SecretString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -97,6 +99,44 @@ pub(super) fn header_text(value: &str) -> Parsed<String> {
     }
 }
 
+/// `<platform>:<app id>:<version> (by /u/<name>)`, as Reddit wants it.
+pub(super) fn reddit_user_agent(value: &str) -> Parsed<String> {
+    let value = header_text(value)?;
+    let wrong = |what: &str| {
+        Err(format!(
+            "is \"{value}\", {what}; Reddit slows down or bans what does not introduce itself as <platform>:<app id>:<version> (by /u/<name>)"
+        ))
+    };
+    let Some((app, person)) = value.split_once(" (by /u/") else {
+        return wrong("which names no Reddit user at its end");
+    };
+    let Some(name) = person.strip_suffix(')') else { return wrong("which does not end with a closing bracket") };
+    let is_name = (3..=20).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if !is_name {
+        return wrong("whose name is none that Reddit gives (3 to 20 letters, digits, _ and -)");
+    }
+    let parts: Vec<&str> = app.split(':').collect();
+    if parts.len() != 3 || parts.iter().any(|part| part.is_empty() || part.contains(' ')) {
+        return wrong("which is not made of platform, app id and version");
+    }
+    if ["mozilla", "chrome", "safari", "firefox"].iter().any(|browser| value.to_ascii_lowercase().contains(browser)) {
+        return wrong("which names a browser");
+    }
+    Ok(value)
+}
+
+/// Phrases with commas between them.
+pub(super) fn phrases(value: &str) -> Parsed<Vec<String>> {
+    let phrases: Vec<String> =
+        value.split(',').map(|phrase| phrase.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let phrases: Vec<String> = phrases.into_iter().filter(|phrase| !phrase.is_empty()).collect();
+    match phrases.iter().find(|phrase| phrase.chars().count() > 100) {
+        Some(_) => Err("has a phrase of more than 100 characters".to_owned()),
+        None => Ok(phrases),
+    }
+}
+
 /// Whitespace around a pasted key is nobody's intention.
 /// "v25.0"
 pub(super) fn graph_version(text: &str) -> Parsed<String> {
@@ -173,6 +213,15 @@ pub(super) fn smtp_url(text: &str) -> Parsed<SmtpServer> {
         }
     };
     Ok(SmtpServer { host, port: url.port().unwrap_or(port), security, login })
+}
+
+/// One certificate or several, as PEM.
+pub(super) fn certificates(text: &str) -> Parsed<String> {
+    let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(text.to_owned()),
+        _ => Err("holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned()),
+    }
 }
 
 pub(super) fn mail_address(text: &str) -> Parsed<Mailbox> {

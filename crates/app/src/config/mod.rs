@@ -17,6 +17,7 @@ pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
 
 use crate::accounts::clerk::Settings as ClerkSettings;
 use crate::clients::mail;
+use crate::flow::etiquette::rule_pauses::Pattern;
 use crate::secrets::SecretKey32;
 use reader::Reader;
 use secrecy::SecretString;
@@ -59,6 +60,10 @@ pub struct Config {
     pub log_filter: String,
     pub trusted_proxies: Vec<Network>,
     pub signup: SignUp,
+    /// Removals of our replies that pause rules.
+    pub removals: Pattern,
+    /// By these words a stranger asks not to be answered, for all teams.
+    pub opt_out_words: Vec<String>,
     /// Webhooks may lead into private networks.
     pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
@@ -181,6 +186,12 @@ impl Config {
             log_filter: read.value("RUST_LOG", kinds::log_filter),
             trusted_proxies: read.value("TRUSTED_PROXIES", kinds::networks),
             signup: read.value("SIGNUP", kinds::sign_up),
+            removals: Pattern {
+                in_community: read.value("RULES_PAUSE_COMMUNITY", kinds::positive),
+                of_account: read.value("RULES_PAUSE_ACCOUNT", kinds::positive),
+                window: time::Duration::days(read.value("RULES_PAUSE_DAYS", kinds::positive).into()),
+            },
+            opt_out_words: read.value("OPT_OUT_WORDS", kinds::phrases),
             webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
             instagram: instagram::read_instagram(read),
@@ -238,7 +249,7 @@ const MIN_SETTLE_SECS: u32 = 120;
 fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
     let client_id = read.optional("REDDIT_CLIENT_ID", kinds::text);
     let client_secret = read.optional("REDDIT_CLIENT_SECRET", kinds::secret);
-    let user_agent = read.value("REDDIT_USER_AGENT", kinds::header_text);
+    let user_agent = read.value("REDDIT_USER_AGENT", kinds::reddit_user_agent);
     let auth_base = read.value("REDDIT_AUTH_BASE", kinds::url);
     let api_base = read.value("REDDIT_API_BASE", kinds::url);
     let settle_secs = read.value("REDDIT_SETTLE_SECS", kinds::count);
@@ -269,13 +280,15 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
 fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {
     let server = read.optional("SMTP_URL", kinds::smtp_url);
     let from = read.optional("MAIL_FROM", kinds::mail_address);
-    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")] {
+    let ca = read.optional("SMTP_CA", kinds::certificates);
+    for (there, missing) in [("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL"), ("SMTP_CA", "SMTP_URL")] {
         if read.is_set(there) && !read.is_set(missing) {
             read.fault(missing, &format!("is required with {there}"));
         }
     }
     let (server, from) = (server?, from?);
-    Some(mail::Settings { host: server.host, port: server.port, security: server.security, login: server.login, from })
+    let kinds::SmtpServer { host, port, security, login } = server;
+    Some(mail::Settings { host, port, security, ca, login, from })
 }
 
 fn read_ai(read: &mut Reader<'_>) -> AiSettings {

@@ -39,6 +39,7 @@ fn every_entry_of_the_manual_is_read_and_its_example_is_accepted() {
         .map(|entry| match entry.env.as_str() {
             "ENCRYPTION_KEY" => ("ENCRYPTION_KEY", KEY),
             "JWT_PUBLIC_KEY" => ("JWT_PUBLIC_KEY", include_str!("../accounts/clerk/sample_key.pem")),
+            "SMTP_CA" => ("SMTP_CA", include_str!("../../tests/it/smtp/ca.pem")),
             _ => (entry.env.as_str(), entry.example.as_str()),
         })
         .collect();
@@ -74,6 +75,11 @@ fn each_wrong_value_is_refused_with_its_name_and_an_example() {
         ("METRICS_BIND", "9464"),
         ("DRY_RUN", "maybe"),
         ("REDDIT_USER_AGENT", "line\nbreak"),
+        ("REDDIT_USER_AGENT", "curl/8.5"),
+        ("REDDIT_USER_AGENT", "server:com.example.replies:v1.0"),
+        ("REDDIT_USER_AGENT", "server:com.example.replies (by /u/your_name)"),
+        ("REDDIT_USER_AGENT", "server:com.example.replies:v1.0 (by /u/no name)"),
+        ("REDDIT_USER_AGENT", "server:Mozilla.Firefox:v1.0 (by /u/your_name)"),
         ("REDDIT_API_BASE", "oauth.reddit.com"),
         ("AI_PROVIDER", "oracle"),
         ("GEMINI_API_BASE", "https://user:pass@example.com"),
@@ -138,6 +144,12 @@ fn mail_needs_a_server_and_a_sender_and_goes_encrypted_unless_told_otherwise() {
     let from = ("MAIL_FROM", "Rejoinder <replies@example.com>");
     assert!(faults(&[from])[0].starts_with("SMTP_URL is required with MAIL_FROM"));
     assert!(faults(&[("SMTP_URL", "smtp://mail.example.com")])[0].starts_with("MAIL_FROM is required with SMTP_URL"));
+    let ca = ("SMTP_CA", include_str!("../../tests/it/smtp/ca.pem"));
+    assert!(faults(&[ca])[0].starts_with("SMTP_URL is required with SMTP_CA"));
+    for no_certificate in ["x", "-----BEGIN CERTIFICATE-----", include_str!("../../tests/it/smtp/server.key")] {
+        let wrong = faults(&[("SMTP_URL", "smtp://mail.example.com"), from, ("SMTP_CA", no_certificate)]);
+        assert!(wrong[0].starts_with("SMTP_CA holds no certificate"), "{wrong:?}");
+    }
     let way = |url: &str| {
         let mail = load(&[("SMTP_URL", url), from]).unwrap().mail.unwrap();
         (mail.host.clone(), mail.port, mail.security)

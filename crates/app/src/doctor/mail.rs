@@ -12,14 +12,14 @@ pub(super) async fn check(look: &Look<'_>) -> Finding {
     let place = format!("{}:{}", settings.host, settings.port);
     let mailer = match Mailer::new(settings, &look.config.public_url) {
         Ok(mailer) => mailer,
-        Err(reason) => return Finding::fail(CHECK, format!("{reason}."), "Mend SMTP_URL."),
+        Err(reason) => return Finding::fail(CHECK, format!("{reason}."), "Mend SMTP_URL or SMTP_CA."),
     };
     match mailer.greet().await {
         Ok(()) => Finding::ok(CHECK, format!("{place} takes our mail.")),
         Err(error) => Finding::fail(
             CHECK,
             format!("No mail can be handed over to {place}: {error}."),
-            "Check host, port, user and password in SMTP_URL, and whether it wants smtp:// (STARTTLS) or smtps://.",
+            "Check host, port, user and password in SMTP_URL, and whether it wants smtp:// (STARTTLS) or smtps://. A certificate of its own needs SMTP_CA.",
         ),
     }
 }

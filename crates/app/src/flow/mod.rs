@@ -8,6 +8,9 @@
 //! | `approve`    | a person                | draft_edits; through `suggestion`                   | job `post.send`      |
 //! | `send`       | jobs `post.send`, `reply.act` | reply_slots, send_attempts, replies, platform_actions; through `suggestion` | the platform |
 //! | `suggestion` | called by the three     | suggestions: every change of state in one function  |                      |
+//! | `etiquette`  | ingest, send and people | opt_outs, rule_pauses; the gate reads them          |                      |
+//! | `watches`    | job `watch.poll`, people | watches; through `ingest`                          | (a person asks)      |
+//! | `places`     | job `place.read`        | places: communities, kept for a day                 |                      |
 //! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
 //! | `notices`    | called by all           | notices: what a team must know without having asked | live events          |
@@ -16,11 +19,14 @@
 
 pub mod activity;
 pub mod approve;
+pub mod etiquette;
 pub mod ingest;
 pub mod intents;
 pub mod notices;
+pub mod places;
 pub mod safety;
 pub mod send;
 pub mod story;
 pub mod suggest;
 pub mod suggestion;
+pub mod watches;

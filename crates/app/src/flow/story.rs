@@ -48,6 +48,10 @@ pub enum What {
     ChangeFailed,
     Revised,
     Unpublished,
+    /// Moderators or a filter took it down; or it is gone in another way.
+    Removed,
+    /// It stands there again.
+    Back,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -143,6 +147,9 @@ impl Told<'_> {
             "reply.change_uncertain" => with(What::Uncertain, "does not know yet whether the change was made"),
             "reply.change_failed" => with(What::ChangeFailed, "did not make the change"),
             "reply.unpublished" => step(What::Unpublished, "took the reply down"),
+            "reply.removed" => step(What::Removed, "saw that the reply was removed by moderators or a filter"),
+            "reply.vanished" => step(What::Removed, "saw that the reply does not stand there any more"),
+            "reply.back" => step(What::Back, "saw the reply stand there again"),
             "reply.revised" => step(What::Revised, "changed the reply on the platform"),
             _ => None,
         }

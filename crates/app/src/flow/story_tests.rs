@@ -47,6 +47,7 @@ fn attempt(number: i32, armed: i64, outcome: &str, finished: Option<i64>) -> Att
         last_read_at: None,
         finished_at: finished.map(at),
         call_ended_at: None,
+        taken: false,
     }
 }
 

@@ -16,8 +16,8 @@ mod team;
 pub use clerk::problem as clerk_problem;
 pub use demand::{Declares, Demand, demand_of};
 pub use loaded::{
-    ApiTokenRef, DeliveryRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, Owned, PostRef, SuggestionRef,
-    VariationRef, WebhookRef,
+    ApiTokenRef, DeliveryRef, IntegrationRef, IntentRef, ItemRef, Loaded, NoticeRef, OptOutRef, Owned, PostRef,
+    RulePauseRef, SuggestionRef, VariationRef, WatchRef, WebhookRef,
 };
 pub(in crate::http) use page::PageTeam;
 pub use page::{PageCaller, PageMember, SignInFirst, local_path};

@@ -120,7 +120,7 @@ async fn a_schema_that_is_newer_is_used_where_it_says_that_we_may() {
         run(&database.pool, facts).await;
         let started = rejoinder_app::database::migrate(&database.pool).await;
         assert_eq!(started.is_ok(), may, "{facts}: {started:?}");
-        let ready = rejoinder_app::database::is_ready(&mut *database.pool.acquire().await.unwrap()).await.unwrap();
+        let ready = rejoinder_app::database::is_ready(&mut database.pool.acquire().await.unwrap()).await.unwrap();
         assert!(ready);
         database.drop().await;
     }

@@ -145,6 +145,7 @@ impl Harness {
             refresh_token,
             scopes: &scopes,
             expires_at: tokens::expires_at(&grant, moment.now),
+            app_id: None,
         };
         integrations::connect(&mut tx, &moment, team_id, Some(self.user_id), connected).await.unwrap();
         tx.commit().await.unwrap();
@@ -156,13 +157,24 @@ impl Harness {
         let (app, moment) = (&self.app, self.app.moment());
         let page = connect::start(app, &moment, (self.team_id, self.user_id), "reddit", None).await.unwrap();
         let asked: HashMap<String, String> = page.query_pairs().into_owned().collect();
-        let code = self.platform.grant_code(BRAND, &asked["redirect_uri"], &asked["scope"]);
+        let code = self.platform.grant_code_to(&asked["client_id"], BRAND, &asked["redirect_uri"], &asked["scope"]);
         let callback = connect::Callback { state: asked["state"].clone(), code: Some(code), error: None };
         let back = connect::come_back(app, &moment, "reddit", Some(self.user_id), callback).await;
         match back.arrived {
             Ok(connect::Arrived::Connected(id)) => self.integration_id = id,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A second team, of the same person.
+    pub async fn another_team(&self) -> Uuid {
+        let moment = self.app.moment();
+        let (id, member_id) = (moment.id(), moment.id());
+        let mut tx = self.pool().begin().await.unwrap();
+        let team = teams::NewTeam { id, member_id, owner_user_id: self.user_id, name: "Other" };
+        teams::create(&mut tx, team, moment.now).await.unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -46,6 +46,29 @@ async fn two_polls_at_once_store_everything_once() {
 }
 
 #[tokio::test]
+async fn a_mention_in_a_thread_of_others_becomes_an_item_and_their_thread_does_not() {
+    let h = Harness::start().await;
+    let theirs = h.platform.add_post("curious_cat", "other", "Which grinder?", "Tell me.");
+    let ours = h.platform.add_comment(BRAND, &theirs, "Any with burrs.");
+    let answer = h.platform.add_comment("other_cat", &ours, "Also a cheap one?");
+    let mention = h.platform.add_comment("third_cat", &theirs, &format!("Ask u/{BRAND}."));
+    h.platform.add_comment("third_cat", &answer, "Not for us.");
+    h.platform.add_message("fourth_cat", BRAND, "Hi", "A private word.");
+    h.poll().await;
+    assert_eq!(h.items().await.len(), 2);
+    for comment in [&answer, &mention] {
+        assert_eq!(h.item_of(comment).await.unwrap().state, "open");
+    }
+    assert_eq!((count(&h, "posts where not own").await, count(&h, "comments where own").await), (1, 1));
+    let marked = h.platform.journal().iter().filter(|entry| entry.effect == "mark_read").count();
+    assert_eq!(marked, 2, "only what stands in the inbox now");
+    h.advance(Duration::minutes(10));
+    h.poll().await;
+    assert_eq!(h.items().await.len(), 2);
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn our_own_words_never_become_items_and_an_answer_on_the_platform_closes_its_item() {
     let h = Harness::start().await;
     let (comment, _) = h.incoming("Which beans?").await;
@@ -77,7 +100,7 @@ async fn a_deleted_comment_is_blank_everywhere_and_its_item_closed() {
     let (comment, item) = h.incoming("My name is Cat and I live in Paw Street").await;
     h.platform.add_comment("other_cat", &comment, "Hello Cat");
     h.platform.delete_comment(&comment);
-    h.advance(Duration::hours(2));
+    h.advance(Duration::hours(25));
     h.poll().await;
     let row = h.comment_row(&item).await;
     assert_eq!((row.text.as_str(), row.author_handle), ("", None));
@@ -107,7 +130,7 @@ async fn an_edited_text_replaces_the_old_one() {
     let (comment, item) = h.incoming("Which beans?").await;
     h.advance(Duration::minutes(5));
     h.platform.edit_comment(&comment, "Which water?");
-    h.advance(Duration::hours(2));
+    h.advance(Duration::hours(25));
     h.poll().await;
     let row = h.comment_row(&item).await;
     assert_eq!((row.text.as_str(), row.edited_at.is_some()), ("Which water?", true));

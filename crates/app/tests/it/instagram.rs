@@ -183,7 +183,7 @@ async fn a_gone_hidden_or_closed_target_goes_back_to_the_person() {
 
 #[tokio::test]
 async fn a_refusal_says_what_it_is_about() {
-    for (code, account_pauses) in
+    for (code, account_stops) in
         [("506", false), ("100/33", false), ("99999", false), ("368", true), ("25/2207050", true)]
     {
         let (h, media) = connected().await;
@@ -194,7 +194,9 @@ async fn a_refusal_says_what_it_is_about() {
         assert_eq!(h.stands(&suggestion).await.0, Status::Failed, "{code}");
         assert_eq!(h.outcomes(&suggestion).await, ["refused"], "{code}");
         let scope: String = sqlx::query_scalar("select scope from send_attempts").fetch_one(h.pool()).await.unwrap();
-        assert_eq!(scope, if account_pauses { "account" } else { "item" }, "{code}");
+        assert_eq!(scope, if account_stops { "account" } else { "item" }, "{code}");
+        let state = h.integration().await.state;
+        assert_eq!(state, if account_stops { "paused" } else { "connected" }, "{code}");
         h.finish().await;
     }
 }
@@ -216,14 +218,50 @@ async fn a_dead_token_ends_in_one_notice_that_names_the_reason() {
 }
 
 #[tokio::test]
-async fn a_consent_that_leaves_out_a_permission_connects_nothing_and_names_it() {
+async fn a_consent_that_leaves_out_a_permission_says_what_does_not_work() {
     let (mut h, _) = world().await;
     match consent(&mut h, Some("instagram_business_basic")).await {
-        Err(connect::ConnectError::Partial(missing)) => assert_eq!(missing, "instagram_business_manage_comments"),
+        Ok(connect::Arrived::Connected(id)) => h.integration_id = id,
         other => panic!("{other:?}"),
     }
-    let rows: i64 = sqlx::query_scalar("select count(*) from integrations").fetch_one(h.pool()).await.unwrap();
-    assert_eq!(rows, 0);
+    h.run_due().await;
+    let mut browser = crate::pages::Browser::signed_in(&h, h.user_id).await;
+    let page = browser.get("/dashboard/accounts?integration=connected&connected=instagram").await.html;
+    assert!(page.contains("does not hold everything"));
+    assert!(page.contains("<code>instagram_business_manage_comments</code> no comment can be read"), "{page}");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn an_app_that_is_used_up_shuts_its_door_for_everything_until_its_time() {
+    let (h, media) = connected().await;
+    h.platform.instagram_comment("curious_cat", &media, "Hello?");
+    h.platform.plan_reads(vec![rejoinder_sandbox::ReadFault::TooManyRequests { secs: 25 * 60 }]);
+    h.poll().await;
+    let before = h.platform.requests();
+    h.run_for(Duration::minutes(24)).await;
+    // Another account of the same app would ask now; so does an event that must be read.
+    crate::instagram_webhooks::names_a_new_post(&h).await;
+    assert_eq!(h.platform.requests(), before, "asking on makes it longer");
+    h.run_for(Duration::minutes(5)).await;
+    assert_eq!(h.items().await.len(), 2, "both were heard afterwards");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn the_last_tenth_of_an_accounts_budget_is_left_for_replies() {
+    let (h, media) = connected().await;
+    let comment = stranger(&h, &media, "How fine?").await;
+    h.platform.instagram_comment("moka_marie", &media, "And how loud?");
+    h.platform.instagram_usage(Some(95));
+    h.poll().await;
+    assert_eq!(h.items().await.len(), 1, "comments wait");
+    let suggestion = approved(&h, &comment, "Like table salt.").await;
+    h.run_due().await;
+    assert_eq!(h.stands(&suggestion).await.0, Status::Posted);
+    h.platform.instagram_usage(None);
+    h.run_for(Duration::minutes(90)).await;
+    assert_eq!(h.items().await.len(), 2);
     h.finish().await;
 }
 

@@ -68,6 +68,14 @@ pub async fn told_of(h: &Harness, media: &str) {
     h.run_due().await;
 }
 
+/// An event about a post that nobody has read.
+pub async fn names_a_new_post(h: &Harness) {
+    let fresh = h.platform.instagram_media(BRAND, "New today");
+    let (_, value) = comment(h, &fresh, "First!");
+    delivered(h, &change(h, &value)).await;
+    h.run_due().await;
+}
+
 async fn count(h: &Harness, what: &'static str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(h.pool()).await.unwrap()
 }

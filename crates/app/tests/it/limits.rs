@@ -91,6 +91,7 @@ async fn people_are_counted_and_not_stopped_where_nobody_set_a_cap() {
     h.run_due().await;
     assert_eq!((h.our_texts(&comment).len(), used(&h).await), (1, 1001));
     // The same reply by a rule would wait.
+    sqlx::query("update integrations set policy_confirmed_at = $1").bind(h.now()).execute(h.pool()).await.unwrap();
     let (_, by_rule) = h.queued_reply(TEXTS[1]).await;
     sqlx::query("update suggestions set approved_by = null where id = $1")
         .bind(by_rule.id)
@@ -203,8 +204,15 @@ async fn trouble_of_the_app_pauses_its_accounts_at_once() {
 #[tokio::test]
 async fn a_rate_limit_of_the_app_holds_everything_back_until_then() {
     let h = Harness::start().await;
+    let mut ready = Vec::new();
+    for text in &TEXTS[..3] {
+        ready.push(h.ready_reply(text).await);
+    }
     h.platform.plan_write(vec![WriteFault::TooManyRequests { secs: 90 }]);
-    let queued = queued(&h, 3).await;
+    let mut queued = Vec::new();
+    for (comment, suggestion) in ready {
+        queued.push((comment, h.approve(&suggestion).await.unwrap()));
+    }
     h.run_due().await;
     assert_eq!(h.write_requests(), 1, "the others do not ask as well");
     assert_eq!(parked(&h, &queued).await.len(), 3);

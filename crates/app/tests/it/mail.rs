@@ -1,8 +1,9 @@
 //! Mail on its way to a real server: once, with its text readable to nobody on the way.
 
-use crate::harness::Harness;
-use crate::smtp::MailServer;
+use crate::harness::{Harness, config};
+use crate::smtp::{CA, MailServer, Protection};
 use rejoinder_app::accounts::mails::{self, Mail};
+use rejoinder_app::clients::mail::{MailError, Mailer};
 use time::Duration;
 
 const SECRET: &str = "http://localhost:3000/reset?token=opens-the-door";
@@ -138,4 +139,38 @@ async fn a_mail_that_nobody_took_for_two_days_is_forgotten() {
     h.run_due().await;
     assert_eq!(server.take().len(), 0);
     h.finish().await;
+}
+
+/// Mail under a server's own authority, to this address of the server. Gives what the doctor would be told.
+async fn handed_over(url: &str, ca: &str) -> Result<(), MailError> {
+    let env = [("SMTP_URL", url), ("MAIL_FROM", "Rejoinder <replies@example.com>"), ("SMTP_CA", ca)];
+    let config = config(&"http://127.0.0.1:9".parse().unwrap(), &env);
+    let mailer = Mailer::new(config.mail.as_ref().unwrap(), &config.public_url).unwrap();
+    mailer.greet().await
+}
+
+#[tokio::test]
+async fn over_tls_a_mail_goes_to_a_server_whose_authority_is_named_and_to_no_other() {
+    for protection in [Protection::Tls, Protection::StartTls] {
+        let server = MailServer::protected(protection).await;
+        server.require_login("ana", "secret");
+        let url = server.url().replace("://", "://ana:secret@");
+        let settings = [("SMTP_URL", url.as_str()), ("SMTP_CA", CA), ("MAIL_FROM", "Rejoinder <replies@example.com>")];
+        let h = Harness::unconnected(&settings).await;
+        post(&h).await;
+        h.run_due().await;
+        assert_eq!(server.take_one().text.trim_end(), mail().text.trim_end(), "{protection:?}");
+        h.finish().await;
+
+        assert_eq!(handed_over(&url, CA).await, Ok(()), "{protection:?}");
+        let unknown = handed_over(&url, "").await.unwrap_err().to_string();
+        assert!(unknown.contains("certificate"), "{protection:?}: {unknown}");
+        let elsewhere = handed_over(&url.replace("localhost", "127.0.0.1"), CA).await.unwrap_err().to_string();
+        assert!(elsewhere.contains("certificate"), "{protection:?}: {elsewhere}");
+    }
+    // A server that offers no TLS gets nothing, the password neither.
+    let plain = MailServer::start().await;
+    plain.require_login("ana", "secret");
+    let stripped = plain.url().replace("?tls=none", "").replace("://", "://ana:secret@");
+    assert!(handed_over(&stripped, CA).await.is_err());
 }

@@ -189,7 +189,8 @@ async fn a_worker_in_the_middle_of_arming_is_waited_for() {
     let (comment, _) = h.queued_reply("Two clicks finer.").await;
     let hold = h.platform.hold_writes();
     let mut slots = h.pool().begin().await.unwrap();
-    sqlx::query("lock table reply_slots").execute(&mut *slots).await.unwrap();
+    // Who only reads it passes: the gate looks who else of a team has answered.
+    sqlx::query("lock table reply_slots in share mode").execute(&mut *slots).await.unwrap();
     let stop = async {
         until(async || waiting_for_locks(&h).await == 1).await;
         let pausing = pausing(&h, SwitchScope::Instance);

@@ -45,13 +45,16 @@ impl Call {
     }
 }
 
+/// Status and place to redirect to, one per call.
+type Plan = VecDeque<(u16, Option<String>)>;
+
 /// Somebody else's server.
 #[derive(Clone, Default)]
 pub struct Receiver {
     port: u16,
     calls: Arc<Mutex<Vec<Call>>>,
-    /// What it answers next, with a place to redirect to; 204 when there is nothing planned.
-    pub plan: Arc<Mutex<VecDeque<(u16, Option<String>)>>>,
+    /// What it answers next; 204 when there is nothing planned.
+    pub plan: Arc<Mutex<Plan>>,
     /// Answers only when this is notified.
     pub gate: Option<Arc<Notify>>,
     pub came: Arc<Notify>,

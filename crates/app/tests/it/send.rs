@@ -2,6 +2,7 @@
 
 use crate::harness::{Harness, approve_now, code};
 use rejoinder_app::flow::approve;
+use rejoinder_app::flow::send::{SwitchScope, Switches};
 use rejoinder_app::flow::suggestion::Suggestion;
 use rejoinder_app::model::{Stage, Status};
 use rejoinder_sandbox::WriteFault;
@@ -101,7 +102,6 @@ async fn a_reply_whose_answer_was_lost_is_found_by_reading_back() {
     let lost = [
         WriteFault::DoneThenServerError,
         WriteFault::DoneThenDropped,
-        WriteFault::EmptyThings,
         WriteFault::LandsAfter { millis: 1_000 },
         WriteFault::LandsAfter { millis: 60_000 },
         WriteFault::LandsAfter { millis: 119_000 },
@@ -114,6 +114,69 @@ async fn a_reply_whose_answer_was_lost_is_found_by_reading_back() {
         assert_eq!((h.write_requests(), h.outcomes(&sent).await), (1, vec!["posted".to_owned()]), "{fault:?}");
         h.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_the_platform_takes_without_showing_it_is_posted_at_once_and_said_to_be_hidden() {
+    let (h, comment, sent) = send_through(vec![WriteFault::EmptyThings], Duration::ZERO).await;
+    assert_posted_once(&h, &comment, &sent).await;
+    assert_eq!(h.outcomes(&sent).await, ["posted"]);
+    let said = h.attempts(&sent).await[0].reason.clone();
+    assert_eq!(said.as_deref(), Some("taken by the platform, not shown in the thread"));
+    assert!(!h.platform.comments_by(crate::harness::BRAND)[0].listed);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_was_taken_and_is_found_nowhere_is_never_sent_again() {
+    let h = Harness::start().await;
+    let (_, sent) = h.queued_reply(TEXT).await;
+    h.platform.plan_write(vec![WriteFault::EmptyThings]);
+    let held = h.platform.hold_writes_after_effect();
+    let (_, ()) = tokio::join!(h.run_due(), async {
+        held.write_arrived().await;
+        // The platform takes it away again before anybody can look.
+        let taken = h.platform.comments_by(crate::harness::BRAND)[0].fullname.clone();
+        h.platform.delete_comment(&taken);
+        held.release();
+    });
+    assert_eq!(h.stands(&sent).await, (Status::Approved, Stage::Uncertain));
+    h.run_for(Duration::hours(2)).await;
+    assert_eq!((h.stands(&sent).await, h.write_requests()), ((Status::Approved, Stage::Uncertain), 1));
+    assert!(h.reason(&sent).await.contains("not sent again"), "{}", h.reason(&sent).await);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_suspended_account_stops_at_once_and_its_reply_waits() {
+    let (h, comment, sent) =
+        send_through(vec![WriteFault::Refuse { code: "IN_TIMEOUT".to_owned() }], Duration::minutes(1)).await;
+    assert_eq!(h.stands(&sent).await, (Status::Approved, Stage::Parked));
+    assert_eq!((h.outcomes(&sent).await, h.write_requests()), (vec!["not_sent".to_owned()], 1));
+    assert!(h.story(h.integration_id).await.contains(&"integration.paused".to_owned()));
+    let account = SwitchScope::Integration { team_id: h.team_id, id: h.integration_id };
+    Switches::from(&h.app).resume(account, Some(h.user_id)).await.unwrap();
+    h.run_for(Duration::minutes(1)).await;
+    assert_posted_once(&h, &comment, &sent).await;
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_consent_that_does_not_reach_far_enough_wants_a_new_one_and_the_reply_waits() {
+    let (h, _, sent) =
+        send_through(vec![WriteFault::Refuse { code: "USER_REQUIRED".to_owned() }], Duration::minutes(1)).await;
+    assert_eq!(h.stands(&sent).await, (Status::Approved, Stage::Parked));
+    assert!(h.story(h.integration_id).await.contains(&"integration.reconnect_needed".to_owned()));
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_another_text_may_avoid_says_so() {
+    let (h, _, sent) =
+        send_through(vec![WriteFault::Refuse { code: "TOO_LONG".to_owned() }], Duration::minutes(1)).await;
+    assert_eq!(h.stands(&sent).await.0, Status::Failed);
+    assert!(h.reason(&sent).await.contains("Change the text"), "{}", h.reason(&sent).await);
+    h.finish().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
-//! A mail server: takes mail over TCP and keeps it. It speaks as much SMTP as a real client needs, and refuses when told to.
+//! A mail server: takes mail over TCP or TLS and keeps it. It speaks as much SMTP as a real client needs, and refuses when told to.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// One mail as it came in.
 #[derive(Debug, Clone, Default)]
@@ -41,29 +46,49 @@ struct State {
     login: Option<String>,
 }
 
+/// Who signed the certificate of a server with TLS, which is one for `localhost`.
+pub const CA: &str = include_str!("smtp/ca.pem");
+
+/// How a server protects the way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    None,
+    Tls,
+    StartTls,
+}
+
 /// Ends when it goes.
 pub struct MailServer {
     port: u16,
+    protection: Protection,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
 }
 
 impl MailServer {
     pub async fn start() -> Self {
+        Self::protected(Protection::None).await
+    }
+
+    pub async fn protected(protection: Protection) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
+                tokio::spawn(take(stream, protection, Arc::clone(&shared)));
             }
         });
-        Self { port, state, task }
+        Self { port, protection, state, task }
     }
 
     pub fn url(&self) -> String {
-        format!("smtp://127.0.0.1:{}?tls=none", self.port)
+        match self.protection {
+            Protection::None => format!("smtp://127.0.0.1:{}?tls=none", self.port),
+            Protection::Tls => format!("smtps://localhost:{}", self.port),
+            Protection::StartTls => format!("smtp://localhost:{}", self.port),
+        }
     }
 
     /// From now on it asks who sends.
@@ -99,13 +124,58 @@ impl Drop for MailServer {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
-    let (read, mut write) = stream.into_split();
+fn acceptor() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("smtp/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("smtp/server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate], key).unwrap()))
+}
+
+/// A client that does not trust us hangs up.
+async fn take(stream: TcpStream, protection: Protection, state: Arc<Mutex<State>>) {
+    match protection {
+        Protection::None => serve(stream, true, state).await,
+        Protection::Tls => {
+            if let Ok(stream) = acceptor().accept(stream).await {
+                serve(stream, true, state).await;
+            }
+        }
+        Protection::StartTls => {
+            let mut plain = BufStream::new(stream);
+            plain.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+            plain.flush().await.unwrap();
+            let mut line = String::new();
+            while plain.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                let answer = match line.trim_end() {
+                    "STARTTLS" => "220 go on",
+                    hello if hello.starts_with("EHLO") => "250-mail.example\r\n250 STARTTLS",
+                    _ => "530 5.7.0 not in the clear",
+                };
+                plain.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+                plain.flush().await.unwrap();
+                if answer.starts_with("220") {
+                    if let Ok(stream) = acceptor().accept(plain.into_inner()).await {
+                        serve(stream, false, state).await;
+                    }
+                    return;
+                }
+                line.clear();
+            }
+        }
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite, greet: bool, state: Arc<Mutex<State>>) {
+    let (read, mut write) = tokio::io::split(stream);
     let mut lines = BufReader::new(read).lines();
     let mut mail = Received::default();
     let login = state.lock().unwrap().login.clone();
     let mut trusted = login.is_none();
-    write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+    if greet {
+        write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        write.flush().await.unwrap();
+    }
     while let Ok(Some(line)) = lines.next_line().await {
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match verb.as_str() {
@@ -125,6 +195,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             }
             "DATA" => {
                 write.write_all(b"354 go on\r\n").await.unwrap();
+                write.flush().await.unwrap();
                 let mut data = Vec::new();
                 while let Ok(Some(line)) = lines.next_line().await {
                     if line == "." {
@@ -136,11 +207,13 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             }
             "QUIT" => {
                 write.write_all(b"221 goodbye\r\n").await.unwrap();
+                write.flush().await.unwrap();
                 return;
             }
             _ => "250 fine",
         };
         write.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+        write.flush().await.unwrap();
     }
 }
 

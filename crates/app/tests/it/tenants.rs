@@ -197,6 +197,22 @@ impl World {
         assert_eq!(status, 201, "{intent}");
         let variations = format!("/api/intents/{}/variations", intent["id"].as_str().unwrap());
         assert_eq!(admin.post(&variations, &json!({ "text": "Any time!" })).await.0, 201);
+        let watch = json!({ "integration_id": harness.integration_id, "kind": "community", "text": "coffee" });
+        assert_eq!(admin.post(&format!("/api/teams/{team}/watches"), &watch).await.0, 201);
+        // A null of JSON would be copied as one of SQL.
+        sqlx::query("update watches set cursor = '{}'").execute(harness.pool()).await.unwrap();
+        harness.platform.add_comment("silent_one", &harness.post, "Don't reply to me.");
+        harness.poll().await;
+        sqlx::query(
+            "insert into rule_pauses (id, team_id, integration_id, community, reason, paused_at) values ($1, $2, $3, 'r/coffee', 'removals', $4)",
+        )
+        .bind(harness.app.moment().id())
+        .bind(team)
+        .bind(harness.integration_id)
+        .bind(harness.now())
+        .execute(harness.pool())
+        .await
+        .unwrap();
         let notice = Notice {
             kind: NoticeKind::SendUnknown,
             subject: Subject::Team(team),

@@ -1,10 +1,10 @@
 //! Taking back one of our own texts. Instagram lets no text be changed. Deleting twice does no harm: what is gone counts as deleted.
 
 use super::errors::{self, Decision};
-use super::write::{InstagramWriter, Verdict, decide_refusal, verdict_error};
+use super::write::{self, InstagramWriter, Verdict, decide_refusal, verdict_error};
 use super::{address, wire};
-use crate::error::{Scope, SendError};
-use crate::http::{self, Answer};
+use crate::error::{Remedy, Scope, SendError};
+use crate::http::Answer;
 use crate::types::{Acted, Action, Exchange, Session};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(super) async fn act(writer: &InstagramWriter, session: &Session, action: &Ac
         Action::Edit { .. } => {
             let reason = "Instagram lets no comment be changed; take it back and write a new one".to_owned();
             let (code, exchange) = ("UNSUPPORTED".to_owned(), Exchange::default());
-            return Err(SendError::Refused { code, reason, scope: Scope::Item, exchange });
+            return Err(SendError::Refused { code, reason, scope: Scope::Item, remedy: Remedy::Nothing, exchange });
         }
     };
     if !wire::is_id(reply_id) {
@@ -23,21 +23,10 @@ pub(super) async fn act(writer: &InstagramWriter, session: &Session, action: &Ac
     let url = address(&writer.config.graph_base, &[&writer.config.version, reply_id]);
     let request = writer.client.delete(url).bearer_auth(session.access_token.expose_secret());
     let asked = json!({ "method": "DELETE", "path": format!("/{reply_id}"), "thing_id": reply_id });
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if http::never_left(&error) => return Err(SendError::NotSent(http::trouble(error))),
-        Err(error) => {
-            let exchange = Exchange { request: asked, status: None, answer: Value::Null };
-            return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
-        }
-    };
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
-    let answer = Answer { status, headers, body };
-    tracing::info!(platform = "instagram", call = "delete", status, "answered");
+    let answer = write::send(session, "delete", request, &asked).await?;
     match deleted(&answer) {
-        Ok(()) => Ok(Acted { exchange: super::write::exchange(asked, &answer) }),
-        Err(verdict) => Err(verdict_error(verdict, super::write::exchange(asked, &answer))),
+        Ok(()) => Ok(Acted { exchange: write::exchange(asked, &answer) }),
+        Err(verdict) => Err(verdict_error(verdict, write::exchange(asked, &answer))),
     }
 }
 

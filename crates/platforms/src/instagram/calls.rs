@@ -1,12 +1,12 @@
 //! Reading calls: one GET, its answer turned into the caller's decision before anything is parsed. Lists are followed by their
-//! `after` cursor; the full address in `paging.next` carries the token and is never used or kept. Meta counts per account and in percent, so no place in the app's common budget is asked for:
-//! the headers of each answer say what is left.
+//! `after` cursor; the full address in `paging.next` carries the token and is never used or kept.
 
 use super::{Api, address, errors, usage, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError};
-use crate::permits::AccessToken;
+use crate::http::{self, Answer, BodyError, Unsent};
+use crate::permits::{AccessToken, Host, Permits};
 use crate::types::{Account, Budget, Session, Subscribed};
+use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use std::time::Instant;
 
@@ -38,7 +38,7 @@ impl Api {
         let segments: Vec<&str> = std::iter::once(self.config.version.as_str()).chain(path.iter().copied()).collect();
         let request =
             self.read.get(address(&self.config.graph_base, &segments)).query(query).bearer_auth(token.expose_secret());
-        let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+        let response = send(request, token.permits()).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "instagram", call = path.join("/"), status, millis, "answered");
@@ -75,6 +75,19 @@ impl Api {
             }
         }
         Err(told.unwrap_or_else(|| FetchError::Unavailable("no list of fields was taken".to_owned())))
+    }
+}
+
+/// Every call of the Graph goes out here.
+pub(super) async fn send(request: RequestBuilder, permits: &Permits) -> Result<Response, Unsent> {
+    http::send_reading(request, permits, Host::Api, usage::of_app).await
+}
+
+/// Nothing came.
+fn unsent(unsent: Unsent) -> FetchError {
+    match unsent {
+        Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
+        Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),
     }
 }
 
@@ -137,7 +150,7 @@ pub(super) async fn subscribe(api: &Api, session: &Session) -> Result<Subscribed
     let me = api.get(token, &["me"], &[("fields", "user_id,username")], Scope::Account).await?;
     let url = address(&api.config.graph_base, &[&api.config.version, "me", "subscribed_apps"]);
     let request = api.read.post(url).query(&[("subscribed_fields", EVENT_FIELDS)]).bearer_auth(token.expose_secret());
-    let response = request.send().await.map_err(|error| FetchError::Unavailable(http::trouble(error)))?;
+    let response = send(request, token.permits()).await.map_err(unsent)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await;
     let body = body.map_err(|error| FetchError::Unavailable(error.to_string()))?;

@@ -2,7 +2,7 @@
 //! pages "Handling Errors", "Rate Limits" and "Instagram error codes".
 
 use super::{usage, wire};
-use crate::error::{FetchError, Scope};
+use crate::error::{FetchError, Remedy, Scope};
 use crate::http::{self, Answer};
 use serde_json::Value;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) enum Decision {
     /// The token is dead, or its session is.
     TokenDead { reason: String },
     /// No, and repeating changes nothing.
-    Refused { code: String, reason: String, scope: Scope },
+    Refused { code: String, reason: String, scope: Scope, remedy: Remedy },
     /// Trouble on their side: nobody knows what happened.
     Passing(String),
 }
@@ -65,13 +65,17 @@ impl GraphError {
     }
 
     fn refused(&self, scope: Scope, what: &str) -> Decision {
+        self.refused_until(scope, Remedy::Nothing, what)
+    }
+
+    fn refused_until(&self, scope: Scope, remedy: Remedy, what: &str) -> Decision {
         let reason = match (what, self.message.as_str()) {
             ("", "") => format!("Instagram refused it ({})", self.key()),
             ("", message) => message.to_owned(),
             (what, "") => what.to_owned(),
             (what, message) => format!("{what}: {message}"),
         };
-        Decision::Refused { code: self.key(), reason, scope }
+        Decision::Refused { code: self.key(), reason, scope, remedy }
     }
 }
 
@@ -91,18 +95,20 @@ fn by_code(error: &GraphError, answer: &Answer, item: Scope) -> Decision {
     let Some(code) = error.code else {
         return without_code(error, answer, item);
     };
+    let stopped = |what| error.refused_until(Scope::Account, Remedy::StopAccount, what);
     match (code, error.subcode) {
-        (4, Some(2_207_051)) => error.refused(Scope::Account, "Instagram stopped this account's actions as spam"),
+        (4, Some(2_207_051)) => stopped("Instagram stopped this account's actions as spam"),
         (4 | 341, _) => wait(LIMIT_WAIT, Scope::App),
         (613, _) => wait(CUSTOM_LIMIT_WAIT, Scope::Account),
         (17 | 32 | 80_000..=80_014, _) => wait(LIMIT_WAIT, Scope::Account),
         (102 | 190 | 463 | 467, subcode) => Decision::TokenDead { reason: token_reason(subcode, error) },
         (3 | 10 | 200..=299, _) => {
-            error.refused(Scope::Account, "the consent lacks a permission; connect the account again and grant all")
+            let lacks = "the consent lacks a permission; connect the account again and grant all";
+            error.refused_until(Scope::Account, Remedy::Reconnect, lacks)
         }
-        (25, _) => error.refused(Scope::Account, "Instagram has restricted this account; look into its app"),
-        (368, _) => error.refused(Scope::Account, "Instagram has blocked this action for policy reasons"),
-        (506, _) => error.refused(Scope::Item, "the same text was posted a moment ago; change it"),
+        (25, _) => stopped("Instagram has restricted this account; look into its app"),
+        (368, _) => stopped("Instagram has blocked this action for policy reasons"),
+        (506, _) => error.refused_until(Scope::Item, Remedy::Edit, "the same text was posted a moment ago"),
         (100, Some(33)) => error.refused(Scope::Item, "it is gone, or closed to this account"),
         // The message is all that tells a missing proof from any other bad parameter.
         (100, _) if error.message.contains("appsecret_proof") || error.message.contains("app secret proof") => {
@@ -138,7 +144,10 @@ fn by_status(answer: &Answer, item: Scope) -> Decision {
         401 => Decision::TokenDead { reason: told() },
         429 => Decision::Wait { after: http::retry_after(&answer.headers).unwrap_or(HTTP_WAIT), scope: Scope::App },
         408 | 425 | 499 | 500.. => Decision::Passing(told()),
-        400..=498 => Decision::Refused { code: format!("HTTP_{status}"), reason: told(), scope: item },
+        400..=498 => {
+            let (code, remedy) = (format!("HTTP_{status}"), Remedy::Nothing);
+            Decision::Refused { code, reason: told(), scope: item, remedy }
+        }
         _ => Decision::Passing(told()),
     }
 }
@@ -168,7 +177,7 @@ impl From<Decision> for FetchError {
         match decision {
             Decision::Wait { after, .. } => Self::RateLimited { retry_after: after },
             Decision::TokenDead { .. } => Self::AuthExpired,
-            Decision::Refused { code, reason, scope } => Self::Refused { code, reason, scope },
+            Decision::Refused { code, reason, scope, .. } => Self::Refused { code, reason, scope },
             Decision::Passing(reason) => Self::Unavailable(reason),
         }
     }

@@ -43,11 +43,16 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     max_reply_chars: 300,
     settle_window: Duration::from_secs(180),
     scopes: &[
-        ("instagram_business_basic", "to know which account this is and to read its posts"),
-        (
-            "instagram_business_manage_comments",
-            "to read the comments under them and to post the replies that your team approved",
-        ),
+        ScopeAsked {
+            name: "instagram_business_basic",
+            why: "to know which account this is and to read its posts",
+            without: "no post can be read",
+        },
+        ScopeAsked {
+            name: "instagram_business_manage_comments",
+            why: "to read the comments under them and to post the replies that your team approved",
+            without: "no comment can be read and no reply can be posted",
+        },
     ],
 };
 
@@ -141,8 +146,8 @@ impl Reader for InstagramReader {
         oauth::exchange_code(&self.api, through, code, redirect_uri).await
     }
 
-    async fn refresh(&self, _through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
-        oauth::refresh(&self.api, refresh_token).await
+    async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
+        oauth::refresh(&self.api, through, refresh_token).await
     }
 
     /// Meta has no call that takes back one grant: it ends by itself, or with the app in the account's settings.
@@ -172,6 +177,11 @@ impl Reader for InstagramReader {
 
     async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError> {
         states::states(&self.api, session, ids).await
+    }
+
+    /// Each is a call.
+    fn states_at_once(&self) -> usize {
+        10
     }
 
     /// Of 60 days: two weeks of failing renewals pass before the team is told that the end comes near.

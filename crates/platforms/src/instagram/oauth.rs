@@ -5,8 +5,8 @@
 use super::errors::{self, Decision, GraphError};
 use super::{Api, CAPABILITIES, address, wire};
 use crate::error::{AuthError, Scope};
-use crate::http::{self, Answer};
-use crate::permits::Through;
+use crate::http::{self, Answer, Unsent};
+use crate::permits::{Host, Permits, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +22,7 @@ fn client<'a>(api: &'a Api, through: &'a Through) -> (&'a str, &'a SecretString)
 }
 
 pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
-    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
+    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
     let mut url = address(&api.config.dialog_base, &["oauth", "authorize"]);
     url.query_pairs_mut()
         .append_pair("client_id", client(api, through).0)
@@ -49,26 +49,29 @@ pub(super) async fn exchange_code(
         ("code", code.trim_end_matches("#_")),
     ];
     let url = address(&api.config.token_base, &["oauth", "access_token"]);
-    let short = short_lived(&ask("oauth/access_token", api.read.post(url).form(&form)).await?)?;
+    let short = short_lived(&ask("oauth/access_token", api.read.post(url).form(&form), &through.permits).await?)?;
     let query = [
         ("grant_type", "ig_exchange_token"),
         ("client_secret", app_secret.expose_secret()),
         ("access_token", short.access_token.expose_secret()),
     ];
     let url = address(&api.config.graph_base, &["access_token"]);
-    let long = long_lived(&ask("access_token", api.read.get(url).query(&query)).await?)?;
+    let long = long_lived(&ask("access_token", api.read.get(url).query(&query), &through.permits).await?)?;
     Ok(Grant { scopes: short.scopes, ..long })
 }
 
-pub(super) async fn refresh(api: &Api, token: &SecretString) -> Result<Grant, AuthError> {
+pub(super) async fn refresh(api: &Api, through: &Through, token: &SecretString) -> Result<Grant, AuthError> {
     let query = [("grant_type", "ig_refresh_token"), ("access_token", token.expose_secret())];
     let url = address(&api.config.graph_base, &["refresh_access_token"]);
-    long_lived(&ask("refresh_access_token", api.read.get(url).query(&query)).await?)
+    long_lived(&ask("refresh_access_token", api.read.get(url).query(&query), &through.permits).await?)
 }
 
-async fn ask(call: &'static str, request: RequestBuilder) -> Result<Answer, AuthError> {
+async fn ask(call: &'static str, request: RequestBuilder, permits: &Permits) -> Result<Answer, AuthError> {
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };
-    let response = request.send().await.map_err(|error| passing(http::trouble(error)))?;
+    let response = http::send(request, permits, Host::Token).await.map_err(|unsent| match unsent {
+        Unsent::NoPermit(after) => AuthError::Unavailable { reason: http::NO_PERMIT.to_owned(), after: Some(after) },
+        Unsent::Failed(error) => passing(http::trouble(error)),
+    })?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await.map_err(|error| passing(error.to_string()))?;
     tracing::debug!(platform = "instagram", call, status, "answered");

@@ -26,6 +26,8 @@ const READ_AGAIN_AFTER: Duration = Duration::hours(1);
 /// Answers come under comments older than the last reading; so far back they are looked for.
 const OVERLAP: Duration = Duration::days(2);
 const FAILURES_PER_POLL: usize = 2;
+/// Of the account's budget: left for replies.
+const KEPT_PERCENT: f64 = 10.0;
 
 /// What we know of a medium since the last round. Times are epoch seconds; the short names keep the cursor small.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +176,7 @@ async fn read_due(
     let mut failures = 0;
     let mut waiting = due.into_iter();
     for due in waiting.by_ref().take(TREES_PER_POLL) {
-        if let Some(budget) = polled.budget.filter(|budget| budget.remaining < 1.0) {
+        if let Some(budget) = polled.budget.filter(|budget| budget.remaining < KEPT_PERCENT) {
             polled.wait = Some(budget.resets_in);
             polled.more = true;
             return;

@@ -1,8 +1,10 @@
-//! How much of the budget is used, from Meta's two headers. Values are percent, the time until access comes back is in minutes, and
-//! either header may be absent or unreadable. Source: Meta's page "Rate Limits".
+//! How much of the budgets is used, from Meta's two headers: of the app, whose door closes for all of its accounts, and of the account.
+//! Values are percent, the time until access comes back is in minutes, and either header may be absent or unreadable. Percents are no
+//! requests, so ours are counted as those of a platform that tells nothing. Source: Meta's page "Rate Limits".
 
 use crate::http;
 use crate::types::Budget;
+use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;
@@ -11,6 +13,8 @@ const APP: &str = "x-app-usage";
 const BUSINESS: &str = "x-business-use-case-usage";
 /// What is used comes back bit by bit within a day; by then it is worth looking again.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// The app's window rolls over an hour, and asking on makes it longer.
+const APP_CLOSED: Duration = Duration::from_secs(3600);
 const PARTS: [&str; 3] = ["call_count", "total_time", "total_cputime"];
 
 fn object(headers: &HeaderMap, name: &str) -> Option<Value> {
@@ -38,6 +42,13 @@ pub(super) fn regain(headers: &HeaderMap) -> Option<Duration> {
         .filter(|minutes| minutes.is_finite() && *minutes > 0.0)
         .reduce(f64::max)?;
     Some(http::seconds(minutes * 60.0))
+}
+
+/// What an answer means to the budget that all accounts of the app share.
+pub(super) fn of_app(status: StatusCode, headers: &HeaderMap) -> http::Told {
+    let used_up = object(headers, APP).as_ref().and_then(used).is_some_and(|used| used >= 100.0);
+    let closed_for = used_up.then(|| regain(headers).unwrap_or(APP_CLOSED));
+    (None, closed_for.or_else(|| http::too_many(status, headers)))
 }
 
 /// The tightest of all budgets that the answer tells of, as percent.
@@ -72,6 +83,17 @@ mod tests {
         let spent = headers("{}", r#"{"1":[{"call_count":100,"estimated_time_to_regain_access":19}]}"#);
         let budget = super::budget(&spent).unwrap();
         assert_eq!((budget.remaining, budget.resets_in), (0.0, Duration::from_secs(19 * 60)));
+    }
+
+    #[test]
+    fn only_a_used_up_app_shuts_the_door_for_all() {
+        let closed = |app, business| of_app(StatusCode::BAD_REQUEST, &headers(app, business)).1;
+        let account = r#"{"1":[{"call_count":100,"estimated_time_to_regain_access":19}]}"#;
+        assert_eq!(closed(r#"{"call_count":99.9}"#, account), None, "one account is used up");
+        assert_eq!(closed(r#"{"total_time":100}"#, "{}"), Some(APP_CLOSED));
+        assert_eq!(closed(r#"{"call_count":240}"#, account), Some(Duration::from_secs(19 * 60)));
+        let nothing = HeaderMap::new();
+        assert_eq!(of_app(StatusCode::TOO_MANY_REQUESTS, &nothing), (None, Some(Duration::from_secs(60))));
     }
 
     #[test]

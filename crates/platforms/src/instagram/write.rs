@@ -2,12 +2,13 @@
 //! posted and never as safe to repeat. Reading says `text`, writing says `message`.
 
 use super::errors::{self, Decision};
-use super::{CAPABILITIES, InstagramConfig, act, address, wire};
+use super::{CAPABILITIES, InstagramConfig, act, address, calls, wire};
 use crate::Writer;
-use crate::error::{Scope, SendError};
-use crate::http::{self, Answer};
+use crate::error::{Remedy, Scope, SendError};
+use crate::http::{self, Answer, Unsent};
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(super) enum Verdict {
     Posted { id: String },
     RateLimited { retry_after: Duration, scope: Scope },
     AuthExpired,
-    Refused { code: String, reason: String, scope: Scope },
+    Refused { code: String, reason: String, scope: Scope, remedy: Remedy },
     Uncertain(String),
 }
 
@@ -54,21 +55,7 @@ impl Writer for InstagramWriter {
             "method": "POST", "path": format!("/{}/{edge}", reply.target_id), "thing_id": reply.target_id,
             "text_chars": reply.text.chars().count(),
         });
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) if http::never_left(&error) => {
-                return Err(SendError::NotSent(http::trouble(error)));
-            }
-            Err(error) => {
-                let exchange = Exchange { request: asked, status: None, answer: Value::Null };
-                return Err(SendError::Uncertain { reason: http::trouble(error), exchange });
-            }
-        };
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        // A broken body leaves the status to decide; with a 200 that means: unknown.
-        let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
-        let answer = Answer { status, headers, body };
-        tracing::info!(platform = "instagram", call = edge, status, "answered");
+        let answer = send(session, edge, request, &asked).await?;
         let exchange = exchange(asked, &answer);
         match decide(&answer) {
             Verdict::Posted { id } => Ok(PostedReply { id, permalink: None, visible: true, exchange }),
@@ -81,6 +68,33 @@ impl Writer for InstagramWriter {
     }
 }
 
+/// Sends a write once. `asked` is what the log keeps of it.
+pub(super) async fn send(
+    session: &Session,
+    call: &'static str,
+    request: RequestBuilder,
+    asked: &Value,
+) -> Result<Answer, SendError> {
+    let exchange = || Exchange { request: asked.clone(), status: None, answer: Value::Null };
+    let response = match calls::send(request, session.access_token.permits()).await {
+        Ok(response) => response,
+        Err(Unsent::NoPermit(retry_after)) => {
+            return Err(SendError::RateLimited { retry_after, scope: Scope::Item, exchange: exchange() });
+        }
+        Err(Unsent::Failed(error)) if http::never_left(&error) => {
+            return Err(SendError::NotSent(http::trouble(error)));
+        }
+        Err(Unsent::Failed(error)) => {
+            return Err(SendError::Uncertain { reason: http::trouble(error), exchange: exchange() });
+        }
+    };
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    // A broken body leaves the status to decide; with a 200 that means: unknown.
+    let body = http::read_body(response, http::BODY_LIMIT).await.unwrap_or_default();
+    tracing::info!(platform = "instagram", call, status, "answered");
+    Ok(Answer { status, headers, body })
+}
+
 pub(super) fn exchange(request: Value, answer: &Answer) -> Exchange {
     Exchange { request, status: Some(answer.status), answer: for_the_log(answer) }
 }
@@ -91,7 +105,9 @@ pub(super) fn verdict_error(verdict: Verdict, exchange: Exchange) -> SendError {
         Verdict::Posted { id } => SendError::Uncertain { reason: format!("it stands there as {id}"), exchange },
         Verdict::RateLimited { retry_after, scope } => SendError::RateLimited { retry_after, scope, exchange },
         Verdict::AuthExpired => SendError::AuthExpired { exchange },
-        Verdict::Refused { code, reason, scope } => SendError::Refused { code, reason, scope, exchange },
+        Verdict::Refused { code, reason, scope, remedy } => {
+            SendError::Refused { code, reason, scope, remedy, exchange }
+        }
         Verdict::Uncertain(reason) => SendError::Uncertain { reason, exchange },
     }
 }
@@ -137,7 +153,7 @@ pub(super) fn decide_refusal(decision: Decision) -> Verdict {
     match decision {
         Decision::Wait { after, scope } => Verdict::RateLimited { retry_after: after, scope },
         Decision::TokenDead { .. } => Verdict::AuthExpired,
-        Decision::Refused { code, reason, scope } => Verdict::Refused { code, reason, scope },
+        Decision::Refused { code, reason, scope, remedy } => Verdict::Refused { code, reason, scope, remedy },
         Decision::Passing(reason) => Verdict::Uncertain(reason),
     }
 }

@@ -2,13 +2,12 @@
 //! others), so the thing itself is read afterwards, and only what is seen there counts as done.
 
 use super::states;
-use super::write::{self, Call, Expected, RedditWriter, Sent, Verdict};
-use super::{calls, wire};
-use crate::error::{FetchError, Scope, SendError};
-use crate::http::{self, Answer};
-use crate::permits::Host;
+use super::verdict::{self, Expected, Verdict};
+use super::wire;
+use super::write::{Call, RedditWriter, Sent};
+use crate::error::{FetchError, Remedy, Scope, SendError};
+use crate::http::Answer;
 use crate::types::{Acted, Action, Exchange, Session, Standing, ThingState};
-use reqwest::header::USER_AGENT;
 use serde_json::{Value, json};
 
 pub(super) async fn act(writer: &RedditWriter, session: &Session, action: &Action) -> Result<Acted, SendError> {
@@ -32,32 +31,34 @@ pub(super) async fn act(writer: &RedditWriter, session: &Session, action: &Actio
     };
     let (told, exchange) = match writer.post(session, call).await? {
         Sent::Answered { answer, request } => {
-            let told = verdict(&answer, action, writer);
-            (told, Exchange { request, status: Some(answer.status), answer: write::for_the_log(&answer) })
+            let told = said(&answer, action, writer);
+            (told, Exchange { request, status: Some(answer.status), answer: verdict::for_the_log(&answer) })
         }
         Sent::Lost { reason, request } => {
             (Verdict::Uncertain(reason), Exchange { request, status: None, answer: Value::Null })
         }
     };
     match told {
-        Verdict::Posted { .. } | Verdict::Uncertain(_) => seen(writer, session, action, told, exchange).await,
-        refused => Err(write::failure(refused, exchange)),
+        Verdict::Posted { .. } | Verdict::Unseen | Verdict::Uncertain(_) => {
+            seen(writer, session, action, told, exchange).await
+        }
+        refused => Err(verdict::failure(refused, exchange)),
     }
 }
 
 /// What the answer to the change means, before anything was read back.
-fn verdict(answer: &Answer, action: &Action, writer: &RedditWriter) -> Verdict {
+fn said(answer: &Answer, action: &Action, writer: &RedditWriter) -> Verdict {
     let (Action::Edit { reply_id: id, .. } | Action::Delete { reply_id: id }) = action;
     let told = match action {
         Action::Delete { .. } if (200..300).contains(&answer.status) => {
             Verdict::Posted { id: id.clone(), permalink: None }
         }
-        _ => write::decide(answer, &Expected::Same(id), writer.site()),
+        _ => verdict::decide(answer, &Expected::Same(id), writer.site()),
     };
     match told {
         // Reddit answers so where the thing is of another kind or of somebody else: it says nothing about the account.
-        Verdict::Refused { code, reason, scope: Scope::Account } if code == "HTTP_403" => {
-            Verdict::Refused { code, reason, scope: Scope::Item }
+        Verdict::Refused { code, reason, scope: Scope::Account, remedy } if code == "HTTP_403" => {
+            Verdict::Refused { code, reason, scope: Scope::Item, remedy }
         }
         told => told,
     }
@@ -82,7 +83,7 @@ async fn seen(
     exchange.answer = json!({"answer": exchange.answer, "seen": {"standing": format!("{standing:?}").to_lowercase()}});
     let refused = |code: &str, reason: &str, exchange| {
         let (code, reason) = (code.to_owned(), reason.to_owned());
-        Err(SendError::Refused { code, reason, scope: Scope::Item, exchange })
+        Err(SendError::Refused { code, reason, scope: Scope::Item, remedy: Remedy::Nothing, exchange })
     };
     match (action, stands) {
         (Action::Delete { .. }, _) if standing == Standing::Deleted => Ok(Acted { exchange }),
@@ -107,18 +108,8 @@ fn is_text(state: &ThingState, text: &str) -> bool {
 
 /// The thing, and whether it may be ours: one without an author is nobody else's. None: Reddit does not know it.
 async fn look(writer: &RedditWriter, session: &Session, id: &str) -> Result<Option<(ThingState, bool)>, FetchError> {
-    let request = writer
-        .request(reqwest::Method::GET, "info")
-        .query(&[("id", id)])
-        .bearer_auth(session.access_token.expose_secret())
-        .header(USER_AGENT, writer.user_agent());
-    let permits = session.access_token.permits();
-    let response = http::send(request, permits, Host::Api).await.map_err(calls::unsent)?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = http::read_body(response, http::BODY_LIMIT).await;
-    let body = body.map_err(|error| FetchError::Unavailable(error.to_string()))?;
-    let read = calls::decide(&Answer { status, headers, body }, Scope::Item)?;
-    let listing = wire::listing(&read.body);
+    let body = writer.look(session, &["api", "info"], &[("id", id)]).await?;
+    let listing = wire::listing(&body);
     let listing = listing.ok_or_else(|| FetchError::Unavailable("it came in an unknown form".to_owned()))?;
     let stands = listing.children.iter().filter_map(|thing| Some((thing, states::state(thing)?)));
     Ok(stands.filter(|(_, state)| state.id == id).map(|(thing, state)| (state, may_be_ours(thing, session))).next())

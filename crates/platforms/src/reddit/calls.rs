@@ -4,11 +4,13 @@ use super::{Api, address, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError, Unsent};
 use crate::permits::{AccessToken, Host};
-use crate::types::{Account, Budget};
+use crate::types::{Account, Budget, Session};
 use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// The code of a refusal for want of a permission.
+pub(super) const LACKS_SCOPE: &str = "insufficient_scope";
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 /// A good answer and the budget it told.
@@ -36,17 +38,56 @@ impl Api {
             .bearer_auth(token.expose_secret())
             .header(USER_AGENT, &self.config.user_agent);
         let response = http::send(request, &token.permits, Host::Api).await.map_err(unsent)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
-        tracing::debug!(platform = "reddit", call = segments.join("/"), status, millis, "answered");
-        let body = http::read_body(response, http::BODY_LIMIT).await.or_else(|error| match error {
-            // The status says enough without the body.
-            _ if status != 200 => Ok(bytes::Bytes::new()),
-            BodyError::TooLarge(_) => Err(refusal("TOO_LARGE", error.to_string(), Scope::Item)),
-            BodyError::Broken(_) => Err(FetchError::Unavailable(error.to_string())),
-        })?;
-        decide(&Answer { status, headers, body }, refused)
+        tracing::debug!(
+            platform = "reddit",
+            call = segments.join("/"),
+            status = response.status().as_u16(),
+            millis,
+            "answered"
+        );
+        take(response, refused).await.map_err(|error| named(error, segments))
     }
+}
+
+/// Which permission it is that a call lacks.
+fn named(error: FetchError, segments: &[&str]) -> FetchError {
+    let scope = match segments {
+        ["api", "v1", "me"] => "identity",
+        ["user", ..] => "history",
+        ["message", ..] => "privatemessages",
+        _ => "read",
+    };
+    match error {
+        FetchError::Refused { code, scope: reach, .. } if code == LACKS_SCOPE => {
+            refusal(&code, format!("the consent lacks the permission {scope:?}"), reach)
+        }
+        other => other,
+    }
+}
+
+/// Reads an answer to its end and decides.
+async fn take(response: reqwest::Response, refused: Scope) -> Result<Read, FetchError> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = http::read_body(response, http::BODY_LIMIT).await.or_else(|error| match error {
+        // The status says enough without the body.
+        _ if status != 200 => Ok(bytes::Bytes::new()),
+        BodyError::TooLarge(_) => Err(refusal("TOO_LARGE", error.to_string(), Scope::Item)),
+        BodyError::Broken(_) => Err(FetchError::Unavailable(error.to_string())),
+    })?;
+    decide(&Answer { status, headers, body }, refused)
+}
+
+/// Entries of the account's own inbox are no longer new. Nobody but the account sees that.
+pub(super) async fn mark_read(api: &Api, session: &Session, ids: &str) -> Result<(), FetchError> {
+    let request = api
+        .read
+        .post(address(&api.config.api_base, &["api", "read_message"]))
+        .bearer_auth(session.access_token.expose_secret())
+        .header(USER_AGENT, &api.config.user_agent)
+        .form(&[("id", ids)]);
+    let response = http::send(request, session.access_token.permits(), Host::Api).await.map_err(unsent)?;
+    take(response, Scope::Item).await.map(drop)
 }
 
 pub(super) fn refusal(code: &str, reason: String, scope: Scope) -> FetchError {
@@ -66,6 +107,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
     let (status, body) = (answer.status, answer.json());
     let (code, words) = wire::refusal(body.as_ref());
     let code = code.unwrap_or_else(|| format!("HTTP_{status}"));
+    let words = community_reason(&code).map(str::to_owned).or(words);
     let words = words.unwrap_or_else(|| format!("answered {status}"));
     match status {
         200..=299 => match body {
@@ -74,7 +116,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
         },
         401 => Err(FetchError::AuthExpired),
         403 if lacks_scope(&answer.headers) => {
-            Err(refusal("insufficient_scope", "the consent lacks a permission".to_owned(), Scope::Account))
+            Err(refusal(LACKS_SCOPE, "the consent lacks a permission".to_owned(), Scope::Account))
         }
         402 => Err(refusal(&code, words, Scope::App)),
         429 => Err(FetchError::RateLimited { retry_after: http::retry_after(&answer.headers).unwrap_or(DEFAULT_WAIT) }),
@@ -85,9 +127,19 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
     }
 }
 
+/// A closed community in words; its own ones say "Forbidden".
+fn community_reason(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "private" => "the community is private",
+        "quarantined" => "the community is quarantined: only accounts that opted in on Reddit see it",
+        "banned" => "Reddit has closed the community",
+        _ => return None,
+    })
+}
+
 /// The header is all that tells a missing permission from any other 403.
 pub(super) fn lacks_scope(headers: &HeaderMap) -> bool {
-    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains("insufficient_scope"))
+    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains(LACKS_SCOPE))
 }
 
 /// `/api/v1/me`: a flat object whose id lacks the prefix that ids carry everywhere else.

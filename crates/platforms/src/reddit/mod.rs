@@ -5,8 +5,12 @@
 
 mod act;
 mod calls;
+mod codes;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+mod inbox;
 mod oauth;
 mod permalink;
 mod place;
@@ -14,6 +18,7 @@ mod poll;
 mod readback;
 mod states;
 mod tree;
+mod verdict;
 mod watch;
 mod wire;
 #[cfg(test)]
@@ -40,12 +45,36 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     max_reply_chars: 10_000,
     settle_window: Duration::from_secs(120),
     scopes: &[
-        ("identity", "to know which account this is"),
-        ("history", "to find the account's own posts and comments"),
-        ("read", "to read the comments under those posts"),
-        ("privatemessages", "to see answers and mentions in the inbox"),
-        ("submit", "to post the replies that your team approved"),
-        ("edit", "to correct or take back a reply that your team posted"),
+        ScopeAsked {
+            name: "identity",
+            why: "to know which account this is",
+            without: "the account cannot be connected",
+        },
+        ScopeAsked {
+            name: "history",
+            why: "to find the account's own posts and comments",
+            without: "what people write under the account's own posts does not come in",
+        },
+        ScopeAsked {
+            name: "read",
+            why: "to read the comments under those posts",
+            without: "no comments come in, and nothing is sent, since each thread is looked at before",
+        },
+        ScopeAsked {
+            name: "privatemessages",
+            why: "to see answers and mentions in the inbox",
+            without: "answers and mentions in threads of others do not come in",
+        },
+        ScopeAsked {
+            name: "submit",
+            why: "to post the replies that your team approved",
+            without: "no reply can be posted",
+        },
+        ScopeAsked {
+            name: "edit",
+            why: "to correct or take back a reply that your team posted",
+            without: "a reply that was posted cannot be corrected or taken back",
+        },
     ],
 };
 
@@ -64,6 +93,8 @@ pub struct RedditConfig {
     pub write_timeout: Duration,
     /// How long a write without an answer may still appear.
     pub settle_window: Duration,
+    /// What was taken from the account's inbox is marked as read there. Not where nothing may be written.
+    pub marks_read: bool,
 }
 
 /// What every call needs.
@@ -95,7 +126,7 @@ pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWr
     }
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()? };
-    let writer = RedditWriter::new(api.config.clone(), write);
+    let writer = RedditWriter::new(api.config.clone(), write, now.clone());
     Ok((RedditReader { api, now }, writer))
 }
 

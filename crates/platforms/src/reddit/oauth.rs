@@ -15,7 +15,7 @@ use url::Url;
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
-    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|(scope, _)| *scope).collect();
+    let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
     let mut url = super::address(&api.config.auth_base, &["api", "v1", "authorize"]);
     url.query_pairs_mut()
         .append_pair("client_id", client(api, through).0)

@@ -31,7 +31,7 @@ pub(super) fn closed(error: &FetchError) -> Option<Access> {
     }
 }
 
-fn rules(body: &Value) -> Result<Vec<PlaceRule>, FetchError> {
+pub(super) fn rules(body: &Value) -> Result<Vec<PlaceRule>, FetchError> {
     let rules = body.get("rules").and_then(Value::as_array);
     let rules = rules.ok_or_else(|| FetchError::Unavailable("the rules came in an unknown form".to_owned()))?;
     Ok(rules.iter().filter_map(rule).collect())

@@ -1,10 +1,15 @@
 //! Polling. One listing of the account's own posts tells which trees changed (by their comment count); only those are
-//! read, and young ones again every hour, because edits and deletions do not change a count.
+//! read.
+//!
+//! Edits and deletions do not change a count: the product asks for those by id (`states`), so a tree is read again once a day
+//! only, for what else may have been missed.
 //!
 //! The cursor remembers a mark per post and is bounded. A post whose tree could not be read keeps its old mark, so the
-//! next round tries again; such posts go last, so that they never keep others waiting.
+//! next round tries again; such posts go last, so that they never keep others waiting. Of a tree that is too large for one round the
+//! places that are left are kept, and each round reads some of them. The inbox comes last (`inbox`).
 
-use super::tree::{self, Tree};
+use super::inbox::{self, Seen};
+use super::tree::{self, Rest, Tree};
 use super::{Api, wire};
 use crate::error::{FetchError, Scope};
 use crate::types::{Budget, Cursor, InboundItem, Polled, Session};
@@ -14,6 +19,13 @@ use time::{Duration, OffsetDateTime};
 
 const TREES_PER_POLL: usize = 10;
 const EXTRA_CALLS_PER_POLL: usize = 20;
+/// Of these, kept for trees that an earlier round could not read whole.
+const CALLS_TO_GO_ON: usize = 5;
+/// Places of unread comments that the cursor keeps, over all posts.
+const KEPT_PLACES: usize = 6_000;
+/// A tree that takes more calls than this never ends.
+const CALLS_PER_TREE: usize = 150;
+const PROBLEMS: usize = 20;
 const PAGES: usize = 5;
 /// Marks kept: as many as the pages can show.
 const MARKS: usize = 500;
@@ -21,7 +33,9 @@ const MARKS: usize = 500;
 const WATCHED: Duration = Duration::days(30);
 /// An unknown post younger than this gets its tree read, an older one only when its count changes.
 const YOUNG: Duration = Duration::days(7);
-const READ_AGAIN_AFTER: Duration = Duration::hours(1);
+const READ_AGAIN_AFTER: Duration = Duration::hours(24);
+/// Unknown threads whose comments are read when an account is new, the youngest ones; of older ones only what is said from then on.
+const BACKFILL_TREES: usize = 50;
 const FAILURES_PER_POLL: usize = 2;
 
 /// What we know of a post since the last round. Times are epoch seconds; the short names keep the cursor small.
@@ -53,6 +67,11 @@ fn is_zero(count: &u32) -> bool {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Marks {
     posts: BTreeMap<String, Mark>,
+    /// What is left of trees that one round could not read whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rest: BTreeMap<String, Rest>,
+    #[serde(default)]
+    inbox: Seen,
 }
 
 /// A tree to be read in this round.
@@ -73,10 +92,20 @@ pub(super) async fn poll(
     let mut marks = read_marks(cursor, &mut polled.problems);
     let posts = own_posts(api, session, now, &mut polled).await?;
     let due = plan(posts, &mut marks, now, &mut polled.items);
-    Round { api, session, now, marks: &mut marks, polled: &mut polled, extra: EXTRA_CALLS_PER_POLL }
-        .read_trees(due)
-        .await;
+    let mut round = Round { api, session, now, marks: &mut marks, polled: &mut polled, extra: 0 };
+    let halted = round.read_trees(due).await || round.go_on().await;
+    if !halted {
+        inbox::read(api, session, &mut marks.inbox, now, &mut polled).await;
+    }
     polled.cursor = write_marks(marks);
+    for item in &mut polled.items {
+        item.not_later_than(now);
+    }
+    if polled.problems.len() > PROBLEMS {
+        let more = polled.problems.len() - PROBLEMS;
+        polled.problems.truncate(PROBLEMS);
+        polled.problems.push(format!("and {more} more"));
+    }
     Ok(polled)
 }
 
@@ -96,6 +125,12 @@ fn write_marks(mut marks: Marks) -> Cursor {
     if let Some(oldest) = ages.get(MARKS) {
         marks.posts.retain(|_, mark| mark.c > *oldest);
     }
+    let Marks { posts, rest, .. } = &mut marks;
+    let mut places = 0;
+    rest.retain(|id, rest| {
+        places += rest.len();
+        posts.contains_key(id) && places <= KEPT_PLACES
+    });
     Cursor(serde_json::to_value(marks).unwrap_or_default())
 }
 
@@ -141,16 +176,21 @@ async fn own_posts(
 /// Emits new and changed posts and orders the trees to read: failed ones last, then changed before repeated, young first.
 fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &mut Vec<InboundItem>) -> Vec<Due> {
     let mut due: Vec<(u32, bool, i64, Due)> = Vec::new();
+    // The listing is newest first.
+    let mut unknown = 0;
     for wire::Post { post, comments } in posts {
         let created = post.created_at.unix_timestamp();
         let edited = post.edited_at.map(OffsetDateTime::unix_timestamp);
         let young = now - post.created_at < YOUNG;
         let known = marks.posts.contains_key(&post.id);
         let mark = marks.posts.entry(post.id.clone()).or_insert_with(|| Mark {
-            n: (!young || comments == 0).then_some(comments),
+            n: (!young || comments == 0 || unknown >= BACKFILL_TREES).then_some(comments),
             c: created,
+            // Those that the first rounds leave out wait for their day.
+            r: (young && unknown >= BACKFILL_TREES).then(|| now.unix_timestamp()),
             ..Mark::default()
         });
+        unknown += usize::from(!known && mark.n.is_none());
         let again = mark.n == Some(comments);
         let stale = mark.r.is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
         if !again || (young && comments > 0 && stale) {
@@ -175,47 +215,93 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    async fn read_trees(mut self, due: Vec<Due>) {
+    /// True where no further call makes sense in this round.
+    async fn read_trees(&mut self, due: Vec<Due>) -> bool {
+        self.extra = EXTRA_CALLS_PER_POLL - CALLS_TO_GO_ON;
         let mut failures = 0;
         let mut waiting = due.into_iter();
         for due in waiting.by_ref().take(TREES_PER_POLL) {
             if self.polled.budget.is_some_and(|budget| budget.remaining < 1.0) {
                 self.polled.more |= !due.again;
-                break;
+                return true;
             }
             let request = tree::Request { post_id: &due.id, under: None };
-            let untouched = self.extra == EXTRA_CALLS_PER_POLL;
-            let read = tree::read(self.api, self.session, &request, &mut self.extra).await;
-            let error = match read {
-                // Earlier trees used up the calls: this one comes first in the next round.
-                Ok(tree) if tree.cut_short && !untouched => {
-                    self.polled.more = true;
-                    return;
+            // While a rest is kept, the stubs of a new reading lead to what that rest leads to.
+            let mut none = 0;
+            let pending = self.marks.rest.contains_key(&due.id);
+            let extra = if pending { &mut none } else { &mut self.extra };
+            let error = match tree::read(self.api, self.session, &request, extra).await {
+                Ok(mut tree) => {
+                    if pending {
+                        tree.left = Rest::default();
+                    }
+                    self.keep(&due, tree)
                 }
-                Ok(tree) => self.keep(&due, tree),
                 Err(error) => Some(error),
             };
             let Some(error) = error else { continue };
             failures += 1;
             if self.fail(&due, error) || failures == FAILURES_PER_POLL {
-                return;
+                return true;
             }
         }
         self.polled.more |= waiting.any(|due| !due.again);
+        false
     }
 
-    /// Keeps what came; gives back the error that ended the reading early.
-    fn keep(&mut self, due: &Due, tree: Tree) -> Option<FetchError> {
+    /// Reads on in trees that were too large for one round. True where no further call makes sense.
+    async fn go_on(&mut self) -> bool {
+        self.extra += CALLS_TO_GO_ON;
+        for (id, rest) in std::mem::take(&mut self.marks.rest) {
+            if self.extra == 0 || rest.calls >= CALLS_PER_TREE {
+                self.leave(&id, rest);
+                continue;
+            }
+            match tree::go_on(self.api, self.session, &id, &rest, &mut self.extra).await {
+                Ok(tree) => {
+                    let halted = tree.halted.is_some();
+                    let left = self.take(tree);
+                    self.leave(&id, left);
+                    if halted {
+                        return true;
+                    }
+                }
+                Err(error) => self.polled.problems.push(format!("{id}: comments not read: {error}")),
+            }
+        }
+        false
+    }
+
+    /// Keeps what is left of a tree, unless it never ends.
+    fn leave(&mut self, id: &str, left: Rest) {
+        if left.is_empty() {
+            return;
+        }
+        if left.calls >= CALLS_PER_TREE {
+            self.polled.problems.push(format!("{id}: too many comments to read them all"));
+            return;
+        }
+        self.polled.more = true;
+        self.marks.rest.insert(id.to_owned(), left);
+    }
+
+    /// Takes what came; gives back what is left.
+    fn take(&mut self, tree: Tree) -> Rest {
         self.polled.budget = tree.budget.or(self.polled.budget);
         self.polled.items.extend(tree.comments.into_iter().map(InboundItem::Comment));
         self.polled.problems.extend(tree.problems);
-        if tree.cut_short {
-            self.polled.problems.push(format!("{}: too many comments to read them all", due.id));
-        }
-        if tree.halted.is_none() {
+        tree.left
+    }
+
+    /// Keeps what came; gives back the error that ended the reading early.
+    fn keep(&mut self, due: &Due, mut tree: Tree) -> Option<FetchError> {
+        let halted = tree.halted.take();
+        let left = self.take(tree);
+        if halted.is_none() {
             self.settle(due);
+            self.leave(&due.id, left);
         }
-        tree.halted
+        halted
     }
 
     fn settle(&mut self, due: &Due) {

@@ -1,9 +1,11 @@
 //! Comment trees. Reddit cuts a tree short and leaves two kinds of stubs in it: "more" (ids to ask for) and "continue
-//! this thread" (ask again from that comment on). Stubs are followed one at a time, as Reddit wants it, up to a bound.
+//! this thread" (ask again from that comment on). Stubs are followed one at a time, as Reddit wants it, up to a bound; what is left
+//! then can be kept and gone on with.
 
 use super::{Api, calls, wire};
 use crate::error::{FetchError, Scope};
 use crate::types::{Budget, InboundComment, Session};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 
@@ -22,10 +24,51 @@ pub(super) struct Tree {
     pub comments: Vec<InboundComment>,
     pub problems: Vec<String>,
     pub budget: Option<Budget>,
-    /// Stubs were left alone because the bound was reached.
-    pub cut_short: bool,
+    /// Stubs that were left alone because the bound was reached or the following halted: where to go on.
+    pub left: Rest,
     /// Following the stubs ended with this.
     pub halted: Option<FetchError>,
+}
+
+/// Places of a tree that are still to be read, as the cursor keeps them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Rest {
+    /// Comments to ask for.
+    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty")]
+    more: Vec<String>,
+    /// Comments below which the thread goes on.
+    #[serde(rename = "t", skip_serializing_if = "Vec::is_empty")]
+    threads: Vec<String>,
+    /// Calls made so far for what is left.
+    #[serde(rename = "c")]
+    pub calls: usize,
+}
+
+impl Rest {
+    pub(super) fn is_empty(&self) -> bool {
+        self.more.is_empty() && self.threads.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.more.len() + self.threads.len()
+    }
+
+    fn of(stubs: impl IntoIterator<Item = Stub>) -> Self {
+        let mut rest = Self::default();
+        for stub in stubs {
+            match stub {
+                Stub::More(ids) => rest.more.extend(ids),
+                Stub::Continue(id) => rest.threads.push(id),
+            }
+        }
+        rest
+    }
+
+    fn stubs(&self) -> VecDeque<Stub> {
+        let more = self.more.chunks(IDS_PER_CALL).map(|ids| Stub::More(ids.to_vec()));
+        more.chain(self.threads.iter().cloned().map(Stub::Continue)).collect()
+    }
 }
 
 /// A place where the tree was cut.
@@ -43,21 +86,28 @@ pub(super) async fn read(
     extra: &mut usize,
 ) -> Result<Tree, FetchError> {
     let post = calls::bare_id(request.post_id, "t3_")?;
-    let mut walk = Walk { api, session, request, tree: Tree::default(), stubs: VecDeque::new(), known: HashSet::new() };
+    let mut walk = Walk::new(api, session, request);
     let focus = request.under.and_then(|id| wire::bare(id, "t1_"));
     walk.branch(post, focus).await?;
-    while let Some(stub) = walk.stubs.pop_front() {
-        if *extra == 0 {
-            walk.tree.cut_short = true;
-            break;
-        }
-        *extra -= 1;
-        if let Err(error) = walk.follow(post, stub).await {
-            walk.tree.halted = Some(error);
-            break;
-        }
-    }
-    Ok(walk.tree)
+    Ok(walk.follow_all(post, extra).await)
+}
+
+/// Goes on where an earlier reading was cut short.
+pub(super) async fn go_on(
+    api: &Api,
+    session: &Session,
+    post_id: &str,
+    rest: &Rest,
+    extra: &mut usize,
+) -> Result<Tree, FetchError> {
+    let post = calls::bare_id(post_id, "t3_")?;
+    let request = Request { post_id, under: None };
+    let mut walk = Walk::new(api, session, &request);
+    walk.stubs = rest.stubs();
+    let before = *extra;
+    let mut tree = walk.follow_all(post, extra).await;
+    tree.left.calls = rest.calls + before - *extra;
+    Ok(tree)
 }
 
 struct Walk<'a> {
@@ -70,7 +120,32 @@ struct Walk<'a> {
     known: HashSet<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(api: &'a Api, session: &'a Session, request: &'a Request<'a>) -> Self {
+        Self { api, session, request, tree: Tree::default(), stubs: VecDeque::new(), known: HashSet::new() }
+    }
+
+    /// One call at a time, as Reddit wants it. A place that is refused is given up, anything else halts.
+    async fn follow_all(mut self, post: &str, extra: &mut usize) -> Tree {
+        while *extra > 0 {
+            let Some(stub) = self.stubs.pop_front() else { break };
+            *extra -= 1;
+            match self.follow(post, stub.clone()).await {
+                Ok(()) => {}
+                Err(error @ FetchError::Refused { scope: Scope::Item, .. }) => {
+                    self.tree.problems.push(format!("{}: a part of the comments: {error}", self.request.post_id));
+                }
+                Err(error) => {
+                    self.stubs.push_front(stub);
+                    self.tree.halted = Some(error);
+                    break;
+                }
+            }
+        }
+        self.tree.left = Rest::of(self.stubs.drain(..));
+        self.tree
+    }
+
     async fn branch(&mut self, post: &str, focus: Option<&str>) -> Result<(), FetchError> {
         // Only direct answers are wanted below `under`; where a comment is the root it takes up levels itself.
         let depth = match self.request.under {
@@ -147,6 +222,8 @@ impl Walk<'_> {
             let comment = wire::bare(parent, "t1_").map(str::to_owned);
             self.stubs.extend(comment.filter(|id| self.known.insert(format!("_{id}"))).map(Stub::Continue));
         }
+        // What was asked for once is not asked for again, or a stub that names itself would never end.
+        let ids: Vec<String> = ids.into_iter().filter(|id| self.known.insert(format!("?{id}"))).collect();
         self.stubs.extend(ids.chunks(IDS_PER_CALL).map(|ids| Stub::More(ids.to_vec())));
     }
 }
@@ -156,12 +233,11 @@ pub(super) fn parent_of(comment: &InboundComment) -> &str {
     comment.parent_comment_id.as_deref().unwrap_or(&comment.post_id)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn take_all(api: &Api, session: &Session, post_id: &str, things: &[Value]) -> Tree {
     let request = Request { post_id, under: None };
-    let mut walk =
-        Walk { api, session, request: &request, tree: Tree::default(), stubs: VecDeque::new(), known: HashSet::new() };
+    let mut walk = Walk::new(api, session, &request);
     walk.take(things);
-    walk.tree.cut_short = !walk.stubs.is_empty();
+    walk.tree.left = Rest::of(walk.stubs.drain(..));
     walk.tree
 }

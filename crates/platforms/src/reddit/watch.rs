@@ -64,6 +64,7 @@ pub(super) async fn watch(
         }
     }
     polled.cursor = seen.kept(now);
+    polled.items.iter_mut().for_each(|item| item.not_later_than(now));
     Ok(polled)
 }
 

@@ -66,7 +66,8 @@ pub(super) fn is_bare(id: &str) -> bool {
 pub(super) fn fullname(data: &Value, prefix: &str) -> Option<String> {
     let told = text(data, "name").or_else(|| text(data, "id"))?;
     let id = told.strip_prefix(prefix).unwrap_or(told);
-    is_bare(id).then(|| format!("{prefix}{id}"))
+    // Ids of the site are small letters and digits, however somebody wrote them.
+    is_bare(id).then(|| format!("{prefix}{}", id.to_ascii_lowercase()))
 }
 
 pub(super) fn author_name(data: &Value) -> Option<&str> {
@@ -155,11 +156,12 @@ pub(super) fn comment(thing: &Value, post_id: &str, site: &Url, account: &Accoun
     let data = data(thing);
     let id = fullname(data, "t1_").ok_or_else(|| format!("a comment without a usable id under {post_id}"))?;
     let created_at = time(data, "created_utc").ok_or_else(|| format!("comment {id} without a time"))?;
-    let parent = text(data, "parent_id").ok_or_else(|| format!("comment {id} without a parent"))?;
+    let parent = text(data, "parent_id").ok_or_else(|| format!("comment {id} without a parent"))?.to_ascii_lowercase();
     let (author_id, author_name) = author(data, account);
-    let post_id = text(data, "link_id").filter(|link| bare(link, "t3_").is_some()).unwrap_or(post_id).to_owned();
+    let link = text(data, "link_id").map(str::to_ascii_lowercase).filter(|link| bare(link, "t3_").is_some());
+    let post_id = link.unwrap_or_else(|| post_id.to_owned());
     Ok(InboundComment {
-        parent_comment_id: bare(parent, "t1_").map(|_| parent.to_owned()),
+        parent_comment_id: bare(&parent, "t1_").is_some().then_some(parent),
         permalink: comment_permalink(site, data, &post_id, &id),
         post_id,
         text: text(data, "body").unwrap_or_default().to_owned(),

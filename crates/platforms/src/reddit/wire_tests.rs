@@ -21,6 +21,7 @@ pub(super) fn api() -> Api {
         api_base: Url::parse("https://oauth.reddit.com").unwrap(),
         write_timeout: Duration::from_secs(20),
         settle_window: Duration::from_secs(120),
+        marks_read: true,
     };
     Api { config: Arc::new(config), read: CLIENT.with(Clone::clone) }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the adapter itself is tested here")]
 
 mod act;
+mod inbox;
 mod poll;
 mod readback;
 mod site;

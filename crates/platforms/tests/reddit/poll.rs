@@ -33,6 +33,7 @@ async fn world(
     let shown = posts.clone();
     let site = Site::start(move |asked| match asked.path.as_str() {
         "/user/acme/submitted" => json(listing(shown.lock().unwrap().clone())),
+        "/message/inbox" => json(listing(vec![])),
         _ => other(asked),
     })
     .await;
@@ -46,7 +47,7 @@ async fn poll(site: &Site, cursor: &Cursor) -> Polled {
 
 fn ids(polled: &Polled) -> Vec<String> {
     let id = |item: &InboundItem| match item {
-        InboundItem::Post(post) => post.id.clone(),
+        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
         InboundItem::Comment(comment) => comment.id.clone(),
     };
     polled.items.iter().map(id).collect()
@@ -94,9 +95,9 @@ async fn a_round_reads_ten_trees_and_says_that_more_wait() {
     let many = (0..14).map(|n| post(&format!("p{n}"), 1, 100 + n)).collect();
     let (site, _) = world(many, |_| tree(vec![])).await;
     let first = poll(&site, &Cursor::default()).await;
-    assert_eq!((first.more, site.asked().len()), (true, 11));
+    assert_eq!((first.more, site.asked().len()), (true, 12));
     let second = poll(&site, &first.cursor).await;
-    assert_eq!((second.more, site.asked().len()), (false, 16));
+    assert_eq!((second.more, site.asked().len()), (false, 17));
 }
 
 #[tokio::test]
@@ -121,20 +122,132 @@ async fn cut_branches_are_fetched_one_after_another() {
     assert_eq!((asked.query["link_id"].as_str(), asked.query["children"].as_str()), ("t3_p", "c"));
 }
 
+fn more(ids: &[String]) -> Value {
+    j!({"kind": "more", "data": {"id": "x", "parent_id": "t3_p", "count": ids.len(), "children": ids}})
+}
+
 #[tokio::test]
-async fn a_stub_that_never_ends_is_bounded() {
-    let (site, _) = world(vec![post("p", 4, 100)], |asked| {
-        let stub =
-            |ids: &str| j!({"kind": "more", "data": {"id": "x", "parent_id": "t3_p", "count": 1, "children": [ids]}});
-        match asked.path.as_str() {
-            "/comments/p" => tree(vec![stub("x")]),
-            _ => json(j!({"json": {"data": {"things": [stub("x")]}}})),
-        }
+async fn a_stub_that_names_itself_is_followed_once() {
+    let (site, _) = world(vec![post("p", 4, 100)], |asked| match asked.path.as_str() {
+        "/comments/p" => tree(vec![more(&["x".to_owned()])]),
+        _ => json(j!({"json": {"data": {"things": [more(&["x".to_owned()])]}}})),
     })
     .await;
     let polled = poll(&site, &Cursor::default()).await;
-    assert!(site.asked().len() <= 25, "{} calls", site.asked().len());
-    assert_eq!(polled.problems.len(), 1);
+    assert_eq!((site.times_asked("/api/morechildren"), polled.more), (1, false));
+}
+
+#[tokio::test]
+async fn a_tree_that_never_ends_is_given_up_with_a_reason() {
+    let next = Arc::new(Mutex::new(0));
+    let (site, _) = world(vec![post("p", 4, 100)], move |_| {
+        let mut next = next.lock().unwrap();
+        *next += 1;
+        match *next {
+            1 => tree(vec![more(&["x".to_owned()])]),
+            number => json(j!({"json": {"data": {"things": [more(&[format!("x{number}")])]}}})),
+        }
+    })
+    .await;
+    let (mut polled, mut rounds) = (poll(&site, &Cursor::default()).await, 1);
+    while polled.more {
+        let before = site.asked().len();
+        polled = poll(&site, &polled.cursor).await;
+        assert!(site.asked().len() - before <= 25, "{} calls in one round", site.asked().len() - before);
+        rounds += 1;
+        assert!(rounds < 20, "it goes on for ever");
+    }
+    assert_eq!(polled.problems, ["t3_p: too many comments to read them all"]);
+}
+
+/// 5,000 comments: 500 with the thread, the rest named by stubs of up to 100 ids.
+#[tokio::test]
+async fn a_thread_of_five_thousand_comments_is_read_whole_over_rounds_of_bounded_calls() {
+    let id = |number: usize| format!("c{number}");
+    let (site, _) = world(vec![post("p", 5000, 100)], move |asked| match asked.path.as_str() {
+        "/comments/p" => {
+            let mut things: Vec<Value> = (0..500).map(|number| comment(&id(number), "t3_p", vec![])).collect();
+            things.push(more(&(500..5000).map(id).collect::<Vec<_>>()));
+            tree(things)
+        }
+        _ => {
+            let things: Vec<Value> = asked.query["children"].split(',').map(|id| comment(id, "t3_p", vec![])).collect();
+            assert!(things.len() <= 100);
+            json(j!({"json": {"errors": [], "data": {"things": things}}}))
+        }
+    })
+    .await;
+    let mut seen = std::collections::HashSet::new();
+    let (mut cursor, mut rounds) = (Cursor::default(), 0);
+    loop {
+        let before = site.asked().len();
+        let polled = poll(&site, &cursor).await;
+        assert!(site.asked().len() - before <= 24, "{} calls in one round", site.asked().len() - before);
+        assert_eq!(polled.problems, Vec::<String>::new());
+        seen.extend(ids(&polled));
+        (cursor, rounds) = (polled.cursor, rounds + 1);
+        if !polled.more {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), site.times_asked("/comments/p"), rounds), (5001, 1, 3));
+    assert!(cursor.0.to_string().len() < 1000, "nothing is left in the cursor");
+}
+
+#[tokio::test]
+async fn half_a_listing_or_a_page_in_its_place_fails_the_round_and_changes_nothing() {
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n{\"kind\": \"Listing\", \"data\""[..],
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"data\": null}",
+    ] {
+        let site = Site::start(move |_| Canned::Bytes(bytes.to_vec())).await;
+        let (readers, _) = site.connect();
+        let error = readers.get("reddit").unwrap().poll(&session(), &Cursor::default()).await.unwrap_err();
+        assert!(matches!(error, rejoinder_platforms::FetchError::Unavailable(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_with_more_behind_it_is_not_the_end() {
+    let site = Site::start(|asked| match (asked.path.as_str(), asked.query.get("after").map(String::as_str)) {
+        ("/user/acme/submitted", None) => {
+            json(j!({"kind": "Listing", "data": {"children": [], "after": "t3_gone", "before": null}}))
+        }
+        ("/user/acme/submitted", Some("t3_gone")) => json(listing(vec![post("p", 0, 100)])),
+        _ => json(listing(vec![])),
+    })
+    .await;
+    assert_eq!(ids(&poll(&site, &Cursor::default()).await), ["t3_p"]);
+}
+
+#[tokio::test]
+async fn a_date_in_the_future_counts_as_now_and_numbers_may_come_as_text() {
+    let mut odd = post("p", 1, -86_400);
+    odd["data"]["num_comments"] = j!("1");
+    odd["data"]["edited"] = j!((NOW + 500_000).to_string());
+    let mut reply = comment("A", "T3_P", vec![]);
+    reply["data"]["created_utc"] = j!(format!("{}.0", NOW + 1_000_000));
+    reply["data"]["author"] = j!("GUEST");
+    let (site, _) = world(vec![odd], move |_| tree(vec![reply.clone()])).await;
+    let polled = poll(&site, &Cursor::default()).await;
+    let [InboundItem::Post(own), InboundItem::Comment(reply)] = &polled.items[..] else { panic!("{polled:?}") };
+    assert_eq!((own.created_at.unix_timestamp(), own.edited_at.unwrap().unix_timestamp()), (NOW, NOW));
+    assert_eq!((reply.id.as_str(), reply.created_at.unix_timestamp()), ("t1_a", NOW));
+    assert_eq!((reply.parent_comment_id.as_deref(), reply.author_name.as_deref()), (None, Some("GUEST")));
+}
+
+#[tokio::test]
+async fn a_thread_full_of_rubbish_leaves_a_short_list_of_reasons() {
+    let (site, _) = world(vec![post("p", 90, 100)], |_| {
+        let mut things: Vec<Value> = (0..90).map(|_| j!({"kind": "t1", "data": {"body": 7}})).collect();
+        things.push(comment("a", "t3_p", vec![]));
+        tree(things)
+    })
+    .await;
+    let polled = poll(&site, &Cursor::default()).await;
+    assert_eq!((ids(&polled), polled.problems.len()), (vec!["t3_p".to_owned(), "t1_a".to_owned()], 21));
+    assert_eq!(polled.problems[20], "and 70 more");
 }
 
 #[tokio::test]

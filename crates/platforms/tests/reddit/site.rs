@@ -80,6 +80,7 @@ pub fn config(base: &Url, write_timeout: Duration) -> RedditConfig {
         api_base: base.clone(),
         write_timeout,
         settle_window: Duration::from_secs(120),
+        marks_read: true,
     }
 }
 

@@ -112,7 +112,7 @@ fn ids(polled: &Polled) -> Vec<&str> {
     let mut ids = Vec::new();
     for item in &polled.items {
         ids.push(match item {
-            InboundItem::Post(post) => post.id.as_str(),
+            InboundItem::Post(post) | InboundItem::Thread(post) => post.id.as_str(),
             InboundItem::Comment(comment) => comment.id.as_str(),
         });
     }

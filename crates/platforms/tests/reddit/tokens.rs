@@ -88,6 +88,86 @@ async fn every_refusal_of_the_token_endpoint_has_its_decision() {
 }
 
 #[tokio::test]
+async fn a_grant_is_taken_as_it_comes() {
+    let grant = async |body: serde_json::Value| {
+        let site = Site::start(move |_| json(body.clone())).await;
+        let (readers, _) = site.connect();
+        readers.get("reddit").unwrap().refresh(&Through::default(), &"old".into()).await.unwrap()
+    };
+    let short = grant(j!({"access_token": "at", "expires_in": 3600, "scope": "identity,read"})).await;
+    assert_eq!((short.expires_in, short.scopes.len()), (Some(time::Duration::hours(1)), 2));
+    assert!(short.refresh_token.is_none(), "the old one is kept by the caller");
+    let text = grant(j!({"access_token": "at", "expires_in": "86400", "scope": "*", "refresh_token": ""})).await;
+    assert_eq!((text.expires_in, text.refresh_token.is_some()), (Some(time::Duration::days(1)), false));
+    let bare = grant(j!({"access_token": "at", "expires_in": null, "error": null, "new_member": []})).await;
+    assert_eq!((bare.expires_in, bare.scopes.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn any_2xx_gives_a_grant_back_and_the_refresh_token_goes_first() {
+    for status in [200, 204, 202] {
+        let site = Site::start(move |_| Canned::Json(status, String::new())).await;
+        let (readers, _) = site.connect();
+        let mut grant = rejoinder_platforms::Grant {
+            access_token: "at".into(),
+            refresh_token: Some("rt".into()),
+            scopes: vec![],
+            expires_in: None,
+        };
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await.unwrap();
+        grant.refresh_token = None;
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await.unwrap();
+        let asked = site.asked();
+        let form = |place: usize| (asked[place].form["token"].as_str(), asked[place].form["token_type_hint"].as_str());
+        assert_eq!((form(0), form(1)), (("rt", "refresh_token"), ("at", "access_token")));
+        assert_eq!(asked[0].path, "/api/v1/revoke_token");
+    }
+    let site = Site::start(|_| Canned::Json(503, String::new())).await;
+    let (readers, _) = site.connect();
+    let grant =
+        rejoinder_platforms::Grant { access_token: "at".into(), refresh_token: None, scopes: vec![], expires_in: None };
+    assert!(matches!(
+        readers.get("reddit").unwrap().revoke(&Through::default(), &grant).await,
+        Err(AuthError::Unavailable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_a_consent_lacks_is_named_with_what_does_not_work() {
+    let site = Site::start(|_| Canned::Drop).await;
+    let (readers, _) = site.connect();
+    let capabilities = readers.get("reddit").unwrap().capabilities();
+    let missing = |granted: &[&str]| {
+        let granted: Vec<String> = granted.iter().map(|scope| (*scope).to_owned()).collect();
+        capabilities.missing(&granted).iter().map(|scope| scope.name).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&["identity", "history", "read", "submit"]), ["privatemessages", "edit"]);
+    assert_eq!((missing(&["*"]), missing(&[])), (vec![], vec![]));
+    for scope in capabilities.scopes {
+        assert!(!scope.why.is_empty() && !scope.without.is_empty(), "{}", scope.name);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named_and_told_from_an_ordinary_403() {
+    let lacking = "HTTP/1.1 403 X\r\nwww-authenticate: Bearer realm=\"reddit\", error=\"insufficient_scope\"\r\ncontent-length: 0\r\n\r\n";
+    let site = Site::start(move |_| Canned::Bytes(lacking.as_bytes().to_vec())).await;
+    let (readers, writers) = site.connect();
+    let error = readers.get("reddit").unwrap().me(&session().access_token).await.unwrap_err();
+    assert!(
+        matches!(&error, FetchError::Refused { code, reason, .. }
+        if code == "insufficient_scope" && reason.contains("\"identity\"")),
+        "{error:?}"
+    );
+    let error = writers.get("reddit").unwrap().reply(&session(), &crate::site::reply()).await.unwrap_err();
+    assert!(error.to_string().contains("\"submit\""), "{error}");
+    let site = Site::start(|_| Canned::Json(403, r#"{"message":"Forbidden","error":403}"#.into())).await;
+    let (readers, _) = site.connect();
+    let error = readers.get("reddit").unwrap().me(&session().access_token).await.unwrap_err();
+    assert!(matches!(&error, FetchError::Refused { code, .. } if code == "HTTP_403"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_read_says_wait_refresh_or_stop() {
     let read = async |bytes: &'static str| {
         let site = Site::start(move |_| Canned::Bytes(bytes.as_bytes().to_vec())).await;

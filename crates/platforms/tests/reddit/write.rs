@@ -105,3 +105,45 @@ async fn a_target_of_another_kind_never_leaves() {
     assert!(matches!(error, SendError::NotSent(_)), "{error:?}");
     assert!(site.asked().is_empty());
 }
+
+/// A site that takes a reply without showing it; the account's own list holds these comments.
+async fn taken_without_showing(own: serde_json::Value) -> Site {
+    Site::start(move |asked| match asked.path.as_str() {
+        "/api/comment" => json(j!({"json": {"errors": [], "data": {"things": []}}})),
+        "/user/acme/comments" => json(j!({"kind": "Listing", "data": {"children": own, "after": null}})),
+        _ => Canned::Drop,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reply_that_is_taken_and_not_shown_is_found_in_our_own_list() {
+    let comment = |id: &str, parent: &str, text: &str, age: i64| {
+        j!({"kind": "t1", "data": {"name": id, "parent_id": parent, "link_id": "t3_p", "author": "Acme", "body": text,
+            "created_utc": (crate::site::NOW - age) as f64}})
+    };
+    let own = j!([
+        comment("t1_other", "t1_bbb", "Thanks & welcome", 1),
+        comment("t1_words", "t1_aaa", "Something else", 2),
+        comment("t1_ours", "t1_aaa", "Thanks &amp; welcome", 3),
+        comment("t1_older", "t1_aaa", "Thanks & welcome", 4000),
+    ]);
+    let posted = send(&taken_without_showing(own.clone()).await).await.unwrap();
+    assert_eq!((posted.id.as_str(), posted.visible), ("t1_ours", false));
+    let without_it = j!([own[0], own[1], own[3]]);
+    let site = taken_without_showing(without_it).await;
+    let error = send(&site).await.unwrap_err();
+    assert!(matches!(error, SendError::Unseen { .. }), "{error:?}");
+    assert_eq!(site.times_asked("/api/comment"), 1);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_taken_and_cannot_be_looked_for_is_not_sent_again() {
+    let site = Site::start(|asked| match asked.path.as_str() {
+        "/api/comment" => json(j!({"json": {"errors": [], "data": {"things": []}}})),
+        _ => Canned::Json(503, "<html>".into()),
+    })
+    .await;
+    let error = send(&site).await.unwrap_err();
+    assert!(matches!(error, SendError::Unseen { .. }), "{error:?}");
+}

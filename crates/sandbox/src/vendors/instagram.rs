@@ -148,6 +148,7 @@ async fn door(
         let message = "(#80002) There have been too many calls to this Instagram account.";
         return with_usage(GraphProblem::new(400, 80_002, None, message).into_response(), percent, minutes);
     }
+    let mut half = false;
     if request.method() == Method::GET {
         let fault = shared.world().faults.next_read();
         match fault {
@@ -159,6 +160,7 @@ async fn door(
             ReadFault::Html { code } => return html_error(code),
             ReadFault::TooManyRequests { secs } => return limited(percent, secs),
             ReadFault::Stale { millis } => caller.as_of = Some(caller.now - Duration::from_millis(millis)),
+            ReadFault::Half => half = true,
             ReadFault::Slow { millis } => shared.pause(Duration::from_millis(millis)).await,
             ReadFault::Dropped => {
                 cut.cut();
@@ -167,7 +169,8 @@ async fn door(
         }
     }
     request.extensions_mut().insert(caller);
-    with_usage(next.run(request).await, percent, 0)
+    let response = next.run(request).await;
+    with_usage(if half { super::reddit::cut_in_half(response).await } else { response }, percent, 0)
 }
 
 fn identify(
@@ -202,8 +205,13 @@ fn identify(
     })
 }
 
-fn with_usage(mut response: Response, percent: u32, minutes: i64) -> Response {
-    let app = json!({"call_count": percent / 2, "total_time": 1, "total_cputime": 1});
+fn with_usage(response: Response, percent: u32, minutes: i64) -> Response {
+    with_both(response, percent / 2, percent, minutes)
+}
+
+/// What is used of the app's budget and of the account's, in percent.
+fn with_both(mut response: Response, app: u32, percent: u32, minutes: i64) -> Response {
+    let app = json!({"call_count": app, "total_time": 1, "total_cputime": 1});
     let account = json!({"178414": [{
         "type": "instagram", "call_count": percent, "total_cputime": 1, "total_time": 1,
         "estimated_time_to_regain_access": minutes,
@@ -221,7 +229,7 @@ fn with_usage(mut response: Response, percent: u32, minutes: i64) -> Response {
 fn limited(percent: u32, secs: u64) -> Response {
     let minutes = i64::try_from(secs.div_ceil(60)).unwrap_or(i64::MAX);
     let problem = GraphProblem::new(400, 4, None, "(#4) Application request limit reached");
-    with_usage(problem.into_response(), percent.max(100), minutes)
+    with_both(problem.into_response(), 100, percent.max(100), minutes)
 }
 
 fn html_error(code: u16) -> Response {

@@ -11,6 +11,8 @@ mod shapes;
 mod tree;
 mod write;
 
+pub(crate) use inbox::kind_for;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +46,14 @@ struct Caller {
 
 type Params = Query<HashMap<String, String>>;
 
+/// Both hosts below a path of their own, with links for people.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
+    let site = Router::new().route("/r/{community}/comments/{*rest}", get(to_page));
+    hosts(shared).merge(site).fallback(|| async { not_found() })
+}
+
+/// Both hosts without a path, for clients that can name nothing but a host.
+pub(crate) fn hosts(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = Router::new();
     let api = both(api, "/api/v1/me", get(read::me));
     let api = both(api, "/user/{name}/submitted", get(read::submitted));
@@ -65,8 +74,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let api = both(api, "/api/editusertext", post(write::edit));
     let api = both(api, "/api/del", post(write::delete));
     let api = api.layer(from_fn_with_state(shared.clone(), door));
-    let site = Router::new().route("/r/{community}/comments/{*rest}", get(to_page));
-    api.merge(oauth::router()).merge(site).fallback(|| async { not_found() })
+    api.merge(oauth::router())
 }
 
 fn both(router: Router<Arc<Shared>>, path: &str, calls: MethodRouter<Arc<Shared>>) -> Router<Arc<Shared>> {
@@ -113,6 +121,7 @@ async fn door(
     if budget.exceeded {
         return too_many_requests(budget.reset_secs.unsigned_abs());
     }
+    let mut half = false;
     if request.method() == Method::GET {
         let fault = shared.world().faults.next_read();
         match fault {
@@ -124,6 +133,7 @@ async fn door(
                 caller.view.as_of = Some(caller.view.now - Duration::from_millis(millis));
             }
             ReadFault::Slow { millis } => shared.pause(Duration::from_millis(millis)).await,
+            ReadFault::Half => half = true,
             ReadFault::Dropped => {
                 cut.cut();
                 return html_error(503);
@@ -131,7 +141,15 @@ async fn door(
         }
     }
     request.extensions_mut().insert(caller);
-    with_budget(next.run(request).await, budget)
+    let response = next.run(request).await;
+    with_budget(if half { cut_in_half(response).await } else { response }, budget)
+}
+
+pub(super) async fn cut_in_half(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, whole.slice(..whole.len() / 2).into())
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap, raw_json: bool, scope: &str) -> Result<Caller, Box<Response>> {

@@ -24,6 +24,8 @@ pub enum WriteFault {
     TooManyRequests { secs: u64 },
     /// Nothing happens; HTTP 403.
     Forbidden,
+    /// Nothing happens; HTTP 400 in the words of a community's own rule.
+    CommunityRule { explanation: String },
     /// Nothing happens; HTTP 402: the app has not paid.
     PaymentRequired,
     /// Nothing happens; HTTP 503 as an HTML page.
@@ -72,6 +74,8 @@ pub enum ReadFault {
     Slow {
         millis: u64,
     },
+    /// The first half of the body, as if that was all.
+    Half,
     /// The connection closes without an answer.
     Dropped,
 }

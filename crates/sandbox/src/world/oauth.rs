@@ -73,6 +73,10 @@ impl OauthStore {
         self.clients.insert(id.to_owned(), secret.to_owned());
     }
 
+    pub(crate) fn remove_client(&mut self, id: &str) {
+        self.clients.remove(id);
+    }
+
     pub(crate) fn knows_client(&self, id: &str) -> bool {
         self.clients.contains_key(id)
     }

@@ -215,3 +215,19 @@ async fn stopping_does_not_wait_for_a_held_write() {
     tokio::time::timeout(Duration::from_secs(10), stage.sandbox.stop()).await.unwrap();
     assert_eq!(call.await.unwrap().unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn half_a_body_and_a_communitys_rule_come_as_planned() {
+    let stage = stage(WorldKind::Empty).await;
+    let post = stage.control.add_post("a", "corner", "Question", "");
+    stage.control.plan_reads(vec![ReadFault::Half]);
+    let half = stage.get("/api/v1/me").await.text().await.unwrap();
+    assert!(half.starts_with('{') && !half.ends_with('}'), "{half}");
+    assert_eq!(stage.get("/api/v1/me").await.status(), 200);
+    let rule = WriteFault::CommunityRule { explanation: "Needs a flair.".to_owned() };
+    stage.control.plan_write(vec![rule]);
+    let refused = stage.reply(&post, "hi").send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["error_type"], "SUBMIT_VALIDATION_ERROR");
+    assert_eq!(stage.control.replies_under(&post).len(), 0);
+}

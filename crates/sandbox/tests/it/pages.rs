@@ -77,3 +77,41 @@ async fn a_person_can_comment_as_a_stranger() {
     assert_eq!(refused.status(), 400);
     assert!(refused.text().await.unwrap().contains("The thread is locked."));
 }
+
+#[tokio::test]
+async fn a_person_can_edit_delete_and_remove_and_close_a_community() {
+    let stage = stage(WorldKind::Empty).await;
+    let post = stage.control.add_post("a", "corner", "Question", "");
+    let comment = stage.control.add_comment("b", &post, "why u/brassfinch?");
+    let change = async |thing: &str, form: &[(&str, &str)]| {
+        let response = stage.client.post(stage.url(&format!("/change/{thing}"))).form(form).send().await.unwrap();
+        response.status().as_u16()
+    };
+    let page = async |path: &str| stage.client.get(stage.url(path)).send().await.unwrap().text().await.unwrap();
+    assert!(page("/inbox/brassfinch").await.contains("mention from u/b"));
+    assert_eq!(change(&comment, &[("act", "edit"), ("text", "how <b>?")]).await, 303);
+    assert!(page(&format!("/change/{comment}")).await.contains("how &#60;b&#62;?"));
+    assert_eq!(change(&comment, &[("act", "edit"), ("text", " ")]).await, 400);
+    assert_eq!(change(&comment, &[("act", "remove")]).await, 303);
+    assert_eq!(change(&comment, &[("act", "lock")]).await, 400);
+    for act in ["lock", "archive", "remove", "delete"] {
+        assert_eq!(change(&post, &[("act", act)]).await, 303, "{act}");
+    }
+    assert_eq!(change("t1_zzz", &[("act", "delete")]).await, 404);
+    let truth = &stage.control.posts()[0];
+    assert!(truth.locked && truth.archived && truth.removed && truth.deleted);
+    let seen = &stage.control.replies_under(&post)[0];
+    assert_eq!((seen.text.as_str(), seen.removed, seen.deleted), ("how <b>?", true, false));
+    let access = stage.client.post(stage.url("/r/corner/access")).form(&[("access", "quarantined")]);
+    assert_eq!(access.send().await.unwrap().status(), 303);
+    assert!(page("/r/corner").await.contains("<option value=\"quarantined\" selected>"));
+    assert_eq!(stage.get("/r/corner/new").await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_client_that_can_name_only_a_host_finds_the_calls_there_too() {
+    let stage = stage(WorldKind::Empty).await;
+    let me = stage.client.get(stage.url("/api/v1/me")).bearer_auth(&stage.token).send().await.unwrap();
+    assert_eq!(me.json::<serde_json::Value>().await.unwrap()["name"], BRAND);
+    assert_eq!(stage.client.get(stage.url("/api/v1/me")).send().await.unwrap().status(), 401);
+}

@@ -6,7 +6,7 @@
 //! again for an hour; then the grant is wiped all the same. A grant that was replaced by a newer one goes the same way.
 
 use super::{Consent, callback_url, reader, store};
-use crate::accounts::{teams, token_hash, tokens};
+use crate::accounts::{platform_apps, teams, token_hash};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::coord::budget::Urgency;
@@ -16,7 +16,7 @@ use crate::model::Role;
 use crate::queue::{Class, Job, JobContext, JobError};
 use crate::secrets::{Place, SealError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Account, AuthError, Grant};
+use rejoinder_platforms::{Account, AuthError, Grant, Through};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -88,6 +88,7 @@ struct Row {
     created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
     used_at: Option<OffsetDateTime>,
+    app_id: Option<Uuid>,
 }
 
 fn place(id: Uuid, team_id: Uuid) -> Place {
@@ -104,7 +105,7 @@ pub(super) async fn keep(
     consent: &Consent,
 ) -> Result<SecretString, SealError> {
     let ticket = moment.entropy().token(32);
-    let kept = (platform, &consent.account, &consent.grant);
+    let kept = (platform, consent.app_id, &consent.account, &consent.grant);
     insert(app, conn, moment, whose, kept, &ticket, moment.now + LASTS).await?;
     Ok(SecretString::from(ticket))
 }
@@ -115,7 +116,7 @@ pub(super) async fn give_back_later(
     conn: &mut PgConnection,
     moment: &Moment,
     whose: (Uuid, Uuid),
-    kept: (&str, &Account, &Grant),
+    kept: (&str, Option<Uuid>, &Account, &Grant),
 ) -> Result<(), SealError> {
     insert(app, conn, moment, whose, kept, &moment.entropy().token(32), moment.now).await
 }
@@ -125,7 +126,7 @@ async fn insert(
     conn: &mut PgConnection,
     moment: &Moment,
     (team_id, user_id): (Uuid, Uuid),
-    (platform, account, grant): (&str, &Account, &Grant),
+    (platform, app_id, account, grant): (&str, Option<Uuid>, &Account, &Grant),
     ticket: &str,
     expires_at: OffsetDateTime,
 ) -> Result<(), SealError> {
@@ -140,8 +141,8 @@ async fn insert(
     let sealed = app.keyring.seal(conn, moment.now, moment.entropy(), place(id, team_id), &text).await?;
     sqlx::query!(
         "insert into pending_connections (id, ticket_hash, team_id, user_id, platform, platform_account_id, display_name, sealed_grant,
-             created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             created_at, expires_at, app_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         id,
         hash.as_slice(),
         team_id,
@@ -152,6 +153,7 @@ async fn insert(
         sealed,
         moment.now,
         expires_at,
+        app_id,
     )
     .execute(conn)
     .await?;
@@ -191,7 +193,7 @@ pub async fn complete(app: &App, moment: &Moment, user_id: Uuid, ticket: &str) -
         Some(role) => return Err(CompleteError::NotAdmin(role)),
     }
     let account = Account { id: row.platform_account_id, name: row.display_name };
-    let consent = Consent { grant, account, granted_at: row.created_at };
+    let consent = Consent { grant, account, granted_at: row.created_at, app_id: row.app_id };
     let integration_id = store(app, &mut tx, moment, (row.team_id, user_id), &row.platform, &consent).await?;
     sqlx::query!(
         "update pending_connections set used_at = $3, sealed_grant = null where id = $1 and team_id = $2",
@@ -209,7 +211,7 @@ async fn lock(conn: &mut PgConnection, user_id: Uuid, ticket: &str) -> Result<Op
     let hash = token_hash(ticket);
     sqlx::query_as!(
         Row,
-        "select id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at
+        "select id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at, app_id
          from pending_connections where ticket_hash = $1 and user_id = $2 for update",
         hash.as_slice(),
         user_id,
@@ -248,7 +250,7 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
         Row,
         "update pending_connections set expires_at = created_at
          where id = $1 and expires_at <= $2 and sealed_grant is not null
-         returning id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at",
+         returning id, team_id, platform, platform_account_id, display_name, sealed_grant, created_at, expires_at, used_at, app_id",
         id,
         moment.now,
     )
@@ -256,9 +258,11 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
     .await?;
     let Some(row) = row else { return Ok(()) };
     let opened = open(app, &mut conn, &row).await;
+    let of = (row.team_id, row.platform.as_str());
+    let through = platform_apps::through(app, &mut conn, of, row.app_id, Urgency::TOKEN).await?;
     drop(conn);
     let revoked = match opened {
-        Ok(Some(grant)) => revoke(app, &row.platform, &grant).await,
+        Ok(Some(grant)) => revoke(app, &row.platform, &through, &grant).await,
         Ok(None) => true,
         Err(SealError::Database(error)) => return Err(error.into()),
         Err(error) => {
@@ -276,10 +280,9 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
 }
 
 /// Whether asking again is of no use.
-pub(super) async fn revoke(app: &App, platform: &str, grant: &Grant) -> bool {
+pub(super) async fn revoke(app: &App, platform: &str, through: &Through, grant: &Grant) -> bool {
     let Ok(reader) = reader(app, platform) else { return false };
-    let through = tokens::through(app, platform, Urgency::TOKEN);
-    match reader.revoke(&through, grant).await {
+    match reader.revoke(through, grant).await {
         Ok(()) => true,
         Err(AuthError::Unavailable { reason, .. }) => {
             tracing::warn!(platform, reason, "a grant could not be given back now");

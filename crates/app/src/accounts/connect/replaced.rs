@@ -23,7 +23,8 @@ pub(super) async fn give_back(
 ) -> Result<(), SealError> {
     for older in integrations::hold_account(conn, platform, &account.id).await? {
         if let Some(old) = grant_of(app, conn, &older).await?.filter(|old| !shares_a_token(old, new)) {
-            pending::give_back_later(app, conn, moment, (older.team_id, user_id), (platform, account, &old)).await?;
+            let kept = (platform, older.app_id, account, &old);
+            pending::give_back_later(app, conn, moment, (older.team_id, user_id), kept).await?;
         }
     }
     Ok(())

@@ -18,6 +18,8 @@ pub struct Connected<'a> {
     pub refresh_token: Option<Vec<u8>>,
     pub scopes: &'a [String],
     pub expires_at: Option<OffsetDateTime>,
+    /// The team's own app that the consent was given to; None: the app of the installation.
+    pub app_id: Option<Uuid>,
 }
 
 /// Of several consents for one account, in whatever teams, one is stored at a time. Held to the end of the transaction.
@@ -57,11 +59,11 @@ pub async fn connect(
     release_elsewhere(conn, moment, team_id, &connected).await?;
     sqlx::query!(
         "insert into integrations as kept (id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes,
-             expires_at, state, state_since, next_poll_at, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'connected', $10, $10, $10, $10)
+             expires_at, state, state_since, next_poll_at, created_at, updated_at, app_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'connected', $10, $10, $10, $10, $11)
          on conflict on constraint integrations_pkey do update
          set display_name = excluded.display_name, access_token = excluded.access_token, refresh_token = excluded.refresh_token,
-             scopes = excluded.scopes, expires_at = excluded.expires_at,
+             scopes = excluded.scopes, expires_at = excluded.expires_at, app_id = excluded.app_id,
              state = case when kept.pause_cause = 'person' then 'paused' else 'connected' end,
              state_reason = case when kept.pause_cause is distinct from 'person' then null
                                  when kept.state = 'paused' then kept.state_reason
@@ -81,6 +83,7 @@ pub async fn connect(
         connected.scopes,
         connected.expires_at,
         moment.now,
+        connected.app_id,
     )
     .execute(&mut *conn)
     .await?;

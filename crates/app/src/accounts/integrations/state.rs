@@ -77,14 +77,15 @@ pub async fn pause(
     Ok(true)
 }
 
-/// Trouble of the whole app: all its connected accounts are paused, whatever their teams.
-pub async fn pause_platform(
+/// Trouble of a whole app: all accounts connected through it are paused, whatever their teams. `app_id` None: the app of the
+/// installation.
+pub async fn pause_app(
     conn: &mut PgConnection,
     moment: &Moment,
-    platform: &str,
+    (platform, app_id): (&str, Option<Uuid>),
     reason: &str,
 ) -> Result<(), sqlx::Error> {
-    for integration in connected_of(conn, platform).await? {
+    for integration in connected_of(conn, platform, app_id).await? {
         set_paused(conn, moment, &integration, None, PauseCause::App, Some(reason)).await?;
     }
     Ok(())

@@ -53,6 +53,8 @@ pub struct DraftRequest {
     /// A person chose this intent; it overrides what the text suggests.
     pub wanted_intent: Option<Uuid>,
     pub community: Option<String>,
+    /// House rules of the community, as its moderators wrote them: title and description.
+    pub community_rules: Vec<(String, String)>,
     /// Slug of the platform.
     pub platform: String,
     /// Longest reply that the platform takes, in characters.

@@ -13,6 +13,7 @@ use std::fmt::Write;
 /// The label for "no intent fits".
 pub(super) const NO_INTENT: &str = "none";
 const INTENT_LIMIT: usize = 40;
+const RULE_LIMIT: usize = 15;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
@@ -91,11 +92,12 @@ fn system(request: &DraftRequest, limits: &Limits, marker: &str) -> String {
 
 fn rules(request: &DraftRequest) -> String {
     let most = most_variations(request.mode);
+    let community = about_community(request);
     let variations = if most == 1 { "1 text".to_owned() } else { format!("1 to {most} different texts, best first") };
     format!(
         "Rules:\n\
          - Answer \"target\". \"post\" and \"parents\" only explain what it is about.\n\
-         - Plain text in the language of \"target\", at most {} characters. Promise nothing that the brand voice or the \
+         {community}- Plain text in the language of \"target\", at most {} characters. Promise nothing that the brand voice or the \
          intents do not promise. No private data, no links that are not given here.\n\
          - Reply only with a JSON object with these keys: \"intent\" (a name from the list, or \"{NO_INTENT}\"), \
          \"should_reply\" (false for spam, bait, or where silence is better; still write one text), \"reason\" (one short \
@@ -104,6 +106,15 @@ fn rules(request: &DraftRequest) -> String {
          that the team would post the first text unchanged).\n",
         request.max_chars
     )
+}
+
+/// Said only where the data holds some, so that other prompts stay as they are.
+fn about_community(request: &DraftRequest) -> &'static str {
+    if request.community_rules.is_empty() {
+        return "";
+    }
+    "- \"community_rules\" are the house rules of the place, in its moderators' words: keep to them, and where a reply would break \
+     one, answer should_reply false and name it in \"reason\".\n"
 }
 
 fn intents(request: &DraftRequest, limits: &Limits) -> String {
@@ -168,6 +179,8 @@ pub(super) fn most_variations(mode: Mode) -> usize {
 struct Data {
     #[serde(skip_serializing_if = "Option::is_none")]
     community: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    community_rules: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     post: Option<Text>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -195,10 +208,18 @@ impl Text {
     }
 }
 
+/// One rule in one line.
+fn rule((title, description): &(String, String)) -> String {
+    let title = one_line(title, 120);
+    let description = one_line(description, 300);
+    unmarked(&if description.is_empty() { title } else { format!("{title}: {description}") })
+}
+
 fn encoded_data(request: &DraftRequest, limits: &Limits) -> String {
     let skipped = request.parents.len().saturating_sub(limits.parents);
     let data = Data {
         community: request.community.as_ref().map(|name| unmarked(&one_line(name, 100))),
+        community_rules: request.community_rules.iter().take(RULE_LIMIT).map(rule).collect(),
         post: (request.post != request.target).then(|| Text::of(&request.post, limits.parent)),
         parents: request.parents.iter().skip(skipped).map(|parent| Text::of(parent, limits.parent)).collect(),
         target: Text::of(&request.target, limits.target),

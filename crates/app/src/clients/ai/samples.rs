@@ -35,6 +35,7 @@ pub(super) fn request() -> DraftRequest {
             intent(2, "thanks", &[("Thank you for the kind words, {author}!", 10), ("Thanks, that made our day.", 10)]),
         ],
         wanted_intent: None,
+        community_rules: Vec::new(),
         community: Some("r/coffee".into()),
         platform: "reddit".into(),
         max_chars: 280,

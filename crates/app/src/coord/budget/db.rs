@@ -84,7 +84,7 @@ async fn write(
     let done = sqlx::query!(
         "update request_budgets
          set version = $4 + 1, number = $5, requests_limit = $6, remaining = $7, outstanding = $8, ends_at = $9, assumed = $10,
-             closed_until = $11, updated_at = $12
+             closed_until = $11, updated_at = $12, overlap = $13
          where platform = $1 and client_id = $2 and host = $3 and version = $4",
         key.platform,
         key.client_id,
@@ -98,6 +98,7 @@ async fn write(
         window.assumed,
         window.closed_until,
         now,
+        window.overlap,
     )
     .execute(conn)
     .await?;
@@ -124,7 +125,7 @@ async fn lock(conn: &mut PgConnection, key: &Key, host: Host, now: OffsetDateTim
     .execute(&mut *conn)
     .await?;
     let row = sqlx::query!(
-        "select version, number, requests_limit, remaining, outstanding, ends_at, assumed, closed_until
+        "select version, number, requests_limit, remaining, outstanding, ends_at, assumed, closed_until, overlap
          from request_budgets where platform = $1 and client_id = $2 and host = $3 for update",
         key.platform,
         key.client_id,
@@ -140,6 +141,7 @@ async fn lock(conn: &mut PgConnection, key: &Key, host: Host, now: OffsetDateTim
         ends_at: row.ends_at,
         assumed: row.assumed,
         closed_until: row.closed_until,
+        overlap: row.overlap,
     };
     Ok(Row { version: row.version, window })
 }

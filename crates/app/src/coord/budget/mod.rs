@@ -10,10 +10,12 @@
 
 mod db;
 mod ledger;
+mod share;
 pub mod window;
 
 use ledger::Ledger;
 use rejoinder_platforms::{Admission, Ended, Host, Pass, Permits};
+pub use share::{Share, measure, share_of};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

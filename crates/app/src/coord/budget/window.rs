@@ -28,6 +28,8 @@ pub struct Window {
     pub ends_at: OffsetDateTime,
     pub assumed: bool,
     pub closed_until: Option<OffsetDateTime>,
+    /// Given out when this window was over by its end, and the next one was not sure to have begun: counted in both.
+    pub overlap: f64,
 }
 
 /// What came of requests of one window, added up.
@@ -81,7 +83,16 @@ impl Window {
             Host::Token => UNTOLD_TOKEN,
         };
         let ends_at = now + LENGTH;
-        Self { number: 1, limit, remaining: limit, outstanding: 0.0, ends_at, assumed: true, closed_until: None }
+        Self {
+            number: 1,
+            limit,
+            remaining: limit,
+            outstanding: 0.0,
+            ends_at,
+            assumed: true,
+            closed_until: None,
+            overlap: 0.0,
+        }
     }
 
     /// What can still be given out.
@@ -96,14 +107,17 @@ impl Window {
         }
         let windows_passed = 1 + (now - self.ends_at).whole_seconds() / LENGTH.whole_seconds();
         self.ends_at += LENGTH * i32::try_from(windows_passed).unwrap_or(i32::MAX);
+        let (overlap, closed_until) = (self.overlap, self.closed_until.filter(|until| *until > now));
         self.begin();
+        // A door that was shut for longer stays shut: nobody told of a new window.
+        (self.outstanding, self.closed_until) = (overlap, closed_until);
         self.assumed = true;
     }
 
     fn begin(&mut self) {
         self.number += 1;
         self.remaining = self.limit;
-        self.outstanding = 0.0;
+        (self.outstanding, self.overlap) = (0.0, 0.0);
         self.closed_until = None;
     }
 
@@ -147,14 +161,15 @@ impl Window {
         if let Some(until) = self.closed_until.filter(|until| *until > now) {
             return Err(wait(until - now));
         }
-        if now >= self.ends_at {
-            // Over there the next window may have begun, or not.
-            return Err(wait(self.ends_at + GRACE - now));
-        }
         let floor = self.floors(urgency).map(|line| line.at(self.share_of_time(now))).fold(0.0, f64::max);
         let free = (self.left() - floor).floor();
         if free < 1.0 {
             return Err(wait(self.opens_at(urgency) - now));
+        }
+        if now >= self.ends_at {
+            self.outstanding += 1.0;
+            self.overlap += 1.0;
+            return Ok(1);
         }
         let given = want.min(free.min(f64::from(u32::MAX)) as u32);
         self.outstanding += f64::from(given);
@@ -173,9 +188,10 @@ impl Window {
         let aged = 0.05 * (urgency.late.as_seconds_f64() / 300.0).clamp(0.0, 6.0);
         let lines = match urgency.lane {
             Lane::Send => [None, None],
-            Lane::Token => [Some(line(0.05, 0.0)), None],
-            Lane::Busy => [Some(line(0.07, 0.0)), Some(line(1.0, 0.10 + aged))],
-            Lane::Rest => [Some(line(0.09, 0.0)), Some(line(1.0, 0.05 + aged))],
+            // A hundredth stays to the very end: a reply must not wait for the next window.
+            Lane::Token => [Some(line(0.04, -0.01)), None],
+            Lane::Busy => [Some(line(0.06, -0.01)), Some(line(1.0, 0.10 + aged))],
+            Lane::Rest => [Some(line(0.08, -0.01)), Some(line(1.0, 0.05 + aged))],
         };
         lines.into_iter().flatten()
     }
@@ -187,7 +203,7 @@ impl Window {
             return self.ends_at + GRACE;
         }
         let share = self.floors(urgency).map(|line| (rest + line.ahead) / line.slope).fold(1.0, f64::min);
-        self.ends_at - LENGTH * share
+        self.ends_at - LENGTH * share.max(0.0)
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Kind {
     IntegrationPaused,
     IntegrationResumed,
     IntegrationDisconnected,
+    PlatformAppSet,
+    PlatformAppRemoved,
     TokenRefreshed,
     /// A webhook told something that nobody understands.
     EventUnreadable,
@@ -93,6 +95,18 @@ pub enum Kind {
     ReplyChangeFailed,
     ReplyUnpublished,
     ReplyRevised,
+    /// How a posted reply was found when it was looked at again.
+    ReplyRemoved,
+    ReplyVanished,
+    ReplyBack,
+    RulesPaused,
+    RulesResumed,
+    PolicyConfirmed,
+    OptOutNoted,
+    OptOutLifted,
+    WatchCreated,
+    WatchChanged,
+    WatchDeleted,
 }
 
 impl Kind {
@@ -126,6 +140,8 @@ impl Kind {
             Self::IntegrationPaused => "integration.paused",
             Self::IntegrationResumed => "integration.resumed",
             Self::IntegrationDisconnected => "integration.disconnected",
+            Self::PlatformAppSet => "platform_app.set",
+            Self::PlatformAppRemoved => "platform_app.removed",
             Self::TokenRefreshed => "integration.token_refreshed",
             Self::EventUnreadable => "integration.event_unreadable",
             Self::ApiTokenCreated => "api_token.created",
@@ -172,6 +188,17 @@ impl Kind {
             Self::ReplyChangeFailed => "reply.change_failed",
             Self::ReplyUnpublished => "reply.unpublished",
             Self::ReplyRevised => "reply.revised",
+            Self::ReplyRemoved => "reply.removed",
+            Self::ReplyVanished => "reply.vanished",
+            Self::ReplyBack => "reply.back",
+            Self::RulesPaused => "rules.paused",
+            Self::RulesResumed => "rules.resumed",
+            Self::PolicyConfirmed => "integration.policy_confirmed",
+            Self::OptOutNoted => "opt_out.noted",
+            Self::OptOutLifted => "opt_out.lifted",
+            Self::WatchCreated => "watch.created",
+            Self::WatchChanged => "watch.changed",
+            Self::WatchDeleted => "watch.deleted",
         }
     }
 }
@@ -188,6 +215,8 @@ pub enum Subject {
     Item(Uuid),
     Suggestion(Uuid),
     ApiToken(Uuid),
+    RulePause(Uuid),
+    Watch(Uuid),
     Webhook(Uuid),
 }
 
@@ -203,6 +232,8 @@ impl Subject {
             Self::Item(id) => ("item", id),
             Self::Suggestion(id) => ("suggestion", id),
             Self::ApiToken(id) => ("api_token", id),
+            Self::RulePause(id) => ("rule_pause", id),
+            Self::Watch(id) => ("watch", id),
             Self::Webhook(id) => ("webhook", id),
         }
     }
@@ -287,6 +318,7 @@ fn announced(subject: Subject) -> Option<(events::Kind, Uuid)> {
         Subject::Suggestion(id) => Some((events::Kind::Suggestion, id)),
         Subject::Member(id) | Subject::Invitation(id) => Some((events::Kind::Member, id)),
         Subject::Team(_) | Subject::Intent(_) | Subject::ApiToken(_) | Subject::Webhook(_) => None,
+        Subject::RulePause(_) | Subject::Watch(_) => None,
     }
 }
 

@@ -172,8 +172,7 @@ async fn holds(
     if suggestion.state.status != Status::Pending {
         return Ok(Vec::new());
     }
-    let account = safety::Account { team_id: suggestion.team_id, integration_id: suggestion.integration_id, max_chars };
-    safety::holds_for(conn, account, text, moment.now).await
+    safety::holds_for(conn, suggestion, max_chars, text, moment.now).await
 }
 
 /// The job of a queued suggestion, added or left as it is. None where it is past queueing.
@@ -245,5 +244,11 @@ async fn forget_edit(conn: &mut PgConnection, decision: Decision) -> Result<(), 
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// What people typed and did not send, for suggestions whose text to answer is gone.
+pub async fn forget_edits(conn: &mut PgConnection, suggestion_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from draft_edits where suggestion_id = any($1)", suggestion_ids).execute(conn).await?;
     Ok(())
 }

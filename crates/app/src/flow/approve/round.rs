@@ -4,7 +4,8 @@
 use super::{Decision, checked_text};
 use crate::clock::{Clock, Entropy, Moment};
 use crate::coord::rounds::Work;
-use crate::flow::safety;
+use crate::flow::etiquette::{self, Manners};
+use crate::flow::safety::{self, Elsewhere};
 use crate::flow::send::PostSend;
 use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Step, Suggestion};
 use crate::jobs;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use rejoinder_platforms::Readers;
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -51,6 +53,7 @@ impl Work for Approvals {
         let ids: Vec<Uuid> = asks.iter().map(|ask| ask.decision.suggestion_id).collect();
         let locked = suggestion::lock_all(&mut tx, &ids, false).await?;
         let accounts = accounts(&mut tx, &self.readers, &locked, moment.now).await?;
+        let manners = etiquette::of(&mut tx, &ids).await?;
         let mut free: HashMap<Uuid, Suggestion> = locked.into_iter().map(|one| (one.id, one)).collect();
         let (mut answers, mut steps, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for (place, ask) in asks.iter().enumerate() {
@@ -59,7 +62,7 @@ impl Work for Approvals {
             let open = (current.state.status, current.state.stage) == (Status::Pending, Stage::Ready);
             if let Some(account) = accounts.get(&current.integration_id).filter(|_| open)
                 && current.team_id == ask.decision.team_id
-                && let Some(step) = step(ask, current, account, moment.now)
+                && let Some(step) = step(ask, manners.get(&current.id), current, account, moment.now)
             {
                 steps.push(step);
                 places.push(place);
@@ -87,6 +90,7 @@ struct Account {
     max_chars: usize,
     link_domains: Vec<String>,
     recent: Vec<String>,
+    elsewhere: Arc<Vec<Elsewhere>>,
 }
 
 async fn accounts(
@@ -109,24 +113,46 @@ async fn accounts(
     for (id, text) in suggestion::posted_texts(conn, &ids, now - safety::LATELY).await? {
         recent.entry(id).or_default().push(text);
     }
+    let mut platforms: Vec<String> = rows.iter().map(|row| row.platform.clone()).collect();
+    platforms.sort_unstable();
+    platforms.dedup();
+    let mut elsewhere: HashMap<String, Vec<Elsewhere>> = HashMap::new();
+    for (platform, text) in suggestion::posted_everywhere(conn, &platforms, now - safety::LATELY).await? {
+        elsewhere.entry(platform).or_default().push(text);
+    }
+    let elsewhere: HashMap<String, Arc<Vec<Elsewhere>>> =
+        elsewhere.into_iter().map(|(platform, texts)| (platform, Arc::new(texts))).collect();
     let accounts = rows.into_iter().filter_map(|row| {
         // Without its platform on this server the limits are not known: the single path says so.
         let max_chars = readers.get(&row.platform).ok()?.capabilities().max_reply_chars;
         let recent = recent.remove(&row.id).unwrap_or_default();
-        Some((row.id, Account { max_chars, link_domains: row.link_domains, recent }))
+        let elsewhere = elsewhere.get(&row.platform).cloned().unwrap_or_default();
+        Some((row.id, Account { max_chars, link_domains: row.link_domains, recent, elsewhere }))
     });
     Ok(accounts.collect())
 }
 
 /// None where the text is none: the single path tells why.
-fn step(ask: &Ask, current: Suggestion, account: &Account, now: OffsetDateTime) -> Option<Step> {
+fn step(
+    ask: &Ask,
+    manners: Option<&Manners>,
+    current: Suggestion,
+    account: &Account,
+    now: OffsetDateTime,
+) -> Option<Step> {
     let text = match &ask.text {
         Some(raw) => Some(checked_text(raw, account.max_chars).ok()?),
         None => None,
     };
     let to_post = text.as_deref().or(current.state.text.as_deref()).unwrap_or_default();
-    let context =
-        safety::Context { max_chars: account.max_chars, link_domains: &account.link_domains, recent: &account.recent };
+    let context = safety::Context {
+        max_chars: account.max_chars,
+        link_domains: &account.link_domains,
+        recent: &account.recent,
+        community: manners.and_then(|manners| manners.community.as_deref()),
+        elsewhere: &account.elsewhere,
+        answered_by: manners.and_then(|manners| manners.answered_by.as_deref()),
+    };
     let holds = safety::holds(to_post, &context);
     let send_after = ask.auto_post.then(|| now + ask.undo_window);
     let change = Change::Approve { text, version: ask.version, send_after, holds };

@@ -1,5 +1,6 @@
 //! SQL of posts, comments and inbox items. One statement per batch, whatever its size.
 
+use super::standing::check_at;
 use super::{Source, normalise};
 use crate::clock::Moment;
 use rejoinder_platforms::{InboundComment, InboundPost};
@@ -8,7 +9,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 const HANDLE_CHARS: usize = 100;
-const TITLE_CHARS: usize = 1_000;
 
 /// Whether the text was written by the connected account.
 fn is_own(source: &Source, author_id: Option<&str>, author_name: Option<&str>) -> bool {
@@ -32,6 +32,7 @@ struct PostColumns {
     locked: Vec<bool>,
     platform_created_at: Vec<OffsetDateTime>,
     edited_at: Vec<Option<OffsetDateTime>>,
+    check_at: Vec<OffsetDateTime>,
 }
 
 pub async fn upsert_posts(
@@ -50,27 +51,28 @@ pub async fn upsert_posts(
         columns.author_id.push(post.author_id.clone());
         columns.author_handle.push(post.author_name.as_deref().map(|name| normalise::line(name, HANDLE_CHARS)));
         columns.own.push(is_own(source, post.author_id.as_deref(), post.author_name.as_deref()));
-        columns.title.push(post.title.as_deref().map(|title| normalise::line(title, TITLE_CHARS)));
+        columns.title.push(post.title.as_deref().map(normalise::title));
         columns.body.push(normalise::text(&post.body));
         columns.community.push(post.community.as_deref().map(|name| normalise::line(name, HANDLE_CHARS)));
         columns.permalink.push(post.permalink.as_ref().map(ToString::to_string));
         columns.locked.push(post.locked);
         columns.platform_created_at.push(post.created_at);
         columns.edited_at.push(post.edited_at);
+        columns.check_at.push(check_at(moment.now, post.created_at));
     }
     sqlx::query!(
         r#"insert into posts (id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title,
-               body, community, permalink, locked, platform_created_at, edited_at, fetched_at, created_at)
+               body, community, permalink, locked, platform_created_at, edited_at, check_at, fetched_at, created_at)
            select row.id, $1, $2, $3, row.platform_id, row.author_id, row.author_handle, row.own, row.title, row.body, row.community,
-                  row.permalink, row.locked, row.platform_created_at, row.edited_at, $4, $4
+                  row.permalink, row.locked, row.platform_created_at, row.edited_at, row.check_at, $4, $4
            from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::text[], $11::text[], $12::text[], $13::text[],
-                       $14::bool[], $15::timestamptz[], $16::timestamptz[])
+                       $14::bool[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
                 as row (id, platform_id, author_id, author_handle, own, title, body, community, permalink, locked,
-                        platform_created_at, edited_at)
+                        platform_created_at, edited_at, check_at)
            on conflict on constraint posts_platform_id_key do update
            set author_platform_id = excluded.author_platform_id, author_handle = excluded.author_handle, title = excluded.title,
                body = excluded.body, permalink = excluded.permalink, locked = excluded.locked, edited_at = excluded.edited_at,
-               fetched_at = excluded.fetched_at"#,
+               check_at = excluded.check_at, deleted_at = null, fetched_at = excluded.fetched_at"#,
         source.team_id,
         source.integration_id,
         source.platform,
@@ -87,6 +89,7 @@ pub async fn upsert_posts(
         &columns.locked,
         &columns.platform_created_at,
         &columns.edited_at as &[Option<OffsetDateTime>],
+        &columns.check_at,
     )
     .execute(conn)
     .await?;
@@ -107,6 +110,7 @@ struct CommentColumns {
     platform_created_at: Vec<OffsetDateTime>,
     edited_at: Vec<Option<OffsetDateTime>>,
     deleted_at: Vec<Option<OffsetDateTime>>,
+    check_at: Vec<OffsetDateTime>,
 }
 
 /// A comment whose post is not stored is left out: it comes again with its post.
@@ -135,22 +139,24 @@ pub async fn upsert_comments(
         columns.platform_created_at.push(comment.created_at);
         columns.edited_at.push(comment.edited_at);
         columns.deleted_at.push(gone.then_some(moment.now));
+        columns.check_at.push(check_at(moment.now, comment.created_at));
     }
     sqlx::query!(
-        r#"insert into comments (id, team_id, post_id, platform_comment_id, platform_parent_id, author_handle, author_platform_id, own,
-               text, permalink, platform_created_at, edited_at, deleted_at, fetched_at, created_at)
-           select row.id, $1, p.id, row.platform_id, row.parent_id, row.author_handle, row.author_id, row.own, row.text, row.permalink,
-                  row.platform_created_at, row.edited_at, row.deleted_at, $3, $3
+        r#"insert into comments (id, team_id, integration_id, post_id, platform_comment_id, platform_parent_id, author_handle, author_platform_id, own,
+               text, permalink, platform_created_at, edited_at, deleted_at, check_at, fetched_at, created_at)
+           select row.id, $1, $2, p.id, row.platform_id, row.parent_id, row.author_handle, row.author_id, row.own, row.text, row.permalink,
+                  row.platform_created_at, row.edited_at, row.deleted_at, row.check_at, $3, $3
            from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[],
-                       $13::timestamptz[], $14::timestamptz[], $15::timestamptz[])
+                       $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
                 as row (id, platform_id, post_platform_id, parent_id, author_handle, author_id, own, text, permalink,
-                        platform_created_at, edited_at, deleted_at)
+                        platform_created_at, edited_at, deleted_at, check_at)
            join posts p on p.integration_id = $2 and p.platform_post_id = row.post_platform_id
            on conflict on constraint comments_platform_id_key do update
            set author_handle = excluded.author_handle, author_platform_id = excluded.author_platform_id, text = excluded.text,
                permalink = excluded.permalink, edited_at = excluded.edited_at,
                deleted_at = case when excluded.deleted_at is null then null
                                  else coalesce(comments.deleted_at, excluded.deleted_at) end,
+               integration_id = excluded.integration_id, check_at = excluded.check_at,
                fetched_at = excluded.fetched_at"#,
         source.team_id,
         source.integration_id,
@@ -167,6 +173,7 @@ pub async fn upsert_comments(
         &columns.platform_created_at,
         &columns.edited_at as &[Option<OffsetDateTime>],
         &columns.deleted_at as &[Option<OffsetDateTime>],
+        &columns.check_at,
     )
     .execute(conn)
     .await?;
@@ -200,6 +207,7 @@ pub async fn open_items(
     source: &Source,
     comment_ids: &[String],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
+    // What was said long before the account was connected is context, not work.
     let fresh = sqlx::query!(
         "select c.id, c.post_id, c.platform_comment_id, c.platform_created_at
          from comments c
@@ -207,10 +215,12 @@ pub async fn open_items(
          where c.platform_comment_id = any($2)
            and not c.own
            and c.deleted_at is null
+           and c.platform_created_at >= $3
            and not exists (select 1 from inbox_items i
                            where i.integration_id = $1 and i.target_platform_id = c.platform_comment_id)",
         source.integration_id,
         comment_ids,
+        source.items_since,
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -250,10 +260,12 @@ pub async fn open_post_items(
            and p.platform_post_id = any($2)
            and not p.own
            and p.deleted_at is null
+           and p.platform_created_at >= $3
            and not exists (select 1 from inbox_items i
                            where i.integration_id = $1 and i.target_platform_id = p.platform_post_id)",
         source.integration_id,
         post_ids,
+        source.items_since,
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -278,29 +290,13 @@ pub async fn open_post_items(
     .await
 }
 
-/// Closes open items whose text is gone, and those that our account answered on the platform itself. A reply that is on its way
-/// through us is left to the send stage, which knows its outcome.
+/// Closes open items that our account answered on the platform itself. A reply that is on its way through us is left to the send stage, which knows its outcome.
 pub async fn close_items(
     conn: &mut PgConnection,
     moment: &Moment,
     source: &Source,
     comment_ids: &[String],
 ) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query!(
-        "update inbox_items i
-         set state = 'ignored', updated_at = $3
-         from comments c
-         where i.comment_id = c.id
-           and i.integration_id = $1
-           and i.state in ('open', 'snoozed')
-           and c.platform_comment_id = any($2)
-           and c.deleted_at is not null",
-        source.integration_id,
-        comment_ids,
-        moment.now,
-    )
-    .execute(&mut *conn)
-    .await?;
     let answered = sqlx::query!(
         "update inbox_items i
          set state = 'answered_elsewhere', updated_at = $3
@@ -320,5 +316,26 @@ pub async fn close_items(
     )
     .execute(conn)
     .await?;
-    Ok(gone.rows_affected() + answered.rows_affected())
+    Ok(answered.rows_affected())
+}
+
+/// Marks the items that this transaction opened for posts of a watch.
+pub async fn found_by(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    watch_id: Uuid,
+    post_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update inbox_items set watch_id = $3
+         where integration_id = $1 and target_platform_id = any($2) and target_kind = 'post' and watch_id is null and created_at = $4",
+        source.integration_id,
+        post_ids,
+        watch_id,
+        moment.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

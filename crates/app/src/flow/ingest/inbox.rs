@@ -32,6 +32,9 @@ pub struct ItemRow {
     pub suggestion_confidence: Option<f64>,
     pub intent_name: Option<String>,
     pub last_activity_at: OffsetDateTime,
+    /// What the watch that found it follows; none: it came from the account's own posts.
+    pub watch_kind: Option<String>,
+    pub watch_text: Option<String>,
 }
 
 /// What a list shows: one state or all, a text to look for, from before a row.
@@ -56,7 +59,8 @@ pub async fn list(
         r#"select i.id, i.integration_id, p.platform, i.target_kind, i.target_platform_id, i.post_id, i.comment_id, i.state,
                   p.title as post_title, p.community, coalesce(c.author_handle, case when c.id is null then p.author_handle end) as author_handle,
                   left(coalesce(c.text, p.body), 240) as excerpt, s.id as "suggestion_id?", s.status as "suggestion_status?", s.stage as "suggestion_stage?",
-                  s.stage_reason as suggestion_reason, s.held_reasons as "suggestion_held?", s.confidence as suggestion_confidence, n.name as "intent_name?", i.last_activity_at
+                  s.stage_reason as suggestion_reason, s.held_reasons as "suggestion_held?", s.confidence as suggestion_confidence, n.name as "intent_name?", i.last_activity_at,
+                  w.kind as "watch_kind?", w.text as "watch_text?"
            from inbox_items i
            join posts p on p.id = i.post_id
            left join comments c on c.id = i.comment_id
@@ -66,6 +70,7 @@ pub async fn list(
                order by s.created_at desc limit 1
            ) s on true
            left join intents n on n.id = s.intent_id
+           left join watches w on w.id = i.watch_id
            where i.team_id = $1
              and ($2::text is null or i.state = $2)
              and ($3::text is null or c.text ilike $3 or p.title ilike $3 or c.author_handle ilike $3)
@@ -193,6 +198,49 @@ pub async fn set_state(
     activity::record(conn, moment, team_id, actor, activity::Kind::ItemStateChanged, Subject::Item(item_id), payload)
         .await?;
     Ok(Some(()))
+}
+
+/// Closes the items whose comment, or post, is gone on the platform. `gone`: ids of our rows with the reason.
+pub async fn close_gone(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    gone: &[(Uuid, &str)],
+) -> Result<usize, sqlx::Error> {
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    let closed = sqlx::query!(
+        r#"update inbox_items i
+         set state = 'ignored', closed_reason = before.reason, updated_at = $4
+         from (select x.id, x.state, g.reason
+               from inbox_items x
+               join unnest($2::uuid[], $3::text[]) as g (thing_id, reason) on g.thing_id = coalesce(x.comment_id, x.post_id)
+               where x.team_id = $1 and x.state in ('open', 'snoozed')
+                 and (x.comment_id = any($2) or (x.post_id = any($2) and x.comment_id is null))
+               order by x.id for update of x) before
+         where i.id = before.id
+         returning i.id, before.state as "before!", before.reason as "reason!""#,
+        team_id,
+        &gone.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &gone.iter().map(|(_, reason)| (*reason).to_owned()).collect::<Vec<_>>(),
+        moment.now,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let count = closed.len();
+    let entries = closed.into_iter().map(|row| Entry {
+        team_id,
+        actor: None,
+        kind: activity::Kind::ItemStateChanged,
+        subject: Subject::Item(row.id),
+        payload: json!({
+            "before": { "state": row.before }, "after": { "state": ItemState::Ignored }, "reason": row.reason,
+        }),
+        request_id: None,
+    });
+    activity::record_all(conn, moment, entries.collect()).await?;
+    Ok(count)
 }
 
 /// Closes the items that a reply of ours now stands under, whatever their teams.

@@ -3,25 +3,29 @@
 //! A dead token is refreshed once and the round repeated; a refused account is paused, with the reason, until a person resumes it,
 //! and read now and then; anything passing is tried again at the next round, so a poll never piles up retries.
 
-use super::{Source, store};
-use crate::accounts::integrations::{self, Integration, PauseCause};
+use super::{Source, rhythm, store};
+use crate::accounts::integrations::{self, Integration, PauseCause, Rhythm, Round};
+use crate::accounts::platform_apps;
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
+use crate::coord::budget::{self, Urgency};
 use crate::engine::Engine;
+use crate::flow::etiquette::opt_outs;
+use crate::flow::places;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Cursor, FetchError, Polled, Scope};
+use rejoinder_platforms::{Cursor, FetchError, InboundItem, Polled, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long an account waits between two rounds.
-pub const INTERVAL: time::Duration = time::Duration::seconds(60);
+/// How long an account waits at least after passing trouble.
+const AFTER_TROUBLE: time::Duration = time::Duration::seconds(60);
 /// How long an account waits that the platform refuses to let read.
 const REFUSED_AGAIN: time::Duration = time::Duration::HOUR;
-/// When more is waiting than one round takes.
-const SOON: time::Duration = time::Duration::seconds(2);
+/// When more is waiting, and nothing of the last round was news: old threads of a new account, in no hurry.
+const BACKLOG: time::Duration = time::Duration::seconds(30);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntegrationPoll {
@@ -46,42 +50,73 @@ impl Job<Arc<Engine>> for IntegrationPoll {
         let Some(integration) = integrations::load_any_team(&mut conn, self.integration_id).await? else {
             return Ok(());
         };
-        drop(conn);
         if !integration.is_read() {
             return Ok(());
         }
-        match read(engine, &moment, &integration).await {
-            Ok(polled) => keep(engine, &moment, &integration, polled).await,
-            Err(problem) => put_off(engine, &moment, &integration, problem).await,
+        let before = integrations::rhythm(&mut conn, &integration).await?;
+        drop(conn);
+        let poll = Poll { engine, moment: &moment, integration: &integration, before };
+        match poll.read().await {
+            Ok((polled, requests)) => poll.keep(polled, requests).await,
+            Err(problem) => poll.put_off(problem).await,
         }
     }
 }
 
 /// Why a round brought nothing.
 enum Problem {
-    Wait { after: Duration, reason: String },
-    Account { cause: PauseCause, reason: String },
+    NoPermit(Duration),
+    Wait {
+        after: Duration,
+        reason: String,
+    },
+    Account {
+        cause: PauseCause,
+        reason: String,
+    },
+    /// Trouble of every account that was connected through the same app.
+    App(String),
     TokenDead(String),
 }
 
-async fn read(engine: &Engine, moment: &Moment, integration: &Integration) -> Result<Polled, Problem> {
-    let reader = engine
-        .app
-        .readers
-        .get(&integration.platform)
-        .map_err(|error| Problem::Account { cause: PauseCause::App, reason: error.to_string() })?;
-    let cursor = Cursor(integration.poll_cursor.clone());
-    let mut session = tokens::session(&engine.app, moment, integration, None).await?;
-    for refreshed in [false, true] {
-        match reader.poll(&session, &cursor).await {
-            Ok(polled) => return Ok(polled),
-            Err(FetchError::AuthExpired) if !refreshed => {
-                session = tokens::session(&engine.app, moment, integration, Some(&session.access_token)).await?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+/// One round of one account.
+struct Poll<'a> {
+    engine: &'a Engine,
+    moment: &'a Moment,
+    integration: &'a Integration,
+    before: Rhythm,
+}
+
+impl Poll<'_> {
+    fn urgency(&self) -> Urgency {
+        let now = self.moment.now;
+        let lane = rhythm::lane(rhythm::wanted(now, self.before.last_heard_at));
+        let late = self.before.due_at.map_or(time::Duration::ZERO, |due| (now - due).max(time::Duration::ZERO));
+        Urgency { lane, late }
     }
-    Err(Problem::TokenDead("the platform does not accept a fresh token".to_owned()))
+
+    /// Gives the number of requests too.
+    async fn read(&self) -> Result<(Polled, u32), Problem> {
+        let (app, integration) = (&self.engine.app, self.integration);
+        let reader = app
+            .readers
+            .get(&integration.platform)
+            .map_err(|error| Problem::Account { cause: PauseCause::App, reason: error.to_string() })?;
+        let cursor = Cursor(integration.poll_cursor.clone());
+        let urgency = self.urgency();
+        let mut session = tokens::session_for(app, self.moment, integration, None, urgency).await?;
+        for refreshed in [false, true] {
+            match reader.poll(&session, &cursor).await {
+                Ok(polled) => return Ok((polled, session.access_token.permits().spent())),
+                Err(FetchError::AuthExpired) if !refreshed => {
+                    let dead = Some(&session.access_token);
+                    session = tokens::session_for(app, self.moment, integration, dead, urgency).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::TokenDead("the platform does not accept a fresh token".to_owned()))
+    }
 }
 
 impl From<TokenError> for Problem {
@@ -89,6 +124,9 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::Reconnect(reason) => Self::TokenDead(reason),
             TokenError::Wait { after, reason } => Self::Wait { after, reason },
+            TokenError::App(reason) => {
+                Self::App(format!("the platform refuses the app that it was connected through: {reason}"))
+            }
         }
     }
 }
@@ -96,15 +134,13 @@ impl From<TokenError> for Problem {
 impl From<FetchError> for Problem {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::RateLimited { retry_after } => {
-                Self::Wait { after: retry_after, reason: "the request budget of the platform is used up".to_owned() }
-            }
+            FetchError::RateLimited { retry_after } => Self::NoPermit(retry_after),
             FetchError::AuthExpired => Self::TokenDead("the platform does not accept a fresh token".to_owned()),
             FetchError::Refused { code, reason, scope: Scope::Account } => {
                 Self::Account { cause: PauseCause::Failures, reason: format!("{reason} ({code})") }
             }
             FetchError::Refused { code, reason, scope: Scope::App } => {
-                Self::Account { cause: PauseCause::App, reason: format!("{reason} ({code})") }
+                Self::App(format!("the platform refuses the whole app: {reason} ({code})"))
             }
             FetchError::Refused { code, reason, scope: Scope::Item } => {
                 Self::Wait { after: Duration::from_secs(300), reason: format!("{reason} ({code})") }
@@ -114,44 +150,79 @@ impl From<FetchError> for Problem {
     }
 }
 
-async fn keep(engine: &Engine, moment: &Moment, integration: &Integration, polled: Polled) -> Result<(), JobError> {
-    let source = Source {
-        team_id: integration.team_id,
-        integration_id: integration.id,
-        platform: integration.platform.clone(),
-        account_id: integration.platform_account_id.clone(),
-        account_name: integration.display_name.clone(),
-    };
-    let soon = polled.wait.and_then(|wait| wait.try_into().ok()).map_or(SOON, |wait: time::Duration| wait.max(SOON));
-    let next = moment.now + if polled.more || polled.wait.is_some() { soon } else { INTERVAL };
-    let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
-    let mut tx = engine.app.db.begin().await?;
-    let stored = store(&mut tx, moment, &source, polled.items).await?;
-    integrations::polled(&mut tx, moment, &source, &polled.cursor.0, next, problem.as_deref()).await?;
-    tx.commit().await?;
-    tracing::debug!(?stored, "polled");
-    Ok(())
+impl Poll<'_> {
+    async fn keep(&self, polled: Polled, requests: u32) -> Result<(), JobError> {
+        let (app, moment, integration) = (&self.engine.app, self.moment, self.integration);
+        let source = Source::of(integration);
+        let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
+        let mut tx = app.db.begin().await?;
+        let share = budget::share_of(&mut tx, &platform_apps::key_of(app, integration)).await?;
+        let posts: Vec<String> = polled.items.iter().map(post_id).collect();
+        let comments: Vec<String> = polled.items.iter().filter_map(comment_id).collect();
+        let stored = store(&mut tx, moment, &source, polled.items).await?;
+        opt_outs::notice(&mut tx, moment, &source, &comments, &app.config.opt_out_words).await?;
+        places::wanted(&mut tx, moment, &source, &posts).await?;
+        let last_heard_at = if stored.new_items > 0 { Some(moment.now) } else { self.before.last_heard_at };
+        let wanted = rhythm::wanted(moment.now, last_heard_at);
+        let interval = rhythm::stretched(wanted, share.stretch);
+        let again = match polled.wait {
+            Some(wait) => Some(rhythm::wait(wait)),
+            None if polled.more && stored.new_items > 0 => Some(rhythm::SOON),
+            None if polled.more => Some(BACKLOG),
+            None => None,
+        };
+        let next = moment.now + again.unwrap_or(interval);
+        integrations::polled(&mut tx, moment, &source, &polled.cursor.0, next, problem.as_deref()).await?;
+        // What was left over is due at once, whenever there are requests for it.
+        let due_at = if polled.wait.is_some() { moment.now } else { next };
+        let cost = rhythm::cost(self.before.cost, requests);
+        integrations::rounded(&mut tx, integration, Round { due_at, wanted, interval, cost, last_heard_at }).await?;
+        tx.commit().await?;
+        tracing::debug!(?stored, requests, "polled");
+        Ok(())
+    }
+
+    async fn put_off(&self, problem: Problem) -> Result<(), JobError> {
+        let (moment, integration) = (self.moment, self.integration);
+        let mut tx = self.engine.app.db.begin().await?;
+        match problem {
+            Problem::NoPermit(after) => {
+                let reason = "the request budget of the platform is used up for now";
+                let until = moment.now + rhythm::wait(after);
+                integrations::poll_put_off(&mut tx, integration, until, reason).await?;
+            }
+            Problem::Wait { after, reason } => {
+                let wait = time::Duration::try_from(after).unwrap_or(AFTER_TROUBLE).max(AFTER_TROUBLE);
+                integrations::poll_put_off(&mut tx, integration, moment.now + wait, &reason).await?;
+            }
+            Problem::App(reason) => {
+                let app_of = (integration.platform.as_str(), integration.app_id);
+                integrations::pause_app(&mut tx, moment, app_of, &reason).await?;
+                integrations::poll_put_off(&mut tx, integration, moment.now + REFUSED_AGAIN, &reason).await?;
+            }
+            Problem::Account { cause, reason } => {
+                integrations::pause(&mut tx, moment, integration, None, cause, Some(&reason)).await?;
+                // Paused accounts are read all the same: whether it was mended shows here.
+                integrations::poll_put_off(&mut tx, integration, moment.now + REFUSED_AGAIN, &reason).await?;
+            }
+            Problem::TokenDead(reason) => integrations::needs_reconnect(&mut tx, moment, integration, &reason).await?,
+        }
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
-async fn put_off(
-    engine: &Engine,
-    moment: &Moment,
-    integration: &Integration,
-    problem: Problem,
-) -> Result<(), JobError> {
-    let mut tx = engine.app.db.begin().await?;
-    match problem {
-        Problem::Wait { after, reason } => {
-            let wait = time::Duration::try_from(after).unwrap_or(INTERVAL).max(INTERVAL);
-            integrations::poll_put_off(&mut tx, integration, moment.now + wait, &reason).await?;
-        }
-        Problem::Account { cause, reason } => {
-            integrations::pause(&mut tx, moment, integration, None, cause, Some(&reason)).await?;
-            // Paused accounts are read all the same: whether it was mended shows here.
-            integrations::poll_put_off(&mut tx, integration, moment.now + REFUSED_AGAIN, &reason).await?;
-        }
-        Problem::TokenDead(reason) => integrations::needs_reconnect(&mut tx, moment, integration, &reason).await?,
+/// Of the thread.
+fn post_id(item: &InboundItem) -> String {
+    match item {
+        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
+        InboundItem::Comment(comment) => comment.post_id.clone(),
     }
-    tx.commit().await?;
-    Ok(())
+}
+
+fn comment_id(item: &InboundItem) -> Option<String> {
+    match item {
+        InboundItem::Comment(comment) => Some(comment.id.clone()),
+        InboundItem::Post(_) | InboundItem::Thread(_) => None,
+    }
 }

@@ -11,17 +11,23 @@ pub mod intake;
 pub mod job;
 pub mod normalise;
 pub mod process;
+pub mod rhythm;
+pub mod standing;
+pub mod sweep;
 pub mod thread;
 pub mod webhook_events;
 
 pub use job::IntegrationPoll;
 pub use process::PostProcess;
+pub use sweep::StandingSweep;
 
+use crate::accounts::integrations::Integration;
 use crate::clock::Moment;
 use crate::coord::events;
 use crate::webhooks;
 use rejoinder_platforms::{InboundComment, InboundItem, InboundPost};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The account that was polled.
@@ -32,6 +38,24 @@ pub struct Source {
     pub platform: String,
     pub account_id: String,
     pub account_name: String,
+    /// Texts from before become context only.
+    pub items_since: OffsetDateTime,
+}
+
+/// How far back a newly connected account brings work.
+const BACKFILL: time::Duration = time::Duration::DAY;
+
+impl Source {
+    pub fn of(integration: &Integration) -> Self {
+        Self {
+            team_id: integration.team_id,
+            integration_id: integration.id,
+            platform: integration.platform.clone(),
+            account_id: integration.platform_account_id.clone(),
+            account_name: integration.display_name.clone(),
+            items_since: integration.created_at - BACKFILL,
+        }
+    }
 }
 
 /// What one round brought.
@@ -50,9 +74,14 @@ pub async fn store(
     items: Vec<InboundItem>,
 ) -> Result<Stored, sqlx::Error> {
     let (mut posts, mut comments): (Vec<InboundPost>, Vec<InboundComment>) = (Vec::new(), Vec::new());
+    let mut to_answer: Vec<String> = Vec::new();
     for item in items {
         match item {
-            InboundItem::Post(post) => posts.push(post),
+            InboundItem::Post(post) => {
+                to_answer.push(post.id.clone());
+                posts.push(post);
+            }
+            InboundItem::Thread(post) => posts.push(post),
             InboundItem::Comment(comment) => comments.push(comment),
         }
     }
@@ -63,20 +92,35 @@ pub async fn store(
     posts.sort_by(|a, b| a.id.cmp(&b.id));
     comments.sort_by(|a, b| a.id.cmp(&b.id));
 
+    let edited = standing::edited_among(conn, source, &comments).await?;
     db::upsert_posts(conn, moment, source, &posts).await?;
     db::upsert_comments(conn, moment, source, &comments).await?;
     let ids: Vec<String> = comments.iter().map(|comment| comment.id.clone()).collect();
     db::link_parents(conn, source, &ids).await?;
-    let post_ids: Vec<String> = posts.iter().map(|post| post.id.clone()).collect();
     let mut new_items = db::open_items(conn, moment, source, &ids).await?;
-    new_items.extend(db::open_post_items(conn, moment, source, &post_ids).await?);
+    new_items.extend(db::open_post_items(conn, moment, source, &to_answer).await?);
+    let gone: Vec<String> =
+        comments.iter().filter(|comment| comment.deleted).map(|comment| comment.id.clone()).collect();
+    let gone = standing::gone_among(conn, source, &gone).await?;
     let closed = db::close_items(conn, moment, source, &ids).await?;
-    if !new_items.is_empty() || closed > 0 {
+    let changed = standing::tell(conn, moment, source, &gone, &edited).await?;
+    if !new_items.is_empty() || closed > 0 || changed {
         events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await?;
     }
     let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));
     webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
     Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
+}
+
+/// New items of these posts were found by a watch.
+pub async fn found_by(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    source: &Source,
+    watch_id: Uuid,
+    post_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    db::found_by(conn, moment, source, watch_id, post_ids).await
 }
 
 fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {

@@ -5,6 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Longest text that we keep, in characters; platforms allow 40,000 in a post.
 pub const MAX_CHARS: usize = 40_000;
+const TITLE_CHARS: usize = 1_000;
 
 /// NFC, line ends as `\n`, no control characters but newline and tab, no direction overrides or zero-width spaces.
 pub fn text(raw: &str) -> String {
@@ -12,6 +13,11 @@ pub fn text(raw: &str) -> String {
     // Dropped first: a letter and its accent may only then stand beside each other.
     let clean: String = unified.chars().filter(|character| !is_unwanted(*character)).nfc().take(MAX_CHARS).collect();
     clean.trim_end().to_owned()
+}
+
+/// A title as it is stored.
+pub fn title(raw: &str) -> String {
+    line(raw, TITLE_CHARS)
 }
 
 /// A handle or title: the same, on one line, shorter.

@@ -9,11 +9,14 @@ use super::{Source, store};
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
+use crate::coord::budget::{Lane, Urgency};
 use crate::engine::Engine;
+use crate::flow::etiquette::opt_outs;
+use crate::flow::places;
 use crate::jobs;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Account, FetchError, Heard, InboundItem, Named, Reader, Scope, Session};
+use rejoinder_platforms::{AccessToken, Account, FetchError, Heard, InboundItem, Named, Reader, Scope, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +148,7 @@ impl Round<'_> {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let mut session = match tokens::session(&self.engine.app, self.moment, self.integration, None).await {
+        let mut session = match self.session(None).await {
             Ok(session) => session,
             Err(error) => return Ok(self.no_token(events, wanted.into_values().flatten(), error)),
         };
@@ -176,6 +179,11 @@ impl Round<'_> {
         Ok(later)
     }
 
+    /// Somebody spoke just now.
+    async fn session(&self, dead: Option<&AccessToken>) -> Result<Session, TokenError> {
+        tokens::session_for(&self.engine.app, self.moment, self.integration, dead, Urgency::of(Lane::Busy)).await
+    }
+
     /// Ok(Err): it can never be read. Err: not now.
     async fn read(
         &self,
@@ -186,9 +194,7 @@ impl Round<'_> {
             match self.reader.read_named(session, named).await {
                 Ok(items) => return Ok(Ok(items)),
                 Err(FetchError::AuthExpired) if !refreshed => {
-                    let dead = session.access_token.clone();
-                    let fresh = tokens::session(&self.engine.app, self.moment, self.integration, Some(&dead)).await;
-                    *session = fresh.map_err(put_off)?;
+                    *session = self.session(Some(&session.access_token)).await.map_err(put_off)?;
                 }
                 Err(FetchError::Refused { reason, scope: Scope::Item, .. }) => {
                     return Ok(Err(format!("could not be read: {reason}")));
@@ -237,13 +243,7 @@ impl Round<'_> {
             let (id, received_at) = (event.id, event.received_at);
             done.push(Done { id, received_at, outcome, payload: payload.to_string() });
         }
-        let source = Source {
-            team_id: self.integration.team_id,
-            integration_id: self.integration.id,
-            platform: self.integration.platform.clone(),
-            account_id: account.id.clone(),
-            account_name: account.name.clone(),
-        };
+        let source = Source::of(self.integration);
         let mut tx = self.engine.app.db.begin().await?;
         let ids: Vec<String> = items.iter().filter_map(comment_id).collect();
         let ours = webhook_events::sent_by_us(&mut tx, (source.team_id, source.integration_id), &ids).await?;
@@ -254,7 +254,10 @@ impl Round<'_> {
                 comment.author_id = Some(account.id.clone());
             }
         }
+        let posts: Vec<String> = items.iter().map(thread_of).collect();
         let stored = store(&mut tx, self.moment, &source, items).await?;
+        opt_outs::notice(&mut tx, self.moment, &source, &ids, &self.engine.app.config.opt_out_words).await?;
+        places::wanted(&mut tx, self.moment, &source, &posts).await?;
         webhook_events::done(&mut tx, self.moment, &done).await?;
         tx.commit().await?;
         tracing::debug!(?stored, events = done.len(), "processed");
@@ -266,7 +269,7 @@ fn put_off(error: TokenError) -> (Duration, String) {
     match error {
         TokenError::Wait { after, reason } => (after, reason),
         // The next poll says so to the team; once it is connected again, these are worked.
-        TokenError::Reconnect(reason) => (Duration::from_secs(3600), reason),
+        TokenError::Reconnect(reason) | TokenError::App(reason) => (Duration::from_secs(3600), reason),
     }
 }
 
@@ -277,9 +280,16 @@ fn post_of(fate: &Fate) -> Option<String> {
     }
 }
 
+fn thread_of(item: &InboundItem) -> String {
+    match item {
+        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
+        InboundItem::Comment(comment) => comment.post_id.clone(),
+    }
+}
+
 fn comment_id(item: &InboundItem) -> Option<String> {
     match item {
         InboundItem::Comment(comment) => Some(comment.id.clone()),
-        InboundItem::Post(_) => None,
+        InboundItem::Post(_) | InboundItem::Thread(_) => None,
     }
 }

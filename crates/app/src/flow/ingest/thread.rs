@@ -14,6 +14,7 @@ pub struct PostRow {
     pub integration_id: Uuid,
     pub platform: String,
     pub platform_post_id: String,
+    pub author_platform_id: Option<String>,
     pub author_handle: Option<String>,
     pub own: bool,
     pub title: Option<String>,
@@ -22,6 +23,7 @@ pub struct PostRow {
     pub permalink: Option<String>,
     pub locked: bool,
     pub platform_created_at: OffsetDateTime,
+    pub deleted_at: Option<OffsetDateTime>,
     pub fetched_at: OffsetDateTime,
     pub created_at: OffsetDateTime,
 }
@@ -32,6 +34,7 @@ pub struct CommentRow {
     pub post_id: Uuid,
     pub parent_comment_id: Option<Uuid>,
     pub platform_comment_id: String,
+    pub author_platform_id: Option<String>,
     pub author_handle: Option<String>,
     pub own: bool,
     pub text: String,
@@ -44,8 +47,8 @@ pub struct CommentRow {
 pub async fn post(conn: &mut PgConnection, team_id: Uuid, post_id: Uuid) -> Result<Option<PostRow>, sqlx::Error> {
     sqlx::query_as!(
         PostRow,
-        "select id, team_id, integration_id, platform, platform_post_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, fetched_at, created_at
+        "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
+                platform_created_at, deleted_at, fetched_at, created_at
          from posts where id = $1 and team_id = $2",
         post_id,
         team_id,
@@ -65,8 +68,8 @@ pub async fn posts(
     let (before_at, before_id) = before.unzip();
     sqlx::query_as!(
         PostRow,
-        "select id, team_id, integration_id, platform, platform_post_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, fetched_at, created_at
+        "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
+                platform_created_at, deleted_at, fetched_at, created_at
          from posts
          where team_id = $1
            and ($2::text is null or platform = $2)
@@ -94,7 +97,7 @@ pub async fn comments(
     let (after_at, after_id) = after.unzip();
     sqlx::query_as!(
         CommentRow,
-        "select id, post_id, parent_comment_id, platform_comment_id, author_handle, own, text, permalink, platform_created_at, edited_at,
+        "select id, post_id, parent_comment_id, platform_comment_id, author_platform_id, author_handle, own, text, permalink, platform_created_at, edited_at,
                 deleted_at
          from comments
          where post_id = $1 and team_id = $2
@@ -114,7 +117,7 @@ pub async fn comments(
 pub async fn comment(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result<Option<CommentRow>, sqlx::Error> {
     sqlx::query_as!(
         CommentRow,
-        "select id, post_id, parent_comment_id, platform_comment_id, author_handle, own, text, permalink, platform_created_at, edited_at,
+        "select id, post_id, parent_comment_id, platform_comment_id, author_platform_id, author_handle, own, text, permalink, platform_created_at, edited_at,
                 deleted_at
          from comments where id = $1 and team_id = $2",
         id,
@@ -144,7 +147,7 @@ pub async fn parents(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result
                union all
                select c.parent_comment_id, chain.depth + 1 from comments c join chain on c.id = chain.id where chain.depth < 10
            )
-           select c.id, c.post_id, c.parent_comment_id, c.platform_comment_id, c.author_handle, c.own, c.text, c.permalink,
+           select c.id, c.post_id, c.parent_comment_id, c.platform_comment_id, c.author_platform_id, c.author_handle, c.own, c.text, c.permalink,
                   c.platform_created_at, c.edited_at, c.deleted_at
            from chain join comments c on c.id = chain.id
            where c.team_id = $2

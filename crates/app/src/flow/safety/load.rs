@@ -1,35 +1,42 @@
 //! What the checks need besides the text, read for one suggestion.
 
-use crate::flow::suggestion;
+use super::Elsewhere;
+use crate::accounts::integrations;
+use crate::flow::etiquette;
+use crate::flow::suggestion::{self, Suggestion};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 /// How far back texts count as posted lately.
 pub const LATELY: Duration = Duration::hours(24);
 
-/// Whose reply it would be.
-#[derive(Debug, Clone, Copy)]
-pub struct Account {
-    pub team_id: Uuid,
-    pub integration_id: Uuid,
-    pub max_chars: usize,
-}
-
-/// Why a person should look at this text once more; empty where nothing speaks against it.
+/// Why a person should look at this text once more before it goes out as this suggestion; empty where nothing speaks against it.
 pub async fn holds_for(
     conn: &mut PgConnection,
-    account: Account,
+    suggestion: &Suggestion,
+    max_chars: usize,
     text: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<String>, sqlx::Error> {
     let link_domains =
-        sqlx::query_scalar!("select link_domains from team_settings where team_id = $1", account.team_id)
+        sqlx::query_scalar!("select link_domains from team_settings where team_id = $1", suggestion.team_id)
             .fetch_optional(&mut *conn)
             .await?
             .unwrap_or_default();
-    let posted = suggestion::posted_texts(conn, &[account.integration_id], now - LATELY).await?;
+    let posted = suggestion::posted_texts(conn, &[suggestion.integration_id], now - LATELY).await?;
     let recent: Vec<String> = posted.into_iter().map(|(_, text)| text).collect();
-    let context = super::Context { max_chars: account.max_chars, link_domains: &link_domains, recent: &recent };
+    let integration = integrations::load(conn, suggestion.team_id, suggestion.integration_id).await?;
+    let platform: Vec<String> = integration.into_iter().map(|integration| integration.platform).collect();
+    let elsewhere: Vec<Elsewhere> =
+        suggestion::posted_everywhere(conn, &platform, now - LATELY).await?.into_iter().map(|(_, text)| text).collect();
+    let manners = etiquette::of(conn, &[suggestion.id]).await?.remove(&suggestion.id).unwrap_or_default();
+    let context = super::Context {
+        max_chars,
+        link_domains: &link_domains,
+        recent: &recent,
+        community: manners.community.as_deref(),
+        elsewhere: &elsewhere,
+        answered_by: manners.answered_by.as_deref(),
+    };
     Ok(super::holds(text, &context))
 }

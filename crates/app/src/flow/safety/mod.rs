@@ -9,12 +9,19 @@ mod load;
 mod similar;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(in crate::flow) mod words;
 
-pub use load::{Account, LATELY, holds_for};
+pub use load::{LATELY, holds_for};
+
+/// A text of ours that stands in some community, whoever of the installation posted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub community: String,
+    pub text: String,
+}
 
 /// What the text is held against.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The platform's limit in characters.
     pub max_chars: usize,
@@ -22,6 +29,12 @@ pub struct Context<'a> {
     pub link_domains: &'a [String],
     /// What the account posted in the last 24 hours, newest first; at most 50 are looked at.
     pub recent: &'a [String],
+    /// Where the reply would stand; None where the platform has no such places.
+    pub community: Option<&'a str>,
+    /// What the installation posted on the platform in the last 24 hours, newest first.
+    pub elsewhere: &'a [Elsewhere],
+    /// Another account of the team that answers the same text already, as people write it.
+    pub answered_by: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +64,9 @@ pub fn check(text: &str, context: &Context<'_>) -> Verdict {
     let words = words::all(text);
     reasons.extend(insults::check(&words));
     reasons.extend(links::check(text, context.link_domains));
+    reasons.extend(similar::across(text, &words, context.community, context.elsewhere));
     reasons.extend(similar::check(text, words, context.recent));
+    reasons.extend(answered(context.answered_by));
     if reasons.is_empty() { Verdict::Allow } else { Verdict::Hold(reasons) }
 }
 
@@ -61,6 +76,13 @@ pub fn holds(text: &str, context: &Context<'_>) -> Vec<String> {
         Verdict::Allow => Vec::new(),
         Verdict::Hold(reasons) => reasons.into_iter().map(|reason| reason.text).collect(),
     }
+}
+
+/// A second answer to one text is a person's explicit choice.
+fn answered(by: Option<&str>) -> Option<Reason> {
+    let by = by?;
+    let text = format!("another account of the team, {by}, answers the same text already");
+    Some(Reason::new("answered", text))
 }
 
 fn too_long(text: &str, max_chars: usize) -> Option<Reason> {

@@ -1,6 +1,6 @@
 //! Both sides of every check: what is held, and what looks like it and goes.
 
-use super::{Context, Verdict, check};
+use super::{Context, Elsewhere, Verdict, check};
 use proptest::prelude::*;
 
 const LISTED: &[&str] =
@@ -12,7 +12,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 fn verdict(text: &str, recent: &[String]) -> Verdict {
     let link_domains = strings(LISTED);
-    check(text, &Context { max_chars: 10_000, link_domains: &link_domains, recent })
+    check(text, &Context { max_chars: 10_000, link_domains: &link_domains, recent, ..Context::default() })
 }
 
 /// The codes, and all sentences in one.
@@ -42,7 +42,7 @@ fn assert_allowed(texts: &[&str]) {
 
 #[test]
 fn a_text_longer_than_the_platform_takes_is_held() {
-    let context = Context { max_chars: 5, link_domains: &[], recent: &[] };
+    let context = Context { max_chars: 5, link_domains: &[], recent: &[], ..Context::default() };
     assert_eq!(check("ÄÖÜ👍a", &context), Verdict::Allow);
     let Verdict::Hold(reasons) = check("ÄÖÜ👍ab", &context) else { panic!("6 characters went through") };
     assert_eq!(reasons[0].code, "too_long");
@@ -216,7 +216,7 @@ fn only_so_many_links_are_named_and_a_long_host_is_cut() {
 fn a_bad_entry_of_the_list_allows_nothing() {
     for domain in ["", " ", ".", "com", "*", "https://evil.com", "evil.com/x", "\u{0}"] {
         let link_domains = strings(&[domain]);
-        let context = Context { max_chars: 100, link_domains: &link_domains, recent: &[] };
+        let context = Context { max_chars: 100, link_domains: &link_domains, recent: &[], ..Context::default() };
         assert_ne!(check("https://evil.com/x", &context), Verdict::Allow, "{domain:?}");
     }
 }
@@ -352,7 +352,7 @@ proptest! {
         max_chars in 0_usize..300,
     ) {
         let (link_domains, recent) = (vec![domain], vec![posted, text.clone()]);
-        let context = Context { max_chars, link_domains: &link_domains, recent: &recent };
+        let context = Context { max_chars, link_domains: &link_domains, recent: &recent, ..Context::default() };
         let verdict = check(&text, &context);
         prop_assert_ne!(&verdict, &Verdict::Hold(Vec::new()));
         prop_assert_eq!(check(&text, &context), verdict);
@@ -371,4 +371,41 @@ proptest! {
         let again = verdict(&format!("{}!", words.join(" ")), &recent);
         prop_assert_ne!(again, Verdict::Allow);
     }
+}
+
+fn elsewhere(text: &str, community: Option<&str>, posted: &[(&str, &str)]) -> Vec<&'static str> {
+    let elsewhere: Vec<Elsewhere> = posted
+        .iter()
+        .map(|(community, text)| Elsewhere { community: (*community).to_owned(), text: (*text).to_owned() })
+        .collect();
+    match check(text, &Context { max_chars: 10_000, community, elsewhere: &elsewhere, ..Context::default() }) {
+        Verdict::Allow => Vec::new(),
+        Verdict::Hold(reasons) => reasons.iter().map(|reason| reason.code).collect(),
+    }
+}
+
+const ADVICE: &str = "Turn the ring two clicks finer, wait for the burrs to touch, then taste the next shot again.";
+
+#[test]
+fn nearly_the_same_text_in_another_community_is_held() {
+    let nearly = ADVICE.replace("again", "once more");
+    for text in [ADVICE, &nearly, &ADVICE.to_uppercase()] {
+        assert_eq!(elsewhere(text, Some("r/coffee"), &[("r/espresso", ADVICE)]), ["across"], "{text}");
+    }
+}
+
+#[test]
+fn another_text_the_same_community_or_a_thank_you_may_go_out() {
+    let other = "Put the beans into the fridge, weigh twelve grams and grind them coarse for your french press.";
+    assert!(elsewhere(other, Some("r/coffee"), &[("r/espresso", ADVICE)]).is_empty());
+    assert!(elsewhere(ADVICE, Some("r/espresso"), &[("r/espresso", ADVICE)]).is_empty());
+    assert!(elsewhere("Thank you, enjoy it!", Some("r/coffee"), &[("r/espresso", "Thank you, enjoy it!")]).is_empty());
+    assert!(elsewhere(ADVICE, None, &[("r/espresso", ADVICE)]).is_empty(), "a platform without places");
+}
+
+#[test]
+fn a_second_answer_of_the_team_is_a_persons_choice() {
+    let context = Context { max_chars: 100, answered_by: Some("brassfinch"), ..Context::default() };
+    let Verdict::Hold(reasons) = check("Any time!", &context) else { panic!("it went through") };
+    assert!(reasons[0].code == "answered" && reasons[0].text.contains("brassfinch"), "{reasons:?}");
 }

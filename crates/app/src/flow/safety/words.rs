@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
-pub(super) fn all(text: &str) -> Vec<u64> {
+pub(in crate::flow) fn all(text: &str) -> Vec<u64> {
     let mut words = Vec::new();
     let ControlFlow::Continue(()) = each(text, &mut |word| {
         words.push(word);

@@ -121,8 +121,7 @@ async fn checked(
     if reply.text.as_ref().or(suggestion.state.text.as_ref()) == Some(&text) {
         return refuse("same-text", "These words stand there already.");
     }
-    let account = safety::Account { team_id: suggestion.team_id, integration_id: suggestion.integration_id, max_chars };
-    let holds = safety::holds_for(conn, account, &text, moment.now).await?;
+    let holds = safety::holds_for(conn, suggestion, max_chars, &text, moment.now).await?;
     if !holds.is_empty() && !held_seen {
         let reasons = holds.join("; ");
         return refuse("held", format!("Not changed yet, for a person should look once more: {reasons}."));

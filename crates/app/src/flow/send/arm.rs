@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::clock::Moment;
 use crate::coord::rounds::Work;
 use crate::flow::activity::{self, Entry, Kind, Subject};
+use crate::flow::etiquette::{self, Manners};
 use crate::flow::suggestion::{self, Step, Suggestion};
 use crate::model::Stage;
 use async_trait::async_trait;
@@ -71,8 +72,17 @@ impl Work for Arming {
         let accounts = claim::accounts(&suggestions);
         let readers = &self.app.readers;
         let situations = situation::load(&mut tx, readers, &accounts, moment.now, Switches::Held).await?;
+        let targets: Vec<String> = suggestions.iter().map(|one| one.target.platform_id.clone()).collect();
+        etiquette::hold_targets(&mut tx, &targets).await?;
+        let manners = etiquette::of(&mut tx, &ids).await?;
         let leases: HashMap<Uuid, &Ask> = asks.iter().map(|ask| (ask.suggestion_id, ask)).collect();
-        let mut round = Round { rules: &self.rules, situations: &situations, answers: HashMap::new(), go: Vec::new() };
+        let mut round = Round {
+            rules: &self.rules,
+            situations: &situations,
+            manners: &manners,
+            answers: HashMap::new(),
+            go: Vec::new(),
+        };
         for suggestion in &suggestions {
             round.judge(suggestion, leases[&suggestion.id].lease_until, moment.now);
         }
@@ -94,6 +104,7 @@ impl Work for Arming {
 struct Round<'a> {
     rules: &'a Rules,
     situations: &'a HashMap<Uuid, Situation>,
+    manners: &'a HashMap<Uuid, Manners>,
     /// What the gate or a slot said to those that do not go.
     answers: HashMap<Uuid, (&'a Suggestion, Answer)>,
     go: Vec<&'a Suggestion>,
@@ -106,7 +117,8 @@ impl<'a> Round<'a> {
             return;
         }
         let situation = self.situations.get(&suggestion.integration_id);
-        match gate::check(self.rules, suggestion, situation, now) {
+        let manners = self.manners.get(&suggestion.id).cloned().unwrap_or_default();
+        match gate::check(self.rules, suggestion, situation, &manners, now) {
             Answer::Allow => self.go.push(suggestion),
             answer => drop(self.answers.insert(suggestion.id, (suggestion, answer))),
         }

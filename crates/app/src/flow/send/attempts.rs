@@ -31,6 +31,8 @@ pub struct Attempt {
     pub finished_at: Option<OffsetDateTime>,
     /// When the call was over, whatever came of it.
     pub call_ended_at: Option<OffsetDateTime>,
+    /// The platform said that it took it: however often it is not found, it is not sent again.
+    pub taken: bool,
 }
 
 macro_rules! select_attempts {
@@ -38,7 +40,7 @@ macro_rules! select_attempts {
         sqlx::query_as!(
             Attempt,
             "select id, suggestion_id, number, worker_id, armed_at, outcome, reason, status, request, answer, platform_reply_id, absent_reads,
-                    last_read_at, finished_at, call_ended_at
+                    last_read_at, finished_at, call_ended_at, taken
              from send_attempts " + $rest,
             $($args),*
         )
@@ -154,11 +156,19 @@ pub(super) struct Settled {
     pub reach: Option<Reach>,
     pub exchange: Option<Exchange>,
     pub platform_reply_id: Option<String>,
+    pub taken: bool,
 }
 
 impl Settled {
     pub fn of(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: Some(reason.into()), reach: None, exchange: None, platform_reply_id: None }
+        Self {
+            outcome,
+            reason: Some(reason.into()),
+            reach: None,
+            exchange: None,
+            platform_reply_id: None,
+            taken: false,
+        }
     }
 }
 
@@ -181,10 +191,10 @@ pub(super) async fn settle_all(
         "update send_attempts a
          set outcome = n.outcome, reason = n.reason, scope = n.scope, status = coalesce(n.status, a.status),
              request = case when n.known then n.request else a.request end, answer = case when n.known then n.answer else a.answer end,
-             platform_reply_id = n.reply_id, call_ended_at = coalesce(a.call_ended_at, $1),
+             platform_reply_id = n.reply_id, taken = a.taken or n.taken, call_ended_at = coalesce(a.call_ended_at, $1),
              finished_at = case when n.outcome = 'uncertain' then a.finished_at else $1 end
-         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[])
-              as n (id, outcome, reason, scope, status, known, request, answer, reply_id)
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[], $11::bool[])
+              as n (id, outcome, reason, scope, status, known, request, answer, reply_id, taken)
          where a.id = n.id and a.outcome = 'uncertain'
          returning a.id as attempt_id, a.usage_day, a.instance_day",
         moment.now,
@@ -200,6 +210,7 @@ pub(super) async fn settle_all(
         &settled.iter().map(|(_, settled)| exchange(settled).request).collect::<Vec<_>>(),
         &settled.iter().map(|(_, settled)| exchange(settled).answer).collect::<Vec<_>>(),
         &settled.iter().map(|(_, settled)| settled.platform_reply_id.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &settled.iter().map(|(_, settled)| settled.taken).collect::<Vec<_>>(),
     )
     .fetch_all(conn)
     .await

@@ -9,6 +9,7 @@ use super::{LEASE, parking};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::coord::rounds::Work;
+use crate::flow::etiquette::{self, Manners};
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
 use crate::model::{Stage, Status};
 use async_trait::async_trait;
@@ -77,6 +78,7 @@ struct Round {
     suggestions: HashMap<Uuid, Suggestion>,
     open: HashMap<Uuid, Attempt>,
     situations: HashMap<Uuid, Situation>,
+    manners: HashMap<Uuid, Manners>,
 }
 
 impl Round {
@@ -95,7 +97,9 @@ impl Round {
         let readers = &claims.app.readers;
         let mut situations = situation::load(conn, readers, &accounts, moment.now, Switches::MayTurn).await?;
         situation::add_recent(conn, &mut situations, moment.now).await?;
+        let manners = etiquette::of(conn, &ids).await?;
         Ok(Self {
+            manners,
             suggestions: suggestions.into_iter().map(|suggestion| (suggestion.id, suggestion)).collect(),
             open: open.into_iter().map(|attempt| (attempt.suggestion_id, attempt)).collect(),
             situations,
@@ -139,7 +143,8 @@ impl Round {
 
     fn ask_gate(&self, rules: &Rules, suggestion: Box<Suggestion>, claim: Change, now: OffsetDateTime) -> Planned {
         let situation = self.situations.get(&suggestion.integration_id);
-        let answer = gate::check(rules, &suggestion, situation, now);
+        let manners = self.manners.get(&suggestion.id).cloned().unwrap_or_default();
+        let answer = gate::check(rules, &suggestion, situation, &manners, now);
         if let Answer::WaitFor { switch, reason } = &answer
             && suggestion.state.waits_for == Some(*switch)
             && suggestion.state.stage_reason.as_ref() == Some(reason)

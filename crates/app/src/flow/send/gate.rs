@@ -2,6 +2,7 @@
 //! what to do, and when that is not "go", why, in words for a person. Pure: what stands in the rows decides.
 
 use super::situation::Situation;
+use crate::flow::etiquette::Manners;
 use crate::flow::safety;
 use crate::flow::suggestion::Suggestion;
 use crate::flow::suggestion::machine::APPROVAL_LASTS;
@@ -65,6 +66,9 @@ impl Plan {
 /// Why something goes back that was approved too long ago.
 pub const TOO_OLD: &str = "the approval is older than 24 hours and the thread may have moved on";
 
+/// Why nothing goes out to somebody.
+pub const OPTED_OUT: &str = "its author asked not to be answered; an admin may lift that on the page Etiquette";
+
 impl Rules {
     /// How many replies the team may send in a day, as far as this one is concerned: the team's own word, else the operator's, else a
     /// limit for rules alone.
@@ -79,7 +83,13 @@ impl Rules {
 }
 
 /// `now` must be the time for which the situation was read.
-pub fn check(rules: &Rules, suggestion: &Suggestion, situation: Option<&Situation>, now: OffsetDateTime) -> Answer {
+pub fn check(
+    rules: &Rules,
+    suggestion: &Suggestion,
+    situation: Option<&Situation>,
+    manners: &Manners,
+    now: OffsetDateTime,
+) -> Answer {
     let state = &suggestion.state;
     if state.text.as_deref().is_none_or(|text| text.trim().is_empty()) {
         return Answer::Refuse { reason: "there is no text to send".to_owned() };
@@ -96,7 +106,8 @@ pub fn check(rules: &Rules, suggestion: &Suggestion, situation: Option<&Situatio
     let Some(situation) = situation else { return back("the account is not connected any more") };
     let first = switches(situation)
         .or_else(|| (!rules.plan.allows_replies()).then(|| back("the team's plan does not include replies")))
-        .or_else(|| unsafe_text(suggestion, situation))
+        .or_else(|| etiquette(suggestion, manners))
+        .or_else(|| unsafe_text(suggestion, situation, manners))
         .or_else(|| hours_and_caps(rules, suggestion, situation));
     first.unwrap_or(Answer::Allow)
 }
@@ -142,13 +153,33 @@ fn switches(situation: &Situation) -> Option<Answer> {
     }
 }
 
+/// What no approval outweighs, and what only people may do.
+fn etiquette(suggestion: &Suggestion, manners: &Manners) -> Option<Answer> {
+    if manners.opted_out_at.is_some() {
+        return Some(back(OPTED_OUT));
+    }
+    if suggestion.state.approved_by.is_some() {
+        return None;
+    }
+    if !manners.policy_confirmed {
+        return Some(back(
+            "no admin has confirmed the platform's policy for this account, so rules post nothing with it (page Accounts)",
+        ));
+    }
+    let why = manners.rules_paused.as_ref()?;
+    Some(back(&format!("rules are paused there: {why}")))
+}
+
 /// What nobody saw beside the text when it was approved.
-fn unsafe_text(suggestion: &Suggestion, situation: &Situation) -> Option<Answer> {
+fn unsafe_text(suggestion: &Suggestion, situation: &Situation, manners: &Manners) -> Option<Answer> {
     let text = suggestion.state.text.as_deref().unwrap_or_default();
     let context = safety::Context {
         max_chars: situation.max_chars,
         link_domains: &situation.team.link_domains,
         recent: &situation.recent,
+        community: manners.community.as_deref(),
+        elsewhere: &situation.elsewhere,
+        answered_by: manners.answered_by.as_deref(),
     };
     let accepted = &suggestion.state.accepted_reasons;
     let reasons: Vec<String> =

@@ -232,6 +232,14 @@ impl Send<'_> {
             TokenError::Wait { after, reason } => {
                 self.not_now(suggestion, Answer::WaitUntil { at: moment.now + after, reason }).await
             }
+            TokenError::App(reason) => {
+                let mut tx = self.state.app.db.begin().await?;
+                let reason = format!("the platform refuses the app that it was connected through: {reason}");
+                let app_of = (integration.platform.as_str(), integration.app_id);
+                integrations::pause_app(&mut tx, &moment, app_of, &reason).await?;
+                tx.commit().await?;
+                self.not_now(suggestion, Answer::WaitFor { switch: Switch::Integration, reason }).await
+            }
             TokenError::Reconnect(reason) => {
                 let mut tx = self.state.app.db.begin().await?;
                 integrations::needs_reconnect(&mut tx, &moment, integration, &reason).await?;
@@ -265,7 +273,7 @@ fn failure(error: &SendError) -> SendFailure {
     match error {
         SendError::Refused { .. } => SendFailure::Refused,
         SendError::RateLimited { .. } | SendError::AuthExpired { .. } | SendError::NotSent(_) => SendFailure::NotSent,
-        SendError::Uncertain { .. } => SendFailure::Uncertain,
+        SendError::Uncertain { .. } | SendError::Unseen { .. } => SendFailure::Uncertain,
     }
 }
 

@@ -38,6 +38,7 @@ mod trouble;
 pub mod uncertain;
 #[cfg(doctest)]
 mod walls;
+mod watch;
 
 pub use act::{ActionRow, ReplyAct, Wanted, change_posted, list as actions};
 pub use attempts::{Attempt, list as attempts};
@@ -47,6 +48,7 @@ pub use pause::{Paused, REASON_CHARS, SWITCH_LOCK, Standing, SwitchError, Switch
 pub use resolve::{ResolveError, Seen, resolve};
 pub use sweep::{ReconcileSweep, wake};
 pub use uncertain::Unknown;
+pub use watch::{WatchReplies, WatchSweep};
 
 use crate::app::App;
 use crate::coord::rounds::Rounds;

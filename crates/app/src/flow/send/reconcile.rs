@@ -1,8 +1,8 @@
 //! An attempt whose outcome nobody knows is settled by reading the platform back, never by sending again blindly.
 //!
 //! Nobody looks while its worker lives. What is found settles it at once. Absence counts only when the write can no longer land:
-//! three reads, the last after write timeout and settle window have passed. Where the platform cannot be read back that far, it
-//! stays uncertain and a person decides.
+//! three reads, the last after write timeout and settle window have passed. Where the platform cannot be read back that far, or took
+//! the reply without showing it, it stays uncertain and a person decides.
 
 use super::attempts::{self, Attempt, Settled};
 use super::job::Send;
@@ -85,6 +85,10 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
             let settled = Settled::of(Outcome::NotSent, reason);
             send.finish(suggestion, attempt.id, settled, Change::Return { reasons: vec![reason.to_owned()] }).await?;
             Ok(())
+        }
+        Ok(Probe::AbsentOnce) if attempt.taken && moment.now >= settles_at => {
+            let reason = "the platform took it and shows it nowhere, so it is not sent again";
+            give_to_person(send, suggestion, &attempt, reason).await
         }
         Ok(Probe::OtherOwnReply(_) | Probe::AbsentOnce) => absent(send, suggestion, &attempt, settles_at).await,
         Ok(Probe::CannotTell(reason)) => give_to_person(send, suggestion, &attempt, &reason).await,

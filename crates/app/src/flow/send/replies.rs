@@ -2,6 +2,7 @@
 //! and never goes; what people or moderators did to the reply since stands in it.
 
 use crate::clock::Moment;
+use crate::model::ReplyStanding;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -103,6 +104,87 @@ pub(super) async fn unpublished(
         suggestion_id,
         moment.now,
         by,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Accounts with replies that are due for a look.
+pub(super) async fn accounts_due(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select integration_id as "id!" from (select integration_id, check_at from replies where check_at <= $1 order by check_at limit $2) due
+           group by integration_id"#,
+        now,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The replies of an account that are due, those that wait longest first.
+pub(super) async fn due(
+    conn: &mut PgConnection,
+    integration_id: Uuid,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Reply>, sqlx::Error> {
+    select_replies!(
+        "where integration_id = $1 and check_at <= $2 order by check_at limit $3",
+        integration_id,
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// All that are due are looked at later.
+pub(super) async fn put_off(
+    conn: &mut PgConnection,
+    integration_id: Uuid,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update replies set check_at = $3 where integration_id = $1 and check_at <= $2",
+        integration_id,
+        now,
+        until
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a look showed.
+pub(super) struct Looked {
+    pub standing: ReplyStanding,
+    pub score: Option<i64>,
+    pub check_at: Option<OffsetDateTime>,
+}
+
+/// `reply` as it is held.
+pub(super) async fn looked(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    reply: &Reply,
+    looked: &Looked,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update replies
+         set standing = $2, score = coalesce($3, score), checked_at = $4, check_at = $5,
+             gone_at = case when $2 = 'here' then null when standing = $2 then gone_at else $4 end
+         where suggestion_id = $1",
+        reply.suggestion_id,
+        looked.standing.as_str(),
+        looked.score,
+        moment.now,
+        looked.check_at,
     )
     .execute(conn)
     .await?;

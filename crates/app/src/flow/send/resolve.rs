@@ -142,7 +142,7 @@ async fn reply_at(
         |why: &str| ResolveError::Unreadable(format!("{name} cannot be read right now: {why}. Nothing was changed."));
     let no_token = |error: TokenError| match error {
         TokenError::Reconnect(reason) => not_connected(&reason),
-        TokenError::Wait { reason, .. } => unread(&reason),
+        TokenError::Wait { reason, .. } | TokenError::App(reason) => unread(&reason),
     };
     let moment = app.moment();
     let target = &suggestion.target.platform_id;

@@ -11,7 +11,7 @@ use crate::flow::suggestion::{Change, Suggestion};
 use crate::model::{Outcome, Reach};
 use crate::queue::JobError;
 use crate::request_id;
-use rejoinder_platforms::{Exchange, PostedReply, Scope, SendError};
+use rejoinder_platforms::{Exchange, PostedReply, Remedy, Scope, SendError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -35,16 +35,17 @@ impl Send<'_> {
                     reach: None,
                     exchange: Some(posted.exchange),
                     platform_reply_id: Some(posted.id),
+                    taken: true,
                 };
                 self.posted(suggestion, attempt_id, settled, url).await
             }
-            Err(SendError::Refused { code, reason, scope, exchange }) => {
+            Err(SendError::Refused { code, reason, scope, remedy, exchange }) => {
                 let reason = format!("{} says: {reason} ({code})", self.platform_name(ready));
-                let settled =
-                    Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
-                self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
-                trouble::refused(&self.state.app, &ready.integration, scope, &reason).await?;
-                Ok(())
+                self.refused(suggestion, ready, attempt_id, (scope, remedy, reason), exchange).await
+            }
+            Err(SendError::Unseen { reason, exchange }) => {
+                let settled = Settled { taken: true, ..failed(Outcome::Uncertain, &reason, Some(exchange)) };
+                self.uncertain(suggestion, attempt_id, settled, &reason).await
             }
             Err(SendError::RateLimited { retry_after, scope, exchange }) => {
                 let until = self.moment().now + retry_after;
@@ -61,9 +62,35 @@ impl Send<'_> {
                 self.not_sent(suggestion, attempt_id, None, until, reason).await
             }
             Err(SendError::Uncertain { reason, exchange }) => {
-                self.uncertain(suggestion, attempt_id, &reason, exchange).await
+                let settled = failed(Outcome::Uncertain, &reason, Some(exchange));
+                self.uncertain(suggestion, attempt_id, settled, &reason).await
             }
         }
+    }
+
+    /// The reply fails, unless it is the account that must be looked after: then that stops at once, and the reply waits for it.
+    async fn refused(
+        &self,
+        suggestion: &Suggestion,
+        ready: &Ready,
+        attempt_id: Uuid,
+        (scope, remedy, reason): (Scope, Remedy, String),
+        exchange: Exchange,
+    ) -> Result<(), JobError> {
+        let app = &self.state.app;
+        match remedy {
+            Remedy::StopAccount => trouble::stop(app, &ready.integration, &reason).await?,
+            Remedy::Reconnect => trouble::reconnect(app, &ready.integration, &reason).await?,
+            Remedy::Nothing | Remedy::Edit => {
+                let edit = if remedy == Remedy::Edit { ". Change the text, then send it again." } else { "" };
+                let reason = format!("{reason}{edit}");
+                let settled =
+                    Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
+                self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
+                return Ok(trouble::refused(app, &ready.integration, scope, &reason).await?);
+            }
+        }
+        self.not_sent(suggestion, attempt_id, Some(exchange), self.moment().now, reason).await
     }
 
     /// Refreshes and goes on. A platform that refuses fresh tokens as well wants a person.
@@ -145,11 +172,10 @@ impl Send<'_> {
         &self,
         suggestion: &Suggestion,
         attempt_id: Uuid,
+        settled: Settled,
         reason: &str,
-        exchange: Exchange,
     ) -> Result<(), JobError> {
         let look_again_at = self.moment().now + time::Duration::seconds(2);
-        let settled = failed(Outcome::Uncertain, reason, Some(exchange));
         let change =
             Change::Uncertain { reason: format!("Nobody knows yet whether it stands there: {reason}"), look_again_at };
         self.finish(suggestion, attempt_id, settled, change).await?;

@@ -3,10 +3,12 @@
 
 use super::pause;
 use crate::accounts::integrations::Integration;
-use crate::flow::{safety, suggestion};
+use crate::flow::safety::{self, Elsewhere};
+use crate::flow::suggestion;
 use rejoinder_platforms::Readers;
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -32,6 +34,8 @@ pub struct Situation {
     pub pace_reason: Option<String>,
     /// Texts that the account posted lately, newest first.
     pub recent: Vec<String>,
+    /// What the installation posted lately on the account's platform, newest first.
+    pub elsewhere: Arc<Vec<Elsewhere>>,
 }
 
 /// What the team has set.
@@ -67,7 +71,7 @@ pub async fn load(
     Ok(found.into_iter().map(|row| (row.id, row.situation(readers, now))).collect())
 }
 
-/// Adds what each account posted lately: what the safety checks compare with. Arming does without, the claim has just compared.
+/// Adds what each account, and the installation, posted lately: what the safety checks compare with. Arming does without, the claim has just compared.
 pub async fn add_recent(
     conn: &mut PgConnection,
     situations: &mut HashMap<Uuid, Situation>,
@@ -78,6 +82,18 @@ pub async fn add_recent(
         if let Some(situation) = situations.get_mut(&id) {
             situation.recent.push(text);
         }
+    }
+    let platforms: BTreeSet<String> =
+        situations.values().map(|situation| situation.integration.platform.clone()).collect();
+    let platforms: Vec<String> = platforms.into_iter().collect();
+    let mut texts: HashMap<String, Vec<Elsewhere>> = HashMap::new();
+    for (platform, text) in suggestion::posted_everywhere(conn, &platforms, now - safety::LATELY).await? {
+        texts.entry(platform).or_default().push(text);
+    }
+    let texts: HashMap<String, Arc<Vec<Elsewhere>>> =
+        texts.into_iter().map(|(platform, texts)| (platform, Arc::new(texts))).collect();
+    for situation in situations.values_mut() {
+        situation.elsewhere = texts.get(&situation.integration.platform).cloned().unwrap_or_default();
     }
     Ok(())
 }
@@ -98,6 +114,8 @@ struct Row {
     token_lease_until: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
     next_poll_at: OffsetDateTime,
+    app_id: Option<Uuid>,
+    app_client_id: Option<String>,
     pause_cause: Option<String>,
     paused_by: Option<Uuid>,
     instance_paused_at: Option<OffsetDateTime>,
@@ -122,7 +140,8 @@ async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDate
     sqlx::query_as!(
         Row,
         r#"select i.id, i.team_id, i.platform, i.platform_account_id, i.display_name, i.access_token, i.refresh_token, i.scopes,
-                  i.expires_at, i.state, i.state_reason, i.state_since, i.token_lease_until, i.created_at, i.next_poll_at,
+                  i.expires_at, i.state, i.state_reason, i.state_since, i.token_lease_until, i.created_at, i.next_poll_at, i.app_id,
+                  (select client_id from platform_apps where platform_apps.id = i.app_id) as app_client_id,
                   i.pause_cause, i.paused_by,
                   w.paused_at as instance_paused_at, w.reason as instance_reason,
                   t.daily_cap as "daily_cap?", t.gap_secs as "gap_secs?", coalesce(t.link_domains, '{}') as "link_domains!",
@@ -181,7 +200,10 @@ impl Row {
                 last_poll_problem: None,
                 next_poll_at: self.next_poll_at,
                 token_lease_until: self.token_lease_until,
+                policy_confirmed_at: None,
                 created_at: self.created_at,
+                app_id: self.app_id,
+                app_client_id: self.app_client_id,
                 pause_cause: self.pause_cause,
                 paused_by: self.paused_by,
                 paused_by_name: None,
@@ -205,6 +227,7 @@ impl Row {
             next_at: self.next_at,
             pace_reason: self.pace_reason,
             recent: Vec::new(),
+            elsewhere: Arc::default(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What a failed write says of its account: one that fails again and again is paused before the platform bans it, trouble of the whole
-//! app pauses all accounts of the platform, a platform that asks for a pause gets it. Each in a transaction of its own, after the
+//! app pauses all accounts that were connected through it, a platform that asks for a pause gets it. Each in a transaction of its own, after the
 //! outcome stands.
 
 use super::reserve;
@@ -26,10 +26,27 @@ pub(super) async fn refused(
             let moment = app.moment();
             let mut tx = app.db.begin().await?;
             let why = format!("the platform refuses the whole app: {reason}");
-            integrations::pause_platform(&mut tx, &moment, &integration.platform, &why).await?;
+            let app_of = (integration.platform.as_str(), integration.app_id);
+            integrations::pause_app(&mut tx, &moment, app_of, &why).await?;
             tx.commit().await
         }
     }
+}
+
+/// The platform itself put the account out of action: nothing more goes out until a person looked after it there.
+pub(super) async fn stop(app: &App, integration: &Integration, reason: &str) -> Result<(), sqlx::Error> {
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    integrations::pause(&mut tx, &moment, integration, None, PauseCause::Failures, Some(reason)).await?;
+    tx.commit().await
+}
+
+/// The consent does not reach this far.
+pub(super) async fn reconnect(app: &App, integration: &Integration, reason: &str) -> Result<(), sqlx::Error> {
+    let moment = app.moment();
+    let mut tx = app.db.begin().await?;
+    integrations::needs_reconnect(&mut tx, &moment, integration, reason).await?;
+    tx.commit().await
 }
 
 /// Pauses the account when its failures of the last hour are too many.

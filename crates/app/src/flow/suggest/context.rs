@@ -4,8 +4,8 @@
 use crate::accounts::integrations;
 use crate::clients::ai::{self, DraftRequest, IntentSpec, ThreadText, Tone, VariationSpec};
 use crate::flow::ingest::thread::{self, CommentRow};
-use crate::flow::intents;
 use crate::flow::suggestion::Suggestion;
+use crate::flow::{intents, places};
 use crate::model::Mode;
 use rejoinder_platforms::Capabilities;
 use sqlx::PgConnection;
@@ -24,6 +24,7 @@ pub async fn load(
     let post_text =
         ThreadText { author: post.author_handle.clone(), title: post.title.clone(), text: post.body.clone() };
     let (target, parents) = match suggestion.comment_id {
+        None if post.deleted_at.is_some() => return Ok(None),
         None => (post_text.clone(), Vec::new()),
         Some(id) => {
             let Some(comment) = thread::comment(conn, team_id, id).await? else { return Ok(None) };
@@ -34,6 +35,11 @@ pub async fn load(
             (text_of(&comment), parents.iter().map(text_of).collect())
         }
     };
+    let place = match &post.community {
+        Some(community) => places::known(conn, team_id, suggestion.integration_id, community).await?,
+        None => None,
+    };
+    let rules = place.into_iter().flat_map(|place| place.rules).map(|rule| (rule.title, rule.description)).collect();
     let intents = intents_of(conn, suggestion).await?;
     let first = intents.first();
     Ok(Some(DraftRequest {
@@ -42,6 +48,7 @@ pub async fn load(
         intents,
         wanted_intent: suggestion.wanted_intent_id,
         community: post.community,
+        community_rules: rules,
         platform: integration.platform,
         max_chars: capabilities.max_reply_chars,
         mode: match suggestion.mode {

@@ -125,11 +125,9 @@ async fn finish(
     let mut tx = state.app.db.begin().await?;
     let change = match result {
         Ok(draft) => {
-            let (team_id, integration_id) = (suggestion.team_id, suggestion.integration_id);
             let max_chars = state.capabilities(&mut tx, suggestion).await.map_or(usize::MAX, |can| can.max_reply_chars);
-            let account = safety::Account { team_id, integration_id, max_chars };
             let first = draft.variations.first().map_or("", String::as_str);
-            let holds = safety::holds_for(&mut tx, account, first, moment.now).await?;
+            let holds = safety::holds_for(&mut tx, suggestion, max_chars, first, moment.now).await?;
             let facts = Box::new(facts(&draft, tone));
             Change::Drafted { generation_id, draft: facts, variations: draft.variations, holds }
         }

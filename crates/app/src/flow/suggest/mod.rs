@@ -12,8 +12,10 @@ pub use sweep::SuggestSweep;
 
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
+use crate::flow::etiquette::opt_outs;
 use crate::flow::ingest::thread::{self, CommentRow, PostRow};
 use crate::flow::intents;
+use crate::flow::places;
 use crate::flow::suggestion::{self, Change, ChangeError, NewSuggestion, Suggestion, Target};
 use crate::jobs;
 use crate::model::{Mode, TargetKind};
@@ -67,10 +69,12 @@ pub async fn request(
         }
         None => None,
     };
-    eligible(&post, comment.as_ref())?;
     if let Some(intent_id) = request.intent_id {
         intents::load(conn, team_id, intent_id).await?.ok_or(RequestError::NotFound("intent"))?;
     }
+    eligible(&post, comment.as_ref())?;
+    wants_answers(conn, team_id, &post, comment.as_ref()).await?;
+    let_in(conn, moment, team_id, &post).await?;
     let new = new_suggestion(conn, team_id, actor, &request, &post, comment.as_ref()).await?;
     let Some((id, generation_id)) = suggestion::insert(conn, moment, &new).await? else {
         let open = suggestion::open_for_target(conn, team_id, new.integration_id, &new.target.platform_id).await?;
@@ -101,10 +105,45 @@ fn eligible(post: &PostRow, comment: Option<&CommentRow>) -> Result<(), RequestE
         Some(comment) if comment.deleted_at.is_some() => {
             not_eligible("gone", "The comment was deleted on the platform.")
         }
+        None if post.deleted_at.is_some() => not_eligible("gone", "The post was deleted on the platform."),
         None if post.own => {
             not_eligible("own-text", "This post is your own. Name the comment to answer as comment_id.")
         }
         _ => Ok(()),
+    }
+}
+
+/// A community that does not let the account in takes no reply.
+async fn let_in(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, post: &PostRow) -> Result<(), RequestError> {
+    let Some(community) = &post.community else { return Ok(()) };
+    let known = places::known(conn, team_id, post.integration_id, community).await?;
+    if let Some(known) = &known {
+        places::refresh_old(conn, moment, post.integration_id, known).await?;
+    }
+    match known.and_then(|place| place.closed()) {
+        Some(reason) => not_eligible("community-closed", reason),
+        None => Ok(()),
+    }
+}
+
+/// Who asked not to be answered is not answered, whoever of the team asks.
+async fn wants_answers(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    post: &PostRow,
+    comment: Option<&CommentRow>,
+) -> Result<(), RequestError> {
+    let (author_id, handle) = match comment {
+        Some(comment) => (&comment.author_platform_id, &comment.author_handle),
+        None => (&post.author_platform_id, &post.author_handle),
+    };
+    let Some(key) = opt_outs::author_key(author_id.as_deref(), handle.as_deref()) else { return Ok(()) };
+    match opt_outs::standing(conn, team_id, &post.platform, &key).await? {
+        Some(_) => not_eligible(
+            "opted-out",
+            "Its author asked not to be answered. An admin may lift that on the page Etiquette.",
+        ),
+        None => Ok(()),
     }
 }
 

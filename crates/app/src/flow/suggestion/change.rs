@@ -68,6 +68,14 @@ pub enum Change {
     Return {
         reasons: Vec<String>,
     },
+    /// The text that it answers is gone on the platform: nothing of it may stay, and a draft may quote it.
+    TargetGone {
+        reason: String,
+    },
+    /// The text that it answers says something else now.
+    TargetEdited {
+        reason: String,
+    },
     Posted {
         reply_id: String,
         url: Option<String>,
@@ -91,13 +99,13 @@ impl Change {
             Self::Approve { .. } => "approved",
             Self::Send { .. } => "queued",
             Self::Undo => "taken back",
-            Self::Reject { .. } => "rejected",
+            Self::Reject { .. } | Self::TargetGone { .. } => "rejected",
             Self::Regenerate { .. } => "asked for again",
             Self::Retry { .. } => "retried",
             Self::Claim { .. } | Self::Reclaim { .. } => "taken up for sending",
             Self::Park { .. } => "parked",
             Self::Resume => "resumed",
-            Self::Return { .. } => "returned to a person",
+            Self::Return { .. } | Self::TargetEdited { .. } => "returned to a person",
             Self::Posted { .. } => "posted",
             Self::Refused { .. } => "refused by the platform",
             Self::Uncertain { .. } => "left uncertain",
@@ -113,7 +121,8 @@ impl Change {
             Self::Approve { .. } => Kind::SuggestionApproved,
             Self::Send { .. } => Kind::SuggestionQueued,
             Self::Undo => Kind::SuggestionUndone,
-            Self::Reject { .. } => Kind::SuggestionRejected,
+            Self::Reject { .. } | Self::TargetGone { .. } => Kind::SuggestionRejected,
+            Self::TargetEdited { .. } => Kind::SuggestionHeld,
             Self::Regenerate { .. } => Kind::SuggestionRegenerated,
             Self::Retry { .. } => Kind::SuggestionRetried,
             Self::Claim { .. } | Self::Reclaim { .. } => Kind::SuggestionClaimed,
@@ -133,7 +142,7 @@ impl Change {
             "after": { "status": after.status, "stage": after.stage, "version": after.version },
         });
         // A draft may quote a stranger: only its hash is kept. What a person wrote is ours.
-        if before.text != after.text && !matches!(self, Self::Drafted { .. }) {
+        if before.text != after.text && !matches!(self, Self::Drafted { .. } | Self::TargetGone { .. }) {
             payload["before"]["text"] = json!(before.text);
             payload["after"]["text"] = json!(after.text);
         }

@@ -93,6 +93,8 @@ pub fn step(state: &State, change: &Change, actor: Actor, now: OffsetDateTime) -
         Change::Resume => resume(&mut next, now),
         Change::Uncertain { reason, look_again_at } => uncertain(&mut next, reason, *look_again_at)?,
         Change::Return { reasons } => return_to_person(&mut next, reasons)?,
+        Change::TargetGone { reason } => target_gone(&mut next, reason),
+        Change::TargetEdited { reason } => target_edited(&mut next, reason)?,
         Change::Posted { reply_id, url } => posted(&mut next, reply_id, url.as_deref(), now)?,
         Change::Refused { reason } => refused(&mut next, reason)?,
     };
@@ -396,6 +398,47 @@ fn return_to_person(next: &mut State, reasons: &[String]) -> Result<bool, Refusa
     back_to_pending(next, Some(reasons.join("; ")));
     next.held_reasons = reasons.to_vec();
     Ok(true)
+}
+
+/// Whether it can still be kept from going out.
+fn is_at_rest(state: &State) -> bool {
+    match state.status {
+        Status::Pending => true,
+        Status::Approved => matches!(state.stage, Stage::Ready | Stage::Parked | Stage::Queued),
+        _ => false,
+    }
+}
+
+fn target_gone(next: &mut State, reason: &str) -> bool {
+    if !is_at_rest(next) {
+        return false;
+    }
+    next.status = Status::Rejected;
+    next.stage = Stage::Done;
+    next.stage_reason = Some(reason.to_owned());
+    (next.text, next.original_text) = (None, None);
+    next.alternatives.clear();
+    (next.draft.reason, next.draft.sensitive_topic) = (None, None);
+    next.held_reasons.clear();
+    next.send_after = None;
+    next.waits_for = None;
+    true
+}
+
+fn target_edited(next: &mut State, reason: &str) -> Result<bool, Refusal> {
+    if !is_at_rest(next) || next.held_reasons.iter().any(|held| held == reason) {
+        return Ok(false);
+    }
+    match (next.status, next.stage) {
+        (Status::Approved, _) => return_to_person(next, &[reason.to_owned()]),
+        // What is being written is written for what stood there.
+        (_, Stage::Drafting) => Ok(false),
+        _ => {
+            next.held_reasons.push(reason.to_owned());
+            next.stage_reason = Some(format!("Held: {reason}"));
+            Ok(true)
+        }
+    }
 }
 
 fn posted(next: &mut State, reply_id: &str, url: Option<&str>, now: OffsetDateTime) -> Result<bool, Refusal> {

@@ -4,12 +4,14 @@
 
 pub mod change;
 mod db;
+mod find;
 pub mod machine;
 
 pub use change::Change;
-pub use db::{
-    Card, Filter, Listed, NewSuggestion, Suggestion, Target, drafting_since, insert, latest_of_item, list, load, lock,
-    lock_all, open_for_target, posted_texts, replied_to,
+pub use db::{NewSuggestion, Suggestion, Target, forget_drafts, insert, load, lock, lock_all};
+pub use find::{
+    Card, Filter, Listed, drafting_since, latest_of_item, list, open_for_target, open_for_thing, posted_everywhere,
+    posted_texts, replied_to,
 };
 pub use machine::{Draft, Refusal, State};
 

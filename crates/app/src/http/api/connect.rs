@@ -40,7 +40,6 @@ impl From<ConnectError> for Problem {
             | ConnectError::NotAdmin
             | ConnectError::NoCode
             | ConnectError::CodeSpent
-            | ConnectError::Partial(_)
             | ConnectError::AppRefused(_) => Self::conflict("not-connected", error.to_string()),
             ConnectError::Unavailable(_) => Self::unavailable(error.to_string()),
             ConnectError::Database(error) => error.into(),
@@ -173,7 +172,6 @@ fn reason(error: &ConnectError) -> &'static str {
         ConnectError::StateSpent | ConnectError::CodeSpent => "spent",
         ConnectError::NoCode => "incomplete",
         ConnectError::NotAdmin => "not_admin",
-        ConnectError::Partial(_) => "partial",
         ConnectError::UnknownPlatform(_)
         | ConnectError::NotConfigured(_)
         | ConnectError::ForeignTarget(_)

@@ -46,6 +46,9 @@ pub struct IntegrationAnswer {
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_polled_at: Option<OffsetDateTime>,
     pub last_poll_problem: Option<String>,
+    /// When an admin confirmed the platform's policy; rules post nothing with the account before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub policy_confirmed_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
     pub next_poll_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -89,6 +92,7 @@ impl From<Integration> for IntegrationAnswer {
             state_since: row.state_since,
             last_polled_at: row.last_polled_at,
             last_poll_problem: row.last_poll_problem,
+            policy_confirmed_at: row.policy_confirmed_at,
             next_poll_at: row.next_poll_at,
             created_at: row.created_at,
             events: None,
@@ -102,6 +106,10 @@ impl From<TokenError> for Problem {
             TokenError::Reconnect(reason) => {
                 Self::conflict("reconnect-needed", format!("Connect the account again: {reason}."))
             }
+            TokenError::App(reason) => Problem::conflict(
+                "app-refused",
+                format!("{reason}. Look at the app that the account was connected through."),
+            ),
             TokenError::Wait { after, reason } => {
                 // The reason may name what is inside this server.
                 tracing::warn!(reason, "a token could not be refreshed now");

@@ -7,7 +7,7 @@ use crate::flow::ingest::inbox::{self, Filter, ItemRow};
 use crate::flow::ingest::normalise;
 use crate::http::auth::{Editor, ItemRef, Loaded, TeamMember, Viewer};
 use crate::http::body::{JsonBody, Nothing, Query};
-use crate::model::{ItemState, Stage, Status, TargetKind};
+use crate::model::{ItemState, Stage, Status, TargetKind, WatchKind};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,17 @@ pub struct ItemAnswer {
     pub excerpt: Option<String>,
     /// The latest suggestion for it, if there is one.
     pub suggestion: Option<ItemSuggestion>,
+    /// What the watch that found it follows; null: it came from the account's own posts.
+    pub found_by: Option<FoundBy>,
     #[serde(with = "time::serde::rfc3339")]
     pub last_activity_at: OffsetDateTime,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FoundBy {
+    pub kind: WatchKind,
+    #[schema(example = "grinder")]
+    pub text: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,6 +87,7 @@ impl From<ItemRow> for ItemAnswer {
             author_handle: row.author_handle,
             excerpt: row.excerpt,
             suggestion,
+            found_by: row.watch_kind.zip(row.watch_text).map(|(kind, text)| FoundBy { kind: kind.into(), text }),
             last_activity_at: row.last_activity_at,
         }
     }

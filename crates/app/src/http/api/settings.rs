@@ -35,6 +35,9 @@ pub struct SettingsAnswer {
     /// Hosts that a reply may link to without a person having looked.
     #[schema(example = json!(["example.com"]))]
     pub link_domains: Vec<String>,
+    /// By these words, beside those of the server, somebody asks not to be answered any more.
+    #[schema(example = json!(["no more coffee tips"]))]
+    pub opt_out_words: Vec<String>,
     /// Since when nothing of the team goes out; null: it is not paused.
     #[serde(with = "time::serde::rfc3339::option")]
     pub paused_at: Option<OffsetDateTime>,
@@ -71,6 +74,10 @@ pub struct SettingsBody {
     #[serde(default, alias = "linkDomains", deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["example.com"]))]
     link_domains: Option<Option<Vec<String>>>,
+    /// At most 50 phrases of 60 characters.
+    #[serde(default, alias = "optOutWords", deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["no more coffee tips"]))]
+    opt_out_words: Option<Option<Vec<String>>>,
 }
 
 /// Null is something else than nothing.
@@ -87,6 +94,7 @@ impl SettingsBody {
             quiet_from: self.quiet_from,
             quiet_to: self.quiet_to,
             link_domains: self.link_domains.map(Option::unwrap_or_default),
+            opt_out_words: self.opt_out_words.map(Option::unwrap_or_default),
         }
     }
 }
@@ -101,6 +109,7 @@ impl From<TeamSettings> for SettingsAnswer {
             quiet_from: row.quiet_from.map(clock_text),
             quiet_to: row.quiet_to.map(clock_text),
             link_domains: row.link_domains,
+            opt_out_words: row.opt_out_words,
             paused_at: row.paused_at,
             pause_reason: row.pause_reason,
             paused_by: row.paused_by,

@@ -52,6 +52,9 @@ owned! {
     WebhookRef, "webhook", "webhook_id", access::to_webhook;
     DeliveryRef, "delivery", "delivery_id", access::to_delivery;
     NoticeRef, "notice", "notice_id", access::to_notice;
+    OptOutRef, "opt-out", "opt_out_id", access::to_opt_out;
+    RulePauseRef, "rule pause", "rule_pause_id", access::to_rule_pause;
+    WatchRef, "watch", "watch_id", access::to_watch;
     ApiTokenRef, "token", "token_id", access::to_api_token;
 }
 

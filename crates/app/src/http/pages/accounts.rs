@@ -21,7 +21,7 @@ use crate::accounts::integrations::{self, Integration, PauseCause};
 use crate::accounts::team_settings;
 use crate::app::App;
 use crate::error::Problem;
-use crate::flow::ingest::inbox;
+use crate::flow::ingest::{inbox, rhythm};
 use crate::http::auth::{Admin, IntegrationRef, Loaded, PageMember, Viewer};
 use crate::http::csrf::CsrfForm;
 use crate::model::IntegrationState;
@@ -31,8 +31,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use rejoinder_platforms::{AuthorizeRequest, Through};
 use serde::Deserialize;
+use sqlx::PgConnection;
 use std::collections::HashMap;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How the address begins to which a consent comes back.
@@ -66,10 +67,16 @@ pub struct AccountCard {
     /// "u/acme_coffee"
     pub name: String,
     pub state: AccountState,
+    /// How often it is read, where the request budget is short.
+    pub rhythm: Option<String>,
     pub last_event_at: Option<OffsetDateTime>,
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
+    /// Scope that the consent lacks, and what does not work without it.
+    pub missing: Vec<(String, String)>,
+    /// When an admin confirmed the platform's policy; rules post nothing before.
+    pub policy_confirmed_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +130,7 @@ pub async fn show(
     let last_events: HashMap<Uuid, OffsetDateTime> =
         inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
     let accounts = integrations::list(&mut conn, person.team_id).await?;
+    let rhythms = rhythms(&app, &mut conn, person.team_id).await?;
     let settings = team_settings::load(&mut conn, person.team_id).await?;
     let (confirm, no_ticket) = query.confirmation(&mut conn, &person).await?;
     let page = AccountsPage {
@@ -139,7 +147,10 @@ pub async fn show(
         not_connected: query.failed().or(no_ticket),
         accounts: accounts
             .iter()
-            .map(|account| AccountCard::of(account, last_events.get(&account.id).copied()))
+            .map(|account| AccountCard {
+                rhythm: rhythms.get(&account.id).cloned().flatten(),
+                ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
+            })
             .collect(),
         offers: offers(&app),
         may_change: person.may_connect(),
@@ -180,6 +191,19 @@ pub async fn disconnect(
     }
 }
 
+/// An admin stands for automatic replies with the account.
+pub async fn confirm_policy(
+    State(app): State<App>,
+    _: PageMember<Viewer>,
+    loaded: Loaded<IntegrationRef, Admin>,
+    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+) -> Result<Response, Problem> {
+    let mut tx = app.db.begin().await?;
+    integrations::confirm_policy(&mut tx, &app.moment(), loaded.team_id, loaded.id, loaded.caller.user_id).await?;
+    tx.commit().await?;
+    Ok(see_other("/dashboard/accounts"))
+}
+
 fn known(slug: &str) -> Option<Mark> {
     rejoinder_platforms::PLATFORMS.iter().any(|(known, _)| *known == slug).then(|| Mark::of(slug))
 }
@@ -192,13 +216,26 @@ impl AccountsQuery {
     }
 }
 
+async fn rhythms(
+    app: &App,
+    conn: &mut PgConnection,
+    team_id: Uuid,
+) -> Result<HashMap<Uuid, Option<String>>, sqlx::Error> {
+    let readings = integrations::readings(conn, team_id, &app.own_clients()).await?;
+    let secs = |secs: i32| Duration::seconds(secs.into());
+    let sentence = |row: &integrations::Reading| {
+        rhythm::sentence(secs(row.wanted_secs), secs(row.interval_secs), row.accounts.into())
+    };
+    Ok(readings.iter().map(|row| (row.integration_id, sentence(row))).collect())
+}
+
 fn offers(app: &App) -> Vec<Offer> {
     let offer = |(slug, name): &(&str, &str)| {
         let mark = Mark::new(slug, name);
         match app.readers.get(slug) {
             Ok(reader) => {
                 let scopes = reader.capabilities().scopes.iter();
-                let scopes = scopes.map(|(scope, why)| ((*scope).to_owned(), (*why).to_owned())).collect();
+                let scopes = scopes.map(|scope| (scope.name.to_owned(), scope.why.to_owned())).collect();
                 Offer { mark, scopes, unavailable: None }
             }
             Err(_) => {
@@ -225,17 +262,22 @@ fn consent_origins(app: &App) -> Vec<String> {
 }
 
 impl AccountCard {
-    fn of(account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
+    fn of(app: &App, account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
         let mark = Mark::of(&account.platform);
+        let missing = app.readers.get(&account.platform).map(|reader| reader.capabilities().missing(&account.scopes));
+        let missing = missing.unwrap_or_default().into_iter();
         Self {
             id: account.id,
             name: mark.handle(&account.display_name),
             mark,
             state: AccountState::of(account),
+            rhythm: None,
             last_event_at,
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
+            missing: missing.map(|scope| (scope.name.to_owned(), scope.without.to_owned())).collect(),
+            policy_confirmed_at: account.policy_confirmed_at,
         }
     }
 
@@ -337,6 +379,12 @@ impl AccountsPage {
         let mut cards: Vec<_> = self.accounts.iter().collect();
         cards.sort_by(|a, b| (a.state.rank(), &a.name).cmp(&(b.state.rank(), &b.name)));
         cards
+    }
+
+    /// Whether an account of the platform that was connected a moment ago got less than we asked for.
+    pub fn connected_in_part(&self) -> bool {
+        let just = self.just_connected.as_ref().map(|mark| &mark.slug);
+        self.accounts.iter().any(|card| Some(&card.mark.slug) == just && !card.missing.is_empty())
     }
 
     pub fn section(&self) -> Section {

@@ -15,8 +15,6 @@ pub enum ConsentOutcome {
     OtherPerson,
     /// The role was taken away meanwhile.
     NotAdmin,
-    /// Permissions were left out.
-    Partial,
     /// The platform does not know our app, or does not want it.
     Refused,
     /// No answer, or one that nobody can read.
@@ -32,7 +30,6 @@ impl ConsentOutcome {
             "incomplete" => Self::Incomplete,
             "other_person" => Self::OtherPerson,
             "not_admin" => Self::NotAdmin,
-            "partial" => Self::Partial,
             "refused" => Self::Refused,
             _ => Self::Unavailable,
         }
@@ -50,7 +47,6 @@ impl ConsentOutcome {
                 "{platform} is not connected: this confirmation was used before, is older than ten minutes, or someone else began it."
             ),
             Self::NotAdmin => format!("{platform} was not connected: only an admin of the team may connect accounts."),
-            Self::Partial => format!("{platform} was not connected: permissions that it needs were left out."),
             Self::Refused => format!("{platform} was not connected: it does not accept this server's app."),
             Self::Unavailable => format!("{platform} was not connected: it did not answer."),
         }
@@ -67,9 +63,6 @@ impl ConsentOutcome {
                     .to_owned()
             }
             Self::NotAdmin => "Ask an admin of the team to do it, or to give you the role.".to_owned(),
-            Self::Partial => {
-                "Connect again and leave everything ticked; each permission is explained below.".to_owned()
-            }
             Self::Refused => {
                 format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
             }
@@ -78,14 +71,13 @@ impl ConsentOutcome {
     }
 
     /// Beside the declared samples of the accounts page.
-    pub const EVERY: [Self; 9] = [
+    pub const EVERY: [Self; 8] = [
         Self::Declined,
         Self::Unknown,
         Self::Spent,
         Self::Incomplete,
         Self::OtherPerson,
         Self::NotAdmin,
-        Self::Partial,
         Self::Refused,
         Self::Unavailable,
     ];

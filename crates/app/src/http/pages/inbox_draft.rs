@@ -65,6 +65,10 @@ pub enum DraftState {
     Closed {
         sentence: String,
     },
+    /// Its author asked not to be answered: "u/curious_cat said “stop” 2 days ago and is answered no more."
+    Silent {
+        sentence: String,
+    },
     /// The model could not write one: "No draft: the model did not answer."
     NoDraft {
         reason: String,
@@ -195,8 +199,14 @@ pub struct Facts {
     pub times_answered: Option<u64>,
     pub comments: Option<u64>,
     pub account: Option<String>,
-    /// House rules of the place, short: "no links, no ads".
-    pub rules: Option<String>,
+    /// House rules of the place that apply to comments.
+    pub rules: Vec<HouseRule>,
+    /// What else to know of the place: "r/x is quarantined: ...".
+    pub caution: Option<String>,
+    /// When the author asked not to be answered.
+    pub silent_since: Option<OffsetDateTime>,
+    /// The watch that found it: "r/espresso".
+    pub found_by: Option<String>,
     pub intent: Option<String>,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -213,6 +223,13 @@ pub struct Facts {
 }
 
 #[derive(Debug, Clone)]
+pub struct HouseRule {
+    pub title: String,
+    /// Empty for none.
+    pub description: String,
+}
+
+#[derive(Debug, Clone)]
 pub struct HistoryLine {
     pub at: OffsetDateTime,
     pub text: String,
@@ -226,6 +243,7 @@ impl DraftPane {
     pub fn tone(&self) -> Tone {
         match &self.state {
             DraftState::Nothing | DraftState::Closed { .. } => Tone::Plain,
+            DraftState::Silent { .. } => Tone::Held,
             DraftState::Ready(editor) if !editor.held.is_empty() => Tone::Held,
             DraftState::Ready(_) | DraftState::Approved { .. } | DraftState::ByHand { .. } => Tone::Ask,
             DraftState::Drafting { .. } | DraftState::Queued { .. } | DraftState::Sending { .. } => Tone::Busy,
@@ -244,7 +262,7 @@ impl DraftPane {
         let platform = &self.mark.name;
         match &self.state {
             DraftState::Nothing => "No draft yet.".to_owned(),
-            DraftState::Closed { sentence } => sentence.clone(),
+            DraftState::Closed { sentence } | DraftState::Silent { sentence } => sentence.clone(),
             DraftState::NoDraft { reason } | DraftState::ByHand { reason, .. } => reason.clone(),
             DraftState::Drafting { .. } => "Writing a draft. This takes a few seconds.".to_owned(),
             DraftState::Ready(editor) if editor.held.is_empty() => "Ready for you.".to_owned(),
@@ -304,14 +322,18 @@ impl DraftPane {
     pub fn has_draft(&self) -> bool {
         !matches!(
             self.state,
-            DraftState::Nothing | DraftState::Closed { .. } | DraftState::NoDraft { .. } | DraftState::ByHand { .. }
+            DraftState::Nothing
+                | DraftState::Closed { .. }
+                | DraftState::Silent { .. }
+                | DraftState::NoDraft { .. }
+                | DraftState::ByHand { .. }
         )
     }
 
     /// Whether the form that asks for a draft stands here; it then holds `typed`.
     pub fn asks(&self) -> bool {
         let settled = matches!(self.state, DraftState::Rejected { .. } | DraftState::Unpublished { .. });
-        (settled || !self.has_draft()) && !matches!(self.state, DraftState::ByHand { .. })
+        (settled || !self.has_draft()) && !matches!(self.state, DraftState::ByHand { .. } | DraftState::Silent { .. })
     }
 
     /// "214/10,000"
@@ -329,6 +351,11 @@ impl DraftPane {
 }
 
 impl Facts {
+    /// "3 house rules"
+    pub fn rules_label(&self) -> String {
+        super::words::count(&(self.rules.len() as u64), "house rule", "house rules")
+    }
+
     pub fn about_draft(&self) -> bool {
         self.intent.is_some()
             || self.confidence.is_some()

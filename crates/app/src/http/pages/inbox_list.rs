@@ -102,6 +102,8 @@ pub struct Row {
     pub intent: Option<String>,
     pub confidence: Option<f64>,
     pub state: RowState,
+    /// What the watch that found it follows: "r/espresso", "“grinder”".
+    pub found_by: Option<String>,
 }
 
 /// What the item waits for, or why it waits no longer.
@@ -210,6 +212,10 @@ impl Row {
             intent: row.intent_name,
             confidence: row.suggestion_confidence,
             state,
+            found_by: row.watch_text.map(|text| match row.watch_kind.as_deref() {
+                Some("community") => format!("r/{text}"),
+                _ => format!("\u{201C}{text}\u{201D}"),
+            }),
         }
     }
 }

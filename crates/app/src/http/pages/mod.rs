@@ -13,6 +13,7 @@ pub mod assets;
 pub mod consent;
 mod decide;
 pub mod error;
+pub mod etiquette;
 pub mod forgot;
 pub mod frame;
 mod home;
@@ -26,6 +27,7 @@ pub mod marks;
 pub mod notices;
 mod person;
 mod place;
+pub mod platform_apps;
 mod qr;
 pub mod samples;
 pub mod settings;
@@ -38,6 +40,7 @@ mod story;
 pub mod team;
 pub mod tokens;
 pub mod uncertain;
+pub mod watches;
 pub mod webhooks;
 pub mod when;
 pub mod words;
@@ -97,6 +100,14 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/accounts/{integration_id}/pause", post(accounts::pause))
         .route("/dashboard/accounts/{integration_id}/resume", post(accounts::resume))
         .route("/dashboard/accounts/{integration_id}/disconnect", post(accounts::disconnect))
+        .route("/dashboard/accounts/{integration_id}/confirm-policy", post(accounts::confirm_policy))
+        .route("/dashboard/watches", get(watches::show).post(watches::create))
+        .route("/dashboard/watches/{watch_id}/on", post(watches::turn_on))
+        .route("/dashboard/watches/{watch_id}/off", post(watches::turn_off))
+        .route("/dashboard/watches/{watch_id}/delete", post(watches::delete))
+        .route("/dashboard/etiquette", get(etiquette::show))
+        .route("/dashboard/rule-pauses/{rule_pause_id}/lift", post(etiquette::lift_pause))
+        .route("/dashboard/opt-outs/{opt_out_id}/lift", post(etiquette::lift_opt_out))
         .route("/dashboard/intents", get(intents::show).post(intents::create))
         .route("/dashboard/intents/{intent_id}", post(intents::update))
         .route("/dashboard/intents/{intent_id}/delete", post(intents::delete))
@@ -127,6 +138,9 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/team/invitations/{id}/renew", post(team::renew))
         .route("/dashboard/team/invitations/{id}/withdraw", post(team::withdraw))
         .route("/dashboard/settings", get(settings::show).post(settings::change))
+        .route("/dashboard/platform-apps", get(platform_apps::show))
+        .route("/dashboard/platform-apps/{platform}", post(platform_apps::set))
+        .route("/dashboard/platform-apps/{platform}/remove", post(platform_apps::remove))
         .route("/dashboard/tokens", get(tokens::show).post(tokens::create))
         .route("/dashboard/tokens/{token_id}/revoke", post(tokens::revoke))
         .route("/dashboard/uncertain", get(uncertain::show))

@@ -106,6 +106,7 @@ impl NoticeLine {
     fn of(row: NoticeRow) -> Self {
         let object = match row.subject_kind.as_str() {
             "integration" => Some(("Show the accounts", "/dashboard/accounts".to_owned())),
+            "rule_pause" => Some(("Show where", "/dashboard/etiquette".to_owned())),
             "webhook" => Some(("Show the webhooks", "/dashboard/webhooks".to_owned())),
             "suggestion" => Some(("Show the reply", format!("/dashboard/suggestions/{}", row.subject_id))),
             _ => None,
@@ -133,6 +134,7 @@ impl NoticeLine {
             NoticeKind::SendUnknown => "Outcome unknown",
             NoticeKind::TeamPaused => "Team paused",
             NoticeKind::InstancePaused => "Server paused",
+            NoticeKind::RulesPaused => "Rules paused",
             NoticeKind::WebhookDisabled => "Webhook disabled",
             NoticeKind::AccessEnding => "Access ends soon",
         }

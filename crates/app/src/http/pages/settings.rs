@@ -25,6 +25,8 @@ pub struct SettingsPage {
     /// What an empty field means here: "no limit", "30 s".
     pub server_cap: String,
     pub server_gap: String,
+    /// The words of the server, which hold for every team.
+    pub server_words: String,
     /// The change that led here was taken.
     pub saved: bool,
     pub may_change: bool,
@@ -40,6 +42,9 @@ pub struct SettingsForm {
     pub quiet_to: String,
     /// One host a line.
     pub link_domains: String,
+    /// One phrase a line.
+    #[serde(default)]
+    pub opt_out_words: String,
     /// The field that was refused and why.
     #[serde(skip)]
     pub error: Option<(String, String)>,
@@ -98,6 +103,7 @@ impl From<TeamSettings> for SettingsForm {
             quiet_from: settings.quiet_from.map(clock_text).unwrap_or_default(),
             quiet_to: settings.quiet_to.map(clock_text).unwrap_or_default(),
             link_domains: settings.link_domains.join("\n"),
+            opt_out_words: settings.opt_out_words.join("\n"),
             error: None,
         }
     }
@@ -115,6 +121,7 @@ impl SettingsForm {
             quiet_from: Some(text(&self.quiet_from)),
             quiet_to: Some(text(&self.quiet_to)),
             link_domains: Some(hosts.map(str::to_owned).collect()),
+            opt_out_words: Some(self.opt_out_words.lines().map(str::to_owned).collect()),
         })
     }
 
@@ -144,6 +151,7 @@ impl SettingsPage {
             timezones: if person.may_connect() { team_settings::timezones(&mut conn).await? } else { Vec::new() },
             form,
             server_cap: config.team_cap.map_or_else(|| "no limit".to_owned(), |cap| cap.to_string()),
+            server_words: config.opt_out_words.join(", "),
             server_gap: format!("{} s", config.send_gap.whole_seconds()),
             saved: false,
             may_change: person.may_connect(),

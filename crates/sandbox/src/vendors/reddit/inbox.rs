@@ -14,7 +14,7 @@ use crate::Shared;
 use crate::world::{Comment, Shown, World};
 
 /// The vendor's word for what a comment is to this account; None when it is nothing to it.
-fn kind_for(world: &World, comment: &Comment, account: &str) -> Option<&'static str> {
+pub(crate) fn kind_for(world: &World, comment: &Comment, account: &str) -> Option<&'static str> {
     if comment.author == account {
         return None;
     }

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Form;
 use axum::extract::{ConnectInfo, Extension, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Form, Json};
 use serde_json::{Value, json};
 
 use super::{Caller, answer, bad_token, forbidden, html_error, plain_error, shapes, too_many_requests};
@@ -161,6 +162,7 @@ impl Write {
             WriteFault::RateLimited { secs } => self.refused("RATELIMIT", &wait_message(*secs), Some("ratelimit")),
             WriteFault::TooManyRequests { secs } => too_many_requests(*secs),
             WriteFault::Forbidden => forbidden(),
+            WriteFault::CommunityRule { explanation } => against_a_rule(explanation),
             WriteFault::PaymentRequired => html_error(402),
             WriteFault::ServerErrorBefore => html_error(503),
             WriteFault::DroppedBefore => return Some(End::Cut),
@@ -266,6 +268,14 @@ impl Write {
             Refusal::UnknownParent | Refusal::Closed => forbidden(),
         }
     }
+}
+
+fn against_a_rule(explanation: &str) -> Response {
+    let body = json!({
+        "fields": ["text"], "explanation": explanation, "message": "Bad Request", "reason": "SUBMIT_VALIDATION_ERROR",
+        "error_type": "SUBMIT_VALIDATION_ERROR", "error": 400,
+    });
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 
 /// Neither an error nor a comment: taken, and not shown in the thread.

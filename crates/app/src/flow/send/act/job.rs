@@ -6,12 +6,13 @@ use super::db::{self, ActionRow, Next};
 use super::read_back;
 use crate::accounts::integrations::{self, Integration};
 use crate::accounts::tokens::{self, TokenError};
+use crate::coord::budget::Urgency;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::jobs::State;
 use crate::model::{ActionKind, ActionState};
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Acted, Action, Exchange, SendError, Session};
+use rejoinder_platforms::{Acted, Action, Exchange, Host, Remedy, SendError, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -23,6 +24,8 @@ use uuid::Uuid;
 const TRIES: i32 = 5;
 /// A person who asked this long ago does not wait any more.
 const PATIENCE: time::Duration = time::Duration::hours(1);
+/// When the app is refused, which somebody has to mend.
+const APP_REFUSED: time::Duration = time::Duration::minutes(5);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplyAct {
@@ -90,9 +93,10 @@ impl Acting<'_> {
         let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
             return self.over(action, "the account is not connected any more", None).await;
         };
-        let session = match tokens::session(app, &moment, &integration, None).await {
+        let session = match tokens::session_for(app, &moment, &integration, None, Urgency::SEND).await {
             Ok(session) => session,
             Err(TokenError::Wait { after, reason }) => return again(moment.now + after, &reason),
+            Err(TokenError::App(reason)) => return again(moment.now + APP_REFUSED, &reason),
             Err(TokenError::Reconnect(reason)) => {
                 let mut tx = app.db.begin().await?;
                 integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
@@ -100,6 +104,10 @@ impl Acting<'_> {
                 return self.over(action, "the account must be connected again", None).await;
             }
         };
+        // In hand before arming: between arming and the first byte nothing may wait.
+        if let Err(after) = session.access_token.permits().secure(Host::Api).await {
+            return again(moment.now + after, "the request budget of the platform is used up for now");
+        }
         let Some(arm) = self.arm(action).await? else { return Ok(()) };
         let result = self.call(action, &integration, &session, &arm).await;
         drop(arm);
@@ -167,10 +175,15 @@ impl Acting<'_> {
         let now = self.state.app.moment().now;
         match result {
             Ok(acted) => self.done(action, Some(&acted.exchange)).await,
-            Err(SendError::Refused { code, reason, scope, exchange }) => {
+            Err(SendError::Refused { code, reason, scope, remedy, exchange }) => {
                 let reason = format!("the platform says: {reason} ({code})");
                 self.over(action, &reason, Some(&exchange)).await?;
-                trouble::refused(&self.state.app, integration, scope, &reason).await?;
+                let app = &self.state.app;
+                match remedy {
+                    Remedy::StopAccount => trouble::stop(app, integration, &reason).await?,
+                    Remedy::Reconnect => trouble::reconnect(app, integration, &reason).await?,
+                    Remedy::Nothing | Remedy::Edit => trouble::refused(app, integration, scope, &reason).await?,
+                }
                 Ok(())
             }
             Err(SendError::RateLimited { retry_after, scope, exchange }) => {
@@ -182,7 +195,8 @@ impl Acting<'_> {
             Err(SendError::AuthExpired { exchange }) => {
                 let dead = Some(&session.access_token);
                 if let Err(TokenError::Reconnect(reason)) =
-                    tokens::session(&self.state.app, &self.state.app.moment(), integration, dead).await
+                    tokens::session_for(&self.state.app, &self.state.app.moment(), integration, dead, Urgency::SEND)
+                        .await
                 {
                     return self.over(action, &reason, Some(&exchange)).await;
                 }
@@ -191,7 +205,7 @@ impl Acting<'_> {
             Err(SendError::NotSent(reason)) => {
                 self.later(action, now + time::Duration::seconds(15), &reason, None).await
             }
-            Err(SendError::Uncertain { reason, exchange }) => {
+            Err(SendError::Uncertain { reason, exchange } | SendError::Unseen { reason, exchange }) => {
                 self.turn(action, ActionState::Uncertain, Some(&reason), Some(&exchange)).await?;
                 again(now + time::Duration::seconds(2), &reason)
             }

@@ -6,6 +6,7 @@ use super::db::{self, ActionRow};
 use super::job::{Acting, again};
 use crate::accounts::integrations;
 use crate::accounts::tokens;
+use crate::coord::budget::Urgency;
 use crate::model::ActionKind;
 use crate::queue::JobError;
 use rejoinder_platforms::{FetchError, Standing, ThingState};
@@ -40,7 +41,7 @@ pub(super) async fn run(acting: &Acting<'_>, action: &ActionRow) -> Result<(), J
     let ids = [action.platform_reply_id.clone()];
     let mut dead = None;
     let read = loop {
-        let session = match tokens::session(app, &moment, &integration, dead.as_ref()).await {
+        let session = match tokens::session_for(app, &moment, &integration, dead.as_ref(), Urgency::SEND).await {
             Ok(session) => session,
             Err(error) => return again(moment.now + UNREAD, &format!("no token to read back with: {error}")),
         };

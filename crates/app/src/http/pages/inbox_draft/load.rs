@@ -1,11 +1,13 @@
 //! From rows to the draft pane: the newest suggestion of the item, the person's unsent words, the facts beside them.
 
-use super::{DraftPane, DraftState, Editor, Facts, IntentChoice, Mishap, posted};
+use super::{DraftPane, DraftState, Editor, Facts, HouseRule, IntentChoice, Mishap, posted};
 use crate::accounts::{integrations, users};
 use crate::error::Problem;
 use crate::flow::approve::{self, UnsavedEdit};
+use crate::flow::etiquette::opt_outs::{self, OptOut};
 use crate::flow::ingest::inbox::ItemRow;
 use crate::flow::ingest::thread::{self, PostRow};
+use crate::flow::places::{self, Known};
 use crate::flow::suggestion::{self, Suggestion};
 use crate::flow::{self, intents};
 use crate::http::pages::marks::Mark;
@@ -27,9 +29,10 @@ impl DraftPane {
         let post = post.ok_or_else(|| Problem::not_found("post"))?;
         let suggestion = suggestion::latest_of_item(conn, person.team_id, item.id).await?;
         let mark = Mark::of(&item.platform);
+        let around = Around::load(conn, person, item, &post).await?;
         let (state, note) = match &suggestion {
             Some(suggestion) => state_of(conn, person, suggestion, &mark, &mishap).await?,
-            None => (without_suggestion(item, &post), None),
+            None => (without_suggestion(item, &post, &mark, &around), None),
         };
         let typed = mishap.typed.filter(|_| !matches!(state, DraftState::Ready(_)));
         let wanted = suggestion.as_ref().and_then(|found| found.wanted_intent_id);
@@ -42,14 +45,59 @@ impl DraftPane {
             conflict: mishap.sentence.or(note),
             typed,
             intents: choices(conn, person.team_id, wanted).await?,
-            facts: facts(conn, person, item, &mark, suggestion.as_ref()).await?,
+            facts: around.added_to(facts(conn, person, item, &mark, suggestion.as_ref()).await?),
             mark,
             may_act: person.may_act(),
         })
     }
 }
 
-fn without_suggestion(item: &ItemRow, post: &PostRow) -> DraftState {
+/// What stands around the text besides its thread: whether its author wants answers, what its community says.
+struct Around {
+    opt_out: Option<OptOut>,
+    place: Option<Known>,
+}
+
+impl Around {
+    async fn load(
+        conn: &mut PgConnection,
+        person: &Person,
+        item: &ItemRow,
+        post: &PostRow,
+    ) -> Result<Self, sqlx::Error> {
+        let (author_id, handle) = match item.comment_id {
+            None => (post.author_platform_id.clone(), post.author_handle.clone()),
+            Some(id) => thread::comment(conn, person.team_id, id)
+                .await?
+                .map_or((None, None), |comment| (comment.author_platform_id, comment.author_handle)),
+        };
+        let opt_out = match opt_outs::author_key(author_id.as_deref(), handle.as_deref()) {
+            Some(key) => opt_outs::standing(conn, person.team_id, &item.platform, &key).await?,
+            None => None,
+        };
+        let place = match &post.community {
+            Some(community) => places::known(conn, person.team_id, item.integration_id, community).await?,
+            None => None,
+        };
+        Ok(Self { opt_out, place })
+    }
+
+    fn added_to(self, facts: Facts) -> Facts {
+        let rules = self.place.as_ref().map(|place| place.rules.clone()).unwrap_or_default();
+        Facts {
+            silent_since: self.opt_out.map(|opt_out| opt_out.noted_at),
+            caution: self.place.and_then(|place| place.closed().or_else(|| place.caution())),
+            rules: rules
+                .into_iter()
+                .map(|rule| HouseRule { title: rule.title, description: rule.description })
+                .collect(),
+            ..facts
+        }
+    }
+}
+
+fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Around) -> DraftState {
+    let closed_to_us = around.place.as_ref().and_then(Known::closed);
     let closed = |sentence: &str| DraftState::Closed { sentence: sentence.to_owned() };
     match ItemState::from(item.state.clone()) {
         ItemState::AnsweredElsewhere => closed("Your account answered there already, outside of Rejoinder."),
@@ -58,7 +106,24 @@ fn without_suggestion(item: &ItemRow, post: &PostRow) -> DraftState {
             reason: "The thread is locked or archived; nobody can reply there any more.".to_owned(),
             permalink: post.permalink.as_deref().and_then(WebLink::parse),
         },
-        ItemState::Open | ItemState::Snoozed => DraftState::Nothing,
+        ItemState::Open | ItemState::Snoozed => match (&around.opt_out, closed_to_us) {
+            (Some(opt_out), _) => {
+                let who =
+                    item.author_handle.as_deref().map_or_else(|| "Its author".to_owned(), |name| mark.handle(name));
+                let words = &opt_out.words;
+                let sentence = format!(
+                    "{who} said \u{201C}{words}\u{201D} and is answered no more. An admin may lift that on the page Etiquette."
+                );
+                DraftState::Silent { sentence }
+            }
+            (None, Some(reason)) => DraftState::ByHand {
+                reason: format!(
+                    "{reason} Rejoinder posts nothing there; copy and open it, where you can get in yourself."
+                ),
+                permalink: post.permalink.as_deref().and_then(WebLink::parse),
+            },
+            (None, None) => DraftState::Nothing,
+        },
     }
 }
 
@@ -197,6 +262,10 @@ async fn facts(
         author: item.author_handle.as_deref().map(|name| mark.handle(name)),
         comments: u64::try_from(comments).ok(),
         account: account.map(|account| mark.handle(&account.display_name)),
+        found_by: item.watch_text.as_deref().map(|text| match item.watch_kind.as_deref() {
+            Some("community") => format!("r/{text}"),
+            _ => format!("\u{201C}{text}\u{201D}"),
+        }),
         ..Facts::default()
     };
     let Some(suggestion) = suggestion else { return Ok(facts) };

@@ -12,10 +12,13 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         mark,
         name: name.to_owned(),
         state,
+        rhythm: None,
         last_event_at: Some(ago(2)),
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
+        missing: vec![],
+        policy_confirmed_at: number.is_multiple_of(2).then(|| ago(9_000)),
     }
 }
 
@@ -43,7 +46,10 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         confirm: None,
         stopped: None,
         accounts: vec![
-            card(601, reddit(), "u/acme_coffee", AccountState::Connected),
+            AccountCard {
+                rhythm: Some("Read every 7 min instead of 2: the request budget of this client id is used by 200 accounts.".to_owned()),
+                ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
+            },
             AccountCard {
                 ..card(
                     602,
@@ -77,6 +83,22 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
     }];
     let connected = AccountsPage { just_connected: Some(reddit()), accounts: first, frame: frame(), ..full.clone() };
+    let lacks = [
+        ("privatemessages", "answers and mentions in threads of others do not come in"),
+        ("edit", "a reply that was posted cannot be corrected or taken back"),
+    ];
+    let partial = AccountsPage {
+        just_connected: Some(reddit()),
+        accounts: vec![AccountCard {
+            last_event_at: None,
+            last_poll_at: None,
+            scopes: ["identity", "history", "read", "submit"].map(str::to_owned).to_vec(),
+            missing: lacks.map(|(scope, without)| (scope.to_owned(), without.to_owned())).to_vec(),
+            ..card(601, reddit(), "u/acme_coffee", AccountState::Connected)
+        }],
+        frame: frame(),
+        ..full.clone()
+    };
     let hostile_state = AccountState::Paused { sentence: HOSTILE.to_owned(), since: ago(9) };
     let hostile = AccountsPage {
         frame: troubled_frame(),
@@ -110,6 +132,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ("full", full),
         ("empty", empty),
         ("just-connected", connected),
+        ("partial-consent", partial),
         ("hostile", hostile),
         ("paused", paused),
         ("declined", declined),

@@ -1,7 +1,7 @@
 //! Samples of the draft pane: one per state, and texts that try to break it.
 
 use super::super::WebLink;
-use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, IntentChoice, Posted};
+use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, HouseRule, IntentChoice, Posted};
 use super::{ARABIC, HOSTILE, NOW, ago, ahead, id, instagram, reddit, x};
 use time::Duration;
 
@@ -13,7 +13,13 @@ fn facts() -> Facts {
         times_answered: Some(3),
         comments: Some(14),
         account: Some("u/acme_coffee".to_owned()),
-        rules: Some("no links, no ads".to_owned()),
+        rules: vec![
+            HouseRule { title: "No ads".to_owned(), description: "Shops may answer, not advertise.".to_owned() },
+            HouseRule { title: "Be kind".to_owned(), description: String::new() },
+        ],
+        caution: None,
+        silent_since: None,
+        found_by: None,
         intent: Some("how-to".to_owned()),
         confidence: Some(0.91),
         tone: Some("friendly".to_owned()),
@@ -130,7 +136,7 @@ pub fn arabic() -> DraftPane {
     let text =
         "أهلاً مريم! هذا ليس تآكلاً: نقطة الصفر تحركت فقط. بعد التنظيف أديري الحلقة حتى تتلامس الشفرات ثم ارجعي نقرتين.";
     let editor = Editor { alternatives: vec![ARABIC.to_owned()], ..editor(text) };
-    let facts = Facts { author: Some("@mariam".to_owned()), language: Some("ar".to_owned()), rules: None, ..facts() };
+    let facts = Facts { author: Some("@mariam".to_owned()), language: Some("ar".to_owned()), rules: vec![], ..facts() };
     DraftPane { mark: instagram(), max_chars: 2_200, facts, ..pane(DraftState::Ready(editor)) }
 }
 
@@ -269,11 +275,27 @@ pub fn panes() -> Vec<(&'static str, DraftPane)> {
     let closed = DraftPane { facts: before_draft(), ..pane(closed) };
     let no_draft = DraftState::NoDraft { reason: format!("No draft: {HOSTILE}") };
     let no_draft = DraftPane { facts: before_draft(), typed: Some(HOSTILE.to_owned()), ..pane(no_draft) };
+    let silent = DraftState::Silent {
+        sentence: "u/beanfan said \u{201C}don't reply to me\u{201D} and is answered no more. An admin may lift that."
+            .to_owned(),
+    };
+    let cautious = Facts {
+        silent_since: Some(ago(300)),
+        found_by: Some("\u{201C}acme grinder\u{201D}".to_owned()),
+        caution: Some(
+            "r/espresso is quarantined: a reply is taken and shown to nobody, unless this account opted in on the platform."
+                .to_owned(),
+        ),
+        rules: vec![HouseRule { title: HOSTILE.to_owned(), description: HOSTILE.to_owned() }],
+        ..before_draft()
+    };
+    let silent = DraftPane { facts: cautious, ..pane(silent) };
     let viewer = DraftPane { may_act: false, ..ready() };
     let mut panes = vec![
         ("nothing", nothing),
         ("closed", closed),
         ("no-draft", no_draft),
+        ("silent", silent),
         ("by-hand", by_hand()),
         ("drafting", DraftPane { facts: before_draft(), ..pane(DraftState::Drafting { since: NOW }) }),
         ("ready", ready()),

@@ -23,6 +23,7 @@ fn row(line: Line, judged: Option<(&str, f64)>, state: RowState) -> Row {
         intent: judged.map(|(intent, _)| intent.to_owned()),
         confidence: judged.map(|(_, confidence)| confidence),
         state,
+        found_by: (number == 102).then(|| "\u{201C}walnut handle\u{201D}".to_owned()),
     }
 }
 

@@ -5,14 +5,17 @@ pub mod account;
 pub mod accounts;
 pub mod activity;
 pub mod drafts;
+pub mod etiquette;
 pub mod inbox;
 pub mod intents;
 pub mod notices;
+pub mod platform_apps;
 pub mod settings;
 pub mod team;
 pub mod threads;
 pub mod tokens;
 pub mod uncertain;
+pub mod watches;
 pub mod webhooks;
 
 use super::{Frame, Mark, Notice, PauseBar, TeamChoice, Tone};
@@ -52,6 +55,8 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "inbox-thread", super::inbox_thread::ThreadPane::samples())?;
     add(&mut rendered, "inbox-draft", super::inbox_draft::DraftPane::samples())?;
     add(&mut rendered, "accounts", super::accounts::AccountsPage::samples())?;
+    add(&mut rendered, "watches", super::watches::WatchesPage::samples())?;
+    add(&mut rendered, "etiquette", super::etiquette::EtiquettePage::samples())?;
     add(&mut rendered, "intents", super::intents::IntentsPage::samples())?;
     add(&mut rendered, "notices", super::notices::NoticesPage::samples())?;
     add(&mut rendered, "uncertain", super::uncertain::UncertainPage::samples())?;
@@ -59,6 +64,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "team", super::team::TeamPage::samples())?;
     add(&mut rendered, "settings", super::settings::SettingsPage::samples())?;
     add(&mut rendered, "account", super::account::AccountPage::samples())?;
+    add(&mut rendered, "platform-apps", super::platform_apps::PlatformAppsPage::samples())?;
     add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
     add(&mut rendered, "webhooks", super::webhooks::WebhooksPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;

@@ -10,6 +10,7 @@ fn line(number: u128, kind: NoticeKind, text: &str, minutes: i64) -> NoticeLine 
             Some(("Show the accounts", "/dashboard/accounts".to_owned()))
         }
         NoticeKind::SendUnknown => Some(("Show the reply", format!("/dashboard/suggestions/{}", id(number)))),
+        NoticeKind::RulesPaused => Some(("Show where", "/dashboard/etiquette".to_owned())),
         NoticeKind::WebhookDisabled => Some(("Show the webhooks", "/dashboard/webhooks".to_owned())),
         NoticeKind::TeamPaused | NoticeKind::InstancePaused => None,
     };

@@ -11,6 +11,7 @@ pub fn pages() -> Vec<(&'static str, SettingsPage)> {
         quiet_from: "22:00".to_owned(),
         quiet_to: "07:00".to_owned(),
         link_domains: "acme.coffee\nhelp.acme.coffee".to_owned(),
+        opt_out_words: "no more coffee tips".to_owned(),
         error: None,
     };
     let full = SettingsPage {
@@ -19,6 +20,7 @@ pub fn pages() -> Vec<(&'static str, SettingsPage)> {
         timezones: ["America/Los_Angeles", "Europe/Berlin", "UTC"].map(str::to_owned).to_vec(),
         server_cap: "no limit".to_owned(),
         server_gap: "30 s".to_owned(),
+        server_words: "stop, no bots, don't reply to me".to_owned(),
         saved: false,
         may_change: true,
     };
@@ -37,6 +39,7 @@ pub fn pages() -> Vec<(&'static str, SettingsPage)> {
         form: SettingsForm {
             timezone: HOSTILE.to_owned(),
             link_domains: HOSTILE.to_owned(),
+            opt_out_words: HOSTILE.to_owned(),
             error: refused("timezone", HOSTILE),
             ..form
         },

@@ -1,0 +1,102 @@
+//! How often an account is read. Pure. By itself every 1 to 5 minutes, by how lately somebody spoke; where the request budget
+//! does not suffice for all accounts that share it, all their intervals are stretched alike.
+
+use crate::coord::budget::Lane;
+use time::{Duration, OffsetDateTime};
+
+/// More is waiting than one round takes.
+pub const SOON: Duration = Duration::seconds(2);
+/// The part of a budget that rounds may plan with; the rest is for replies, the sweep over what is stored and what goes wrong.
+const PLANNED: f64 = 0.7;
+/// Windows of budgets.
+const WINDOW_SECS: f64 = 600.0;
+
+/// The interval by activity alone.
+pub fn wanted(now: OffsetDateTime, last_heard_at: Option<OffsetDateTime>) -> Duration {
+    match last_heard_at.map(|at| now - at) {
+        Some(quiet) if quiet < Duration::minutes(30) => Duration::minutes(1),
+        Some(quiet) if quiet < Duration::hours(2) => Duration::minutes(2),
+        Some(quiet) if quiet < Duration::hours(12) => Duration::minutes(3),
+        _ => Duration::minutes(5),
+    }
+}
+
+/// Where people talk right now goes before the rest.
+pub fn lane(wanted: Duration) -> Lane {
+    if wanted <= Duration::minutes(2) { Lane::Busy } else { Lane::Rest }
+}
+
+/// How many times longer all intervals must be than wanted. `rounds_per_sec`: requests that the rounds want.
+pub fn stretch(rounds_per_sec: f64, limit: f64) -> f64 {
+    let planned_per_sec = limit * PLANNED / WINDOW_SECS;
+    if planned_per_sec <= 0.0 { 1.0 } else { (rounds_per_sec / planned_per_sec).max(1.0) }
+}
+
+/// The interval as it is kept.
+pub fn stretched(wanted: Duration, stretch: f64) -> Duration {
+    (wanted * stretch.clamp(1.0, 1_000.0)).min(Duration::DAY)
+}
+
+/// The cost of a round by the last ones, newer ones counting more.
+pub fn cost(before: f32, requests: u32) -> f32 {
+    before * 0.8 + requests as f32 * 0.2
+}
+
+/// A wait that was told, as an interval of ours.
+pub fn wait(told: std::time::Duration) -> Duration {
+    Duration::try_from(told).unwrap_or(Duration::HOUR).max(SOON)
+}
+
+/// What a person reads where intervals are stretched. None: they are not.
+pub fn sentence(wanted: Duration, kept: Duration, accounts: i64) -> Option<String> {
+    let minutes = |time: Duration| ((time.as_seconds_f64() / 60.0).round() as i64).max(1);
+    if minutes(kept) <= minutes(wanted) {
+        return None;
+    }
+    let shared = match accounts {
+        0 | 1 => "is used up by this account".to_owned(),
+        many => format!("is used by {many} accounts"),
+    };
+    Some(format!(
+        "Read every {} min instead of {}: the request budget of this client id {shared}.",
+        minutes(kept),
+        minutes(wanted)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+    #[test]
+    fn the_busier_the_more_often() {
+        let after = |minutes| wanted(NOW, Some(NOW - Duration::minutes(minutes))).whole_minutes();
+        assert_eq!([0, 29, 31, 121, 721, 100_000].map(after), [1, 1, 2, 3, 5, 5]);
+        assert_eq!(wanted(NOW, None), Duration::minutes(5));
+    }
+
+    #[test]
+    fn a_sentence_stands_only_where_intervals_are_stretched() {
+        let said = sentence(Duration::minutes(2), Duration::minutes(7), 200);
+        let expected = "Read every 7 min instead of 2: the request budget of this client id is used by 200 accounts.";
+        assert_eq!(said.as_deref(), Some(expected));
+        assert_eq!(sentence(Duration::minutes(2), Duration::seconds(130), 200), None);
+    }
+
+    proptest! {
+        /// However many accounts: stretched, their rounds fit into what may be planned with.
+        #[test]
+        fn stretched_rounds_fit_the_budget(accounts in 1_u32..5_000, cost in 1.0_f64..5.0, limit in 100.0_f64..10_000.0) {
+            let wanted = Duration::minutes(3);
+            let rounds = f64::from(accounts) * cost / wanted.as_seconds_f64();
+            let kept = stretched(wanted, stretch(rounds, limit)).as_seconds_f64();
+            prop_assume!(kept < 80_000.0);
+            let per_window = f64::from(accounts) * cost / kept * WINDOW_SECS;
+            prop_assert!(per_window <= limit * 0.701, "{per_window} of {limit}");
+        }
+    }
+}
