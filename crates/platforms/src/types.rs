@@ -359,6 +359,7 @@ pub struct Pushed {
 
 /// What a change says.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call; most are comments")]
 pub enum Heard {
     /// All that is needed of a comment.
     Comment(InboundComment),

@@ -118,7 +118,7 @@ pub async fn look_again(
 }
 
 /// How events reach an account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     pub integration_id: Uuid,
     pub fields: Vec<String>,

@@ -191,12 +191,15 @@ async fn a_refusal_says_what_it_is_about() {
         h.platform.plan_write(vec![WriteFault::Refuse { code: code.to_owned() }]);
         let suggestion = approved(&h, &comment, "Like table salt.").await;
         h.run_due().await;
-        assert_eq!(h.stands(&suggestion).await.0, Status::Failed, "{code}");
-        assert_eq!(h.outcomes(&suggestion).await, ["refused"], "{code}");
-        let scope: String = sqlx::query_scalar("select scope from send_attempts").fetch_one(h.pool()).await.unwrap();
-        assert_eq!(scope, if account_stops { "account" } else { "item" }, "{code}");
-        let state = h.integration().await.state;
-        assert_eq!(state, if account_stops { "paused" } else { "connected" }, "{code}");
+        let stands = (h.stands(&suggestion).await.0, h.outcomes(&suggestion).await, h.integration().await.state);
+        let expected = match account_stops {
+            // The reply waits until somebody looked after the account.
+            true => (Status::Approved, vec!["not_sent".to_owned()], "paused".to_owned()),
+            false => (Status::Failed, vec!["refused".to_owned()], "connected".to_owned()),
+        };
+        assert_eq!(stands, expected, "{code}: {}", h.reason(&suggestion).await);
+        h.run_for(Duration::minutes(10)).await;
+        assert!(our_texts(&h, &comment).is_empty(), "{code}");
         h.finish().await;
     }
 }
@@ -244,6 +247,7 @@ async fn an_app_that_is_used_up_shuts_its_door_for_everything_until_its_time() {
     crate::instagram_webhooks::names_a_new_post(&h).await;
     assert_eq!(h.platform.requests(), before, "asking on makes it longer");
     h.run_for(Duration::minutes(5)).await;
+    h.poll().await;
     assert_eq!(h.items().await.len(), 2, "both were heard afterwards");
     h.finish().await;
 }
@@ -261,6 +265,7 @@ async fn the_last_tenth_of_an_accounts_budget_is_left_for_replies() {
     assert_eq!(h.stands(&suggestion).await.0, Status::Posted);
     h.platform.instagram_usage(None);
     h.run_for(Duration::minutes(90)).await;
+    h.poll().await;
     assert_eq!(h.items().await.len(), 2);
     h.finish().await;
 }
@@ -279,6 +284,9 @@ async fn connecting_has_events_sent_and_the_api_says_how_they_come() {
     crate::instagram_webhooks::told_of(&h, &media).await;
     let events = client.get(&list).await.1["items"][0]["events"].clone();
     assert_eq!(events["last_event_at"], "2026-03-02T09:00:00Z");
+    let mut browser = crate::pages::Browser::signed_in(&h, h.user_id).await;
+    let page = browser.get("/dashboard/accounts").await.html;
+    assert!(page.contains("<code>live_comments</code> as they happen"), "{page}");
     h.finish().await;
 }
 

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use hmac::{Hmac, KeyInit, Mac};
 use rejoinder_app::accounts::connect;
+use rejoinder_app::flow::ingest::intake::LARGEST_BYTES;
 use rejoinder_app::http::router;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -41,19 +42,19 @@ async fn deliver(h: &Harness, body: &[u8]) -> (u16, String) {
     ask(h, Method::POST, PATH, Some(&signed(APP_SECRET, body)), body.to_vec()).await
 }
 
-async fn delivered(h: &Harness, body: &Value) {
+pub async fn delivered(h: &Harness, body: &Value) {
     let (status, answer) = deliver(h, body.to_string().as_bytes()).await;
     assert_eq!(status, 200, "{answer}");
 }
 
-fn change(h: &Harness, value: &Value) -> Value {
+pub fn change(h: &Harness, value: &Value) -> Value {
     let account = h.platform.instagram_account(BRAND);
     json!({"object": "instagram", "entry": [{"id": account, "time": h.now().unix_timestamp(),
         "changes": [{"field": "comments", "value": value}]}]})
 }
 
 /// A stranger's comment on the platform, and the change that tells of it.
-fn comment(h: &Harness, media: &str, text: &str) -> (String, Value) {
+pub fn comment(h: &Harness, media: &str, text: &str) -> (String, Value) {
     let id = h.platform.instagram_comment("curious_cat", media, text);
     let from = h.platform.instagram_account("curious_cat");
     let value = json!({"id": id, "text": text, "from": {"id": from, "username": "curious_cat"},
@@ -76,12 +77,12 @@ pub async fn names_a_new_post(h: &Harness) {
     h.run_due().await;
 }
 
-async fn count(h: &Harness, what: &'static str) -> i64 {
+pub async fn count(h: &Harness, what: &'static str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(h.pool()).await.unwrap()
 }
 
 /// How each kept event ended.
-async fn outcomes(h: &Harness) -> Vec<Option<String>> {
+pub async fn outcomes(h: &Harness) -> Vec<Option<String>> {
     sqlx::query_scalar("select outcome from webhook_events order by id").fetch_all(h.pool()).await.unwrap()
 }
 
@@ -111,15 +112,48 @@ async fn what_is_not_signed_with_a_secret_is_refused_and_leaves_nothing() {
     let body = change(&h, &value).to_string().into_bytes();
     let other = signed("another secret", &body);
     let of_other_bytes = signed(APP_SECRET, b"{}");
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let counted = metrics::set_default_local_recorder(&recorder);
     for signature in [None, Some(""), Some("sha256="), Some("sha1=00"), Some(other.as_str()), Some(&of_other_bytes)] {
         let (status, answer) = ask(&h, Method::POST, PATH, signature, body.clone()).await;
         assert_eq!(status, 401, "{signature:?}: {answer}");
         assert!(answer.contains("signature-invalid"));
     }
+    drop(counted);
+    let told = recorder.handle().render();
+    assert!(
+        told.contains("platform_webhooks_total{platform=\"instagram\",outcome=\"unsigned\"} 6"),
+        "each is counted: {told}"
+    );
     assert_eq!(count(&h, "webhook_events").await + count(&h, "webhook_seen").await, 0);
     let large = vec![b' '; 5 << 20];
     assert_eq!(deliver(&h, &large).await.0, 413);
     assert_eq!(count(&h, "webhook_events").await, 0);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn without_room_a_delivery_is_turned_away_and_taken_when_it_comes_again() {
+    let (h, media) = connected().await;
+    let (id, value) = comment(&h, &media, "Hello");
+    let body = change(&h, &value).to_string().into_bytes();
+    // As much is being read as memory was set aside for.
+    let mut under_way = Vec::new();
+    for bytes in [LARGEST_BYTES, 0] {
+        while let Some(room) = h.app.intake.room(bytes) {
+            under_way.push(room);
+        }
+    }
+    assert!(under_way.len() > 15, "{}", under_way.len());
+    let (status, answer) = deliver(&h, &body).await;
+    assert_eq!(status, 503, "{answer}");
+    assert_eq!(ask(&h, Method::POST, PATH, None, body.clone()).await.0, 401, "what is not signed takes no room");
+    assert_eq!(count(&h, "webhook_events").await + count(&h, "webhook_seen").await, 0);
+    drop(under_way);
+    assert_eq!(deliver(&h, &body).await.0, 200);
+    h.run_due().await;
+    assert!(h.item_of(&id).await.is_some());
+    assert!(h.app.intake.room(60 << 20).is_some(), "the room of an answered delivery is free again");
     h.finish().await;
 }
 

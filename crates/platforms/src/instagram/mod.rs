@@ -160,7 +160,10 @@ impl Reader for InstagramReader {
     }
 
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError> {
-        poll::poll(&self.api, session, cursor, (self.now)()).await
+        let now = (self.now)();
+        let mut polled = poll::poll(&self.api, session, cursor, now).await?;
+        polled.items.iter_mut().for_each(|item| item.not_later_than(now));
+        Ok(polled)
     }
 
     async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError> {
@@ -206,7 +209,9 @@ impl Reader for InstagramReader {
     }
 
     async fn read_named(&self, session: &Session, named: &Named) -> Result<Vec<InboundItem>, FetchError> {
-        named::read(&self.api, session, named).await
+        let mut items = named::read(&self.api, session, named).await?;
+        items.iter_mut().for_each(|item| item.not_later_than((self.now)()));
+        Ok(items)
     }
 
     async fn place(&self, _session: &Session, _community: &str) -> Result<Place, FetchError> {

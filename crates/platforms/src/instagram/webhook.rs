@@ -170,7 +170,8 @@ pub(super) fn heard(account: &Account, payload: &Value, at: OffsetDateTime) -> H
                 parent_comment_id: wire::id_at(value, "parent_id"),
                 permalink: None,
                 text: text.to_owned(),
-                created_at,
+                // Meta's clock may go ahead of ours.
+                created_at: created_at.min(at),
                 edited_at: None,
                 deleted: false,
                 author_id,
@@ -272,6 +273,10 @@ mod tests {
         let named = Named { post_id: Some("7".into()), comment_id: Some("5".into()), mention: true };
         assert_eq!(heard_in(&mention), Heard::Named(named));
         assert_eq!(one(&mention).key.as_deref(), Some("1:mentions:7:5"));
+        let mut ahead = comment(full());
+        ahead["entry"][0]["time"] = json!((AT + Duration::minutes(20)).unix_timestamp());
+        let Heard::Comment(ahead) = heard_in(&ahead) else { panic!() };
+        assert_eq!(ahead.created_at, AT, "nothing stands above everything until its time has come");
         let mut old = comment(full());
         old["entry"][0]["time"] = json!((AT - Duration::days(365)).unix_timestamp());
         assert!(matches!(heard_in(&old), Heard::Nothing(_)));

@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 /// Events of one run.
 const AT_ONCE: i64 = 500;
+/// Events come again for 36 hours until they are answered.
+const TOLD_WITHIN: time::Duration = time::Duration::hours(48);
 /// Calls of one run.
 const READS: usize = 40;
 
@@ -85,6 +87,7 @@ struct Round<'a> {
 }
 
 /// What becomes of an event in this round.
+#[allow(clippy::large_enum_variant, reason = "lives for one round; most are items")]
 enum Fate {
     /// It brings this comment.
     Item(InboundItem),
@@ -230,8 +233,17 @@ impl Round<'_> {
         mut items: Vec<InboundItem>,
     ) -> Result<(), JobError> {
         let mut done = Vec::new();
+        let mut source = Source::of(self.integration);
+        if let Some(first) = events.iter().map(|(event, ..)| event.received_at).min() {
+            // What is played back later is context: an event tells of what was said just now.
+            source.items_since = source.items_since.max(first - TOLD_WITHIN);
+        }
+        let mut tx = self.engine.app.db.begin().await?;
+        let told: Vec<String> = events.iter().filter_map(|(_, _, fate)| told_id(fate)).collect();
+        let gone = webhook_events::gone(&mut tx, (source.team_id, source.integration_id), &told).await?;
         for (event, mut payload, fate) in events {
             let outcome = match fate {
+                fate if told_id(&fate).is_some_and(|id| gone.contains(&id)) => "nothing to do: it is gone".to_owned(),
                 Fate::Item(item) => {
                     items.push(item);
                     "stored".to_owned()
@@ -243,8 +255,6 @@ impl Round<'_> {
             let (id, received_at) = (event.id, event.received_at);
             done.push(Done { id, received_at, outcome, payload: payload.to_string() });
         }
-        let source = Source::of(self.integration);
-        let mut tx = self.engine.app.db.begin().await?;
         let ids: Vec<String> = items.iter().filter_map(comment_id).collect();
         let ours = webhook_events::sent_by_us(&mut tx, (source.team_id, source.integration_id), &ids).await?;
         for item in &mut items {
@@ -277,6 +287,14 @@ fn post_of(fate: &Fate) -> Option<String> {
     match fate {
         Fate::Item(InboundItem::Comment(comment)) => Some(comment.post_id.clone()),
         _ => None,
+    }
+}
+
+/// The comment that an event brought whole.
+fn told_id(fate: &Fate) -> Option<String> {
+    match fate {
+        Fate::Item(item) => comment_id(item),
+        Fate::Read(_) | Fate::Over(_) => None,
     }
 }
 

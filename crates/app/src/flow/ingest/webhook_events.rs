@@ -208,6 +208,24 @@ pub async fn sent_by_us(
     Ok(sent.into_iter().collect())
 }
 
+/// Of these comments, those that are stored and are gone on the platform.
+pub async fn gone(
+    conn: &mut PgConnection,
+    (team_id, integration_id): (Uuid, Uuid),
+    ids: &[String],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let gone = sqlx::query_scalar!(
+        "select platform_comment_id from comments
+         where team_id = $1 and integration_id = $2 and platform_comment_id = any($3) and deleted_at is not null",
+        team_id,
+        integration_id,
+        ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(gone.into_iter().collect())
+}
+
 /// Of these posts, those that are stored.
 pub async fn known_posts(
     conn: &mut PgConnection,

@@ -100,6 +100,10 @@ pub async fn instagram_webhook(
     request: Request,
 ) -> ApiResult<Json<DeliveryAnswer>> {
     let settings = settings(&app)?;
+    let Some(signature) = headers.get(meta::SIGNATURE_HEADER).and_then(|value| value.to_str().ok()) else {
+        // Takes no room from what is signed.
+        return Err(unsigned());
+    };
     let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|length| length > LARGEST_BYTES) {
         pass_over(request.into_body()).await;
@@ -110,15 +114,8 @@ pub async fn instagram_webhook(
         return Err(Problem::unavailable("Too many deliveries are under way. Send it again in a moment."));
     };
     let body = to_bytes(request.into_body(), LARGEST_BYTES).await.map_err(|_| too_large())?;
-    let signature = headers.get(meta::SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !meta::is_signed(&settings.signing_secrets, signature, &body) {
-        telemetry::webhook_answered(PLATFORM, Delivery::Unsigned);
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "signature-invalid",
-            "Not signed by Meta",
-            "The delivery is not believed: X-Hub-Signature-256 is missing or fits no secret. Check META_APP_SECRET and INSTAGRAM_APP_SECRET.",
-        ));
+        return Err(unsigned());
     }
     let (changes, outcome) = match instagram_webhook::split(&body) {
         Ok(changes) if changes.is_empty() => (changes, Delivery::Ignored),
@@ -131,6 +128,16 @@ pub async fn instagram_webhook(
     }
     telemetry::webhook_answered(PLATFORM, outcome);
     Ok(Json(DeliveryAnswer { kept }))
+}
+
+fn unsigned() -> Problem {
+    telemetry::webhook_answered(PLATFORM, Delivery::Unsigned);
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "signature-invalid",
+        "Not signed by Meta",
+        "The delivery is not believed: X-Hub-Signature-256 is missing or fits no secret. Check META_APP_SECRET and INSTAGRAM_APP_SECRET.",
+    )
 }
 
 /// A sender that is cut off while it sends sees a broken connection instead of the answer.
