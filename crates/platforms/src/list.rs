@@ -1,6 +1,7 @@
 //! The list of platforms. A new one is a folder, a line in `PLATFORMS`, a field in `Settings` and a line in `connect`.
 
 use crate::http::ClientError;
+use crate::instagram::{self, InstagramConfig};
 use crate::reddit::{self, RedditConfig};
 use crate::x::{self, XConfig};
 use crate::{Reader, Writer};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// Slug and name of every platform that this build knows, configured or not.
-pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit"), ("x", "X")];
+pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit"), ("instagram", "Instagram"), ("x", "X")];
 
 /// The clock, as the caller reads it.
 pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -18,6 +19,7 @@ pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub reddit: Option<RedditConfig>,
+    pub instagram: Option<InstagramConfig>,
     pub x: Option<XConfig>,
 }
 
@@ -76,6 +78,11 @@ pub fn connect(settings: Settings, now: Now) -> Result<(Readers, Writers), Conne
     let mut writers = Writers::default();
     if let Some(config) = settings.reddit {
         let (reader, writer) = reddit::connect(config, now.clone())?;
+        readers.insert(writer.slug(), Arc::new(reader));
+        writers.0.insert(writer.slug(), Box::new(writer));
+    }
+    if let Some(config) = settings.instagram {
+        let (reader, writer) = instagram::connect(config, now.clone())?;
         readers.insert(writer.slug(), Arc::new(reader));
         writers.0.insert(writer.slug(), Box::new(writer));
     }

@@ -385,3 +385,49 @@ pub enum Action {
 pub struct Acted {
     pub exchange: Exchange,
 }
+
+/// Events that an account has us sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The platform's words for them.
+    pub fields: Vec<String>,
+    /// What callbacks call the account, where that is another id than its own.
+    pub app_user_id: Option<String>,
+}
+
+/// One change that a platform's webhook told of, as it is kept until it is worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The account that it is about; None where the delivery does not say.
+    pub account_id: Option<String>,
+    /// The platform's word for it ("comments").
+    pub kind: &'static str,
+    /// The same for every repetition; None where it cannot be told.
+    pub key: Option<String>,
+    pub sent_at: Option<OffsetDateTime>,
+    /// JSON.
+    pub payload: String,
+    /// Why it cannot be worked.
+    pub problem: Option<String>,
+}
+
+/// What a change says.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call; most are comments")]
+pub enum Heard {
+    /// All that is needed of a comment.
+    Comment(InboundComment),
+    /// Things that must be read to know more.
+    Named(Named),
+    /// Nothing to do, for this reason.
+    Nothing(&'static str),
+}
+
+/// Things by their ids, as a change named them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub post_id: Option<String>,
+    pub comment_id: Option<String>,
+    /// On somebody else's post; such things are read in a way of their own.
+    pub mention: bool,
+}

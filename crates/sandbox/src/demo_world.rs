@@ -15,6 +15,15 @@ struct Script {
     communities: Vec<ScriptCommunity>,
     threads: Vec<ScriptThread>,
     trickle: Vec<ScriptLater>,
+    instagram: Vec<ScriptMedia>,
+}
+
+/// A post of the brand on Instagram.
+#[derive(Deserialize)]
+struct ScriptMedia {
+    hours_ago: u64,
+    caption: String,
+    comments: Vec<ScriptComment>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +66,7 @@ struct ScriptLater {
 pub(crate) fn fill(world: &mut World) -> Result<(), serde_json::Error> {
     let script: Script = serde_json::from_str(include_str!("demo_world.json"))?;
     let now = world.now();
+    fill_instagram(world, &script.brand, &script.instagram, now);
     world.ensure_account(&script.brand);
     world.brand = Some(script.brand);
     for community in script.communities {
@@ -113,6 +123,24 @@ fn add_comments(world: &mut World, parent: &str, start: OffsetDateTime, now: Off
         let at = (start + Duration::from_secs(comment.minutes * 60)).min(now);
         if let Some(fullname) = world.add_comment(&comment.author, parent, &comment.text, at) {
             add_comments(world, &fullname, start, now, &comment.replies);
+        }
+    }
+}
+
+/// Two levels: an answer to an answer is one to the comment above both.
+fn fill_instagram(world: &mut World, brand: &str, media: &[ScriptMedia], now: OffsetDateTime) {
+    world.instagram.brand = Some(brand.to_owned());
+    world.instagram.ensure_account(brand);
+    for post in media {
+        let at = now - Duration::from_secs(post.hours_ago * 3600);
+        let id = world.instagram.add_media(brand, &post.caption, at);
+        for comment in &post.comments {
+            let when = |minutes: u64| (at + Duration::from_secs(minutes * 60)).min(now);
+            let made = world.instagram.add_comment(&comment.author, &id, &comment.text, when(comment.minutes));
+            for reply in &comment.replies {
+                let target = made.as_deref().unwrap_or(&id);
+                world.instagram.add_comment(&reply.author, target, &reply.text, when(reply.minutes));
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
 //!   clients that can name nothing but a host;
+//! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
+//!   `{base}/instagram`); its world is reached through [`Control`] in the same process;
 //! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
@@ -62,9 +64,11 @@ mod connection;
 mod control;
 mod control_clerk;
 mod control_http;
+mod control_instagram;
 mod control_x;
 mod demo_world;
 mod pages;
+mod pages_instagram;
 mod state_file;
 mod vendors;
 mod world;
@@ -86,6 +90,7 @@ use url::Url;
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
+pub use control_instagram::InstagramComment;
 pub use control_x::XPost;
 pub use vendors::clerk::{Outage, SignedMessage};
 pub use vendors::x::things::XBill;
@@ -274,9 +279,11 @@ impl Drop for Sandbox {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
+        .merge(pages_instagram::router())
         .merge(vendors::clerk::router())
         .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
+        .nest("/instagram", vendors::instagram::router(&shared))
         .nest("/x", vendors::x::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())

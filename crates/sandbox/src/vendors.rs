@@ -2,6 +2,7 @@
 
 pub(crate) mod clerk;
 pub(crate) mod gemini;
+pub(crate) mod instagram;
 pub(crate) mod reddit;
 pub(crate) mod x;
 

@@ -45,6 +45,7 @@ pub(crate) struct Truth {
     pub(crate) read_marks: BTreeSet<(String, String)>,
     pub(crate) oauth: OauthStore,
     #[serde(default)]
+    pub(crate) instagram: crate::vendors::instagram::store::Store,
     pub(crate) x: crate::vendors::x::XWorld,
     pub(crate) journal: Vec<JournalEntry>,
     #[serde(skip)]
@@ -67,6 +68,7 @@ impl Truth {
             prepared: VecDeque::new(),
             read_marks: BTreeSet::new(),
             oauth: OauthStore::new(seed),
+            instagram: crate::vendors::instagram::store::Store::new(seed),
             x: crate::vendors::x::XWorld::default(),
             journal: Vec::new(),
             post_index: HashMap::new(),
