@@ -4,7 +4,6 @@ use super::super::Mark;
 use super::super::accounts::{AccountCard, AccountState, AccountsPage, Confirm, Offer, Stopped};
 use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
-use crate::accounts::subscriptions::Health;
 use time::Duration;
 
 fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCard {
@@ -62,12 +61,6 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
             },
             AccountCard {
                 last_poll_at: Some(ago(190)),
-                events: Some(Health {
-                    integration_id: id(603),
-                    fields: vec!["comments".to_owned(), "live_comments".to_owned()],
-                    problem: None,
-                    last_event_at: Some(ago(195)),
-                }),
                 token_until: Some(NOW - Duration::hours(3)),
                 ..card(
                     603,
