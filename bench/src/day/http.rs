@@ -18,6 +18,7 @@ use rejoinder_app::flow::suggest::{self, Request};
 use rejoinder_app::lifecycle::{Database, assemble};
 use rejoinder_app::model::Mode;
 use rejoinder_app::{database, jobs, queue};
+use rejoinder_platforms::LengthRule;
 use rejoinder_platforms::{Account, Grant};
 use rejoinder_sandbox::{Clock, Control, FixedClock, Options, RateHost, WorldKind};
 use secrecy::SecretString;
@@ -276,8 +277,13 @@ impl Day {
                 continue;
             };
             let decision = Decision { team_id, suggestion_id: made.id, by: self.user_id };
-            let approve =
-                Approve { text: None, version: None, auto_post: true, undo_window: Duration::ZERO, max_chars: 10_000 };
+            let approve = Approve {
+                text: None,
+                version: None,
+                auto_post: true,
+                undo_window: Duration::ZERO,
+                length: LengthRule::characters(10_000),
+            };
             if approve::approve(&mut tx, &moment, decision, approve).await.is_ok() {
                 tx.commit().await?;
                 answered += 1;

@@ -4,6 +4,7 @@
   "use strict";
   const KEEP = "rejoinder-draft:";
   const SAVE_EVERY_MS = 2000;
+  const COUNT_AFTER_MS = 150;
   const grouped = new Intl.NumberFormat("en-US");
   let timer = null;
 
@@ -24,12 +25,30 @@
     try { localStorage.removeItem(key(form)); } catch { /* nothing kept, nothing to forget */ }
   };
 
-  function count(area) {
-    const length = [...area.value].length;
+  function show(area, length) {
     const max = Number(area.dataset.max);
     const counter = document.getElementById("draft-count");
     counter.textContent = `${grouped.format(length)}/${grouped.format(max)}`;
     counter.classList.toggle("over", length > max);
+  }
+
+  // Where a platform weighs characters, the server counts: it knows the rule, and it judges by it in the end.
+  let asked = null;
+  function count(area) {
+    asked?.abort();
+    if (!area.dataset.count) {
+      show(area, [...area.value].length);
+      return;
+    }
+    const { signal } = (asked = new AbortController());
+    setTimeout(async () => {
+      if (signal.aborted || !area.isConnected) return;
+      try {
+        const body = new URLSearchParams(new FormData(area.form));
+        const answer = await fetch(area.dataset.count, { method: "POST", body, redirect: "manual", signal });
+        if (answer.ok && area.isConnected) show(area, (await answer.json()).length);
+      } catch { /* the count stays as it was; whether the server can be reached is told by saving */ }
+    }, COUNT_AFTER_MS);
   }
 
   async function save(form) {

@@ -6,6 +6,7 @@
 
 use anyhow::Context;
 use rejoinder_app::clients::ai::*;
+use rejoinder_platforms::LengthRule;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::process::ExitCode;
@@ -90,7 +91,7 @@ fn request(comment: &Comment, seed: u64) -> DraftRequest {
         wanted_intent: None,
         community: None,
         platform: "instagram".into(),
-        max_chars: 280,
+        length: LengthRule::characters(280),
         mode: Mode::Fast,
         post: thread(None, &comment.post),
         parents: Vec::new(),

@@ -11,6 +11,7 @@ use crate::coord::budget::Budgets;
 use crate::coord::events::Bus;
 use crate::coord::rounds::Rounds;
 use crate::flow::approve::Approvals;
+use crate::flow::ingest::intake::Intake;
 use crate::secrets::Keyring;
 use rejoinder_platforms::Readers;
 use sqlx::PgPool;
@@ -26,6 +27,8 @@ pub struct Shared {
     /// For statements on many rows at once: few connections that keep their plans.
     pub batch: PgPool,
     pub approvals: Rounds<Approvals>,
+    /// Where webhooks of platforms come in.
+    pub intake: Intake,
     pub clock: Clock,
     pub entropy: Entropy,
     pub keyring: Keyring,

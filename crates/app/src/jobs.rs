@@ -4,8 +4,9 @@ use crate::accounts::connect::PendingSweep;
 use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
+use crate::accounts::subscriptions::WebhookSubscribe;
 use crate::engine::Engine;
-use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep};
 use crate::flow::places::PlaceRead;
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
@@ -29,6 +30,8 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<ReplyAct>()
         .job::<IntegrationPoll>()
+        .job::<PostProcess>()
+        .job::<WebhookSubscribe>()
         .job::<StandingSweep>()
         .job::<WatchReplies>()
         .job::<WatchPoll>()
@@ -67,6 +70,8 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     ReplyAct::NAME,
     IntegrationPoll::NAME,
+    PostProcess::NAME,
+    WebhookSubscribe::NAME,
     StandingSweep::NAME,
     WatchReplies::NAME,
     WatchPoll::NAME,

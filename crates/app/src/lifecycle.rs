@@ -22,12 +22,14 @@ use crate::engine::Engine;
 use crate::error::chain;
 use crate::flow::activity;
 use crate::flow::approve::Approvals;
+use crate::flow::ingest::intake::Intake;
+use crate::flow::ingest::webhook_events;
 use crate::flow::send::{Identity, Sender, WRITE_TIMEOUT};
 use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
 use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
-use rejoinder_platforms::{Readers, RedditConfig, Writers};
+use rejoinder_platforms::{InstagramConfig, Readers, RedditConfig, Writers, XConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
@@ -192,6 +194,7 @@ pub async fn start(config: Config, roles: Roles) -> Result<Server, StartError> {
     let moment = app.moment();
     let mut conn = app.db.acquire().await?;
     activity::prepare_months(&mut conn, &moment).await?;
+    webhook_events::prepare_months(&mut conn, &moment).await?;
     let setup_token = setup::ensure_setup_link(&mut conn, moment.now, &app.entropy).await?;
     drop(conn);
 
@@ -230,6 +233,7 @@ pub async fn assemble(
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
+    let intake = Intake::start(batch.clone(), clock.clone(), entropy.clone());
     let budgets = Budgets::new(db.clone(), clock.clone());
     let passwords = Passwords::default();
     let outbound =
@@ -246,6 +250,7 @@ pub async fn assemble(
         db,
         batch,
         approvals,
+        intake,
         clock,
         entropy,
         keyring,
@@ -261,8 +266,8 @@ pub async fn assemble(
     Ok((App::new(shared), writers))
 }
 
-/// One round each of approving, claiming, arming and finishing.
-const BATCH_CONNECTIONS: u32 = 4;
+/// One round each of approving, claiming, arming and finishing, and of what webhooks bring.
+const BATCH_CONNECTIONS: u32 = 5;
 /// What one process takes of the database at most: the two pools, and the one that holds its worker's identity.
 pub const CONNECTIONS: u32 = MAX_CONNECTIONS + BATCH_CONNECTIONS + 1;
 
@@ -317,9 +322,28 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         settle_window: reddit.settle_window,
         marks_read: !config.dry_run,
     });
+    let instagram = config.instagram.as_ref().map(|instagram| InstagramConfig {
+        app_id: instagram.app_id.clone(),
+        app_secret: instagram.app_secret.clone(),
+        dialog_base: instagram.dialog_base.clone(),
+        token_base: instagram.token_base.clone(),
+        graph_base: instagram.graph_base.clone(),
+        version: instagram.version.clone(),
+        write_timeout: WRITE_TIMEOUT,
+        settle_window: instagram.settle_window,
+    });
+    let x = config.x.as_ref().map(|x| XConfig {
+        client_id: x.client_id.clone(),
+        client_secret: x.client_secret.clone(),
+        auth_base: x.auth_base.clone(),
+        api_base: x.api_base.clone(),
+        write_timeout: WRITE_TIMEOUT,
+        settle_window: x.settle_window,
+    });
     let clock = clock.clone();
+    let settings = rejoinder_platforms::Settings { reddit, instagram, x };
     #[allow(clippy::disallowed_methods, reason = "the one place that makes writers")]
-    rejoinder_platforms::connect(rejoinder_platforms::Settings { reddit }, Arc::new(move || clock.now()))
+    rejoinder_platforms::connect(settings, Arc::new(move || clock.now()))
         .map_err(|error| StartError::Setting(error.to_string()))
 }
 

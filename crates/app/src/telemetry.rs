@@ -24,6 +24,7 @@ const QUEUE_LENGTH: &str = "queue_length";
 const HTTP_SECONDS: &str = "http_request_duration_seconds";
 const AI_SECONDS: &str = "ai_request_duration_seconds";
 const SEND_SECONDS: &str = "post_send_duration_seconds";
+const PUSHED: &str = "platform_webhooks_total";
 const JOB_SECONDS: &str = "job_duration_seconds";
 
 /// From a cached page to the longest wait for a model.
@@ -100,6 +101,7 @@ fn register(platforms: &[&str]) {
     metrics::describe_counter!(SENT, "Replies that a platform gave an id to.");
     metrics::describe_counter!(SEND_FAILED, "Send attempts that did not end with a platform id, by outcome.");
     metrics::describe_counter!(WEBHOOKS, "Calls of webhooks that teams have set up, by outcome.");
+    metrics::describe_counter!(PUSHED, "Deliveries that platforms sent to our webhooks, by what became of them.");
     metrics::describe_gauge!(QUEUE_LENGTH, "Jobs that wait in the queue, by job.");
     metrics::describe_histogram!(HTTP_SECONDS, Unit::Seconds, "Time to answer an HTTP request, by route and status.");
     metrics::describe_histogram!(AI_SECONDS, Unit::Seconds, "Time a drafting provider took to answer.");
@@ -110,6 +112,9 @@ fn register(platforms: &[&str]) {
     }
     for platform in platforms {
         metrics::counter!(SENT, labels(platform)).absolute(0);
+        for outcome in Delivery::ALL {
+            metrics::counter!(PUSHED, delivery_labels(platform, outcome)).absolute(0);
+        }
         for outcome in SendFailure::ALL {
             metrics::counter!(SEND_FAILED, failure_labels(platform, outcome)).absolute(0);
         }
@@ -126,6 +131,38 @@ fn labels(platform: &str) -> Vec<Label> {
 
 fn failure_labels(platform: &str, outcome: SendFailure) -> Vec<Label> {
     vec![Label::new("platform", platform.to_owned()), Label::new("outcome", outcome.label())]
+}
+
+fn delivery_labels(platform: &str, outcome: Delivery) -> Vec<Label> {
+    vec![Label::new("platform", platform.to_owned()), Label::new("outcome", outcome.label())]
+}
+
+/// What became of a delivery to one of our webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Kept,
+    /// Nothing in it is for us.
+    Ignored,
+    /// Signed, and no delivery.
+    Unreadable,
+    /// Not signed, or not by one of our secrets.
+    Unsigned,
+    /// There was no room for it.
+    TurnedAway,
+}
+
+impl Delivery {
+    const ALL: [Self; 5] = [Self::Kept, Self::Ignored, Self::Unreadable, Self::Unsigned, Self::TurnedAway];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+            Self::Unsigned => "unsigned",
+            Self::TurnedAway => "turned_away",
+        }
+    }
 }
 
 /// How a drafting job ended.
@@ -201,6 +238,10 @@ pub fn webhook_called(outcome: WebhookOutcome) {
 
 pub fn ai_job_ended(outcome: AiOutcome) {
     metrics::counter!(AI_JOBS, "outcome" => outcome.label()).increment(1);
+}
+
+pub fn webhook_answered(platform: &'static str, outcome: Delivery) {
+    metrics::counter!(PUSHED, delivery_labels(platform, outcome)).increment(1);
 }
 
 /// `provider` is one of ours ("gemini"), never a model's name.

@@ -2,11 +2,11 @@
 
 use crate::accounts::tokens::TokenError;
 use crate::accounts::{
-    clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, tokens,
+    clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, subscriptions, tokens,
 };
 use crate::clock::Moment;
 use crate::coord::{buckets, budget, idempotency};
-use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::ingest::{IntegrationPoll, StandingSweep, webhook_events};
 use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
@@ -18,6 +18,9 @@ use crate::accounts::integrations;
 
 /// Accounts taken up by one sweep.
 const SWEEP: i64 = 500;
+/// Webhook events forgotten in one statement, and how many statements of an hour.
+const EVENT_STEP: i64 = 5_000;
+const EVENT_STEPS: usize = 40;
 
 /// Finds the accounts whose next round is due, and those whose stored texts are to be looked up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -48,7 +51,7 @@ impl Job<State> for PollSweep {
     }
 }
 
-/// Refreshes tokens that end within the next two hours, so that no send has to wait for it.
+/// Refreshes tokens before they end, so that no send has to wait for it, and tells the team where that fails again and again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TokenSweep {}
 
@@ -67,21 +70,30 @@ impl Job<State> for TokenSweep {
         let app = &state.app;
         let moment = Moment::at(ctx.now, &app.entropy);
         let mut conn = app.db.acquire().await?;
-        let due = integrations::expiring(&mut conn, ctx.now + time::Duration::hours(2), SWEEP).await?;
+        let mut due = Vec::new();
+        for (platform, reader) in app.readers.iter() {
+            let ahead = reader.refresh_ahead().try_into().unwrap_or(time::Duration::hours(2));
+            let expiring = integrations::expiring(&mut conn, platform, ctx.now + ahead, SWEEP).await?;
+            due.extend(expiring.into_iter().map(|integration| (integration, ahead > time::Duration::WEEK)));
+        }
         drop(conn);
-        for integration in due {
-            let Err(error) = tokens::renew(app, &moment, &integration).await else { continue };
+        for (integration, lasts) in due {
+            let renewed = tokens::renew(app, &moment, &integration).await;
             let mut tx = app.db.begin().await?;
-            match error {
-                TokenError::Reconnect(reason) => {
+            match renewed {
+                Ok(()) => integrations::access_renewed(&mut tx, &moment, &integration).await?,
+                Err(TokenError::Reconnect(reason)) => {
                     integrations::needs_reconnect(&mut tx, &moment, &integration, &reason).await?;
                 }
-                TokenError::App(reason) => {
+                Err(TokenError::App(reason)) => {
                     let reason = format!("the platform refuses the app that it was connected through: {reason}");
                     let app_of = (integration.platform.as_str(), integration.app_id);
                     integrations::pause_app(&mut tx, &moment, app_of, &reason).await?;
                 }
-                TokenError::Wait { .. } => {}
+                Err(TokenError::Wait { reason, .. }) if lasts => {
+                    integrations::access_ends(&mut tx, &moment, &integration, &reason).await?;
+                }
+                Err(TokenError::Wait { .. }) => {}
             }
             tx.commit().await?;
         }
@@ -108,6 +120,11 @@ impl Job<State> for Upkeep {
         let moment = Moment::at(ctx.now, &state.app.entropy);
         let mut conn = state.app.db.acquire().await?;
         activity::prepare_months(&mut conn, &moment).await?;
+        webhook_events::prepare_months(&mut conn, &moment).await?;
+        forget_events(&mut conn, ctx.now).await?;
+        let pushing = state.app.readers.iter().filter(|(_, reader)| reader.takes_webhooks());
+        let pushing: Vec<String> = pushing.map(|(platform, _)| platform.to_owned()).collect();
+        subscriptions::look_again(&mut conn, &pushing, ctx.now, SWEEP).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         second_steps::delete_expired(&mut conn, ctx.now).await?;
         password_resets::delete_old(&mut conn, ctx.now).await?;
@@ -115,10 +132,21 @@ impl Job<State> for Upkeep {
         mails::forget_old(&mut conn, ctx.now).await?;
         event_tickets::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         connect::forget_old_states(&mut conn, &moment).await?;
-        clerk::webhook::forget_old(&mut conn, ctx.now - time::Duration::days(30), SWEEP).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         places::forget_old(&mut conn, ctx.now - time::Duration::days(30)).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }
+}
+
+/// Webhooks come in bursts, so they go in many steps.
+async fn forget_events(conn: &mut sqlx::PgConnection, now: time::OffsetDateTime) -> Result<(), sqlx::Error> {
+    for _ in 0..EVENT_STEPS {
+        let events = webhook_events::forget_old(conn, now, EVENT_STEP).await?;
+        let seen = clerk::webhook::forget_old(conn, now - time::Duration::days(30), EVENT_STEP).await?;
+        if events == 0 && seen == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

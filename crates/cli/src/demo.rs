@@ -1,9 +1,9 @@
-//! `rejoinder demo`: the whole product in one process beside a simulated Reddit and a simulated model, in a folder of its own.
+//! `rejoinder demo`: the whole product in one process beside simulated platforms and a simulated model, in a folder of its own.
 //! Real platform credentials are ignored. With `AI_PROVIDER` set, that real model drafts.
 
 use crate::run::{self, Stop};
 use anyhow::{Context, Result, bail};
-use rejoinder_app::config::{AiProvider, Config, RedditSettings, process_env};
+use rejoinder_app::config::{AiProvider, Config, InstagramSettings, RedditSettings, XSettings, process_env};
 use rejoinder_app::demo_team;
 use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
@@ -17,7 +17,7 @@ use url::Url;
 
 /// A new comment appears this often.
 const TRICKLE: Duration = Duration::from_secs(20);
-/// The simulated Reddit shows what it took at once; waiting two minutes for it would teach nothing.
+/// The simulated platforms show what they took at once; waiting minutes for it would teach nothing.
 const SETTLE_WINDOW: Duration = Duration::from_secs(10);
 
 pub async fn run() -> Result<()> {
@@ -39,7 +39,7 @@ pub async fn run() -> Result<()> {
     link.query_pairs_mut().append_pair("token", token.expose_secret());
     eprintln!(
         "\nThe demo is running.\n\n  Dashboard         {link}\n                    (signs you in once; a new link at every start)\n  \
-         Simulated Reddit  {}\n\nEverything is kept in {folder}; delete that folder to begin anew. Ctrl-C stops.\n",
+         Simulated Reddit  {0}\n  and Instagram     {0}p\n\nEverything is kept in {folder}; delete that folder to begin anew. Ctrl-C stops.\n",
         sandbox.base_url()
     );
     let ended = run::until_stopped(server, &mut stop).await;
@@ -89,6 +89,24 @@ fn point_at(config: &mut Config, base: &Url) {
         user_agent: concat!("demo:rejoinder:v", env!("CARGO_PKG_VERSION"), " (by /u/brassfinch)").to_owned(),
         auth_base: under("/reddit"),
         api_base: under("/reddit"),
+        settle_window: SETTLE_WINDOW,
+    });
+    config.instagram = Some(InstagramSettings {
+        app_id: "sandbox-client".to_owned(),
+        app_secret: "sandbox-secret".into(),
+        dialog_base: under("/instagram"),
+        token_base: under("/instagram"),
+        graph_base: under("/instagram"),
+        version: "v25.0".to_owned(),
+        settle_window: SETTLE_WINDOW,
+        signing_secrets: vec!["sandbox-secret".into()],
+        verify_token: Some("sandbox-verify-token".into()),
+    });
+    config.x = Some(XSettings {
+        client_id: "sandbox-client".to_owned(),
+        client_secret: "sandbox-secret".into(),
+        auth_base: under("/x"),
+        api_base: under("/x"),
         settle_window: SETTLE_WINDOW,
     });
     if process_env("AI_PROVIDER").is_none() {

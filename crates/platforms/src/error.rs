@@ -18,6 +18,8 @@ pub enum Remedy {
     Nothing,
     /// Another text may pass.
     Edit,
+    /// The refusal holds for programs only: a person can answer this one on the platform's own page.
+    ByHand,
     /// The account must write nothing more until somebody looked after it on the platform.
     StopAccount,
     /// The account must be connected again.

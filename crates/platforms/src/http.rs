@@ -8,7 +8,7 @@ use crate::permits::{Ended, Host, Permits};
 use crate::types::Budget;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -78,22 +78,43 @@ pub enum Unsent {
     Failed(reqwest::Error),
 }
 
+/// What the head of an answer says of the budget: of what is left, and how long nothing may follow.
+pub type Told = (Option<Budget>, Option<Duration>);
+
 /// The one way out of an adapter: asks for a place in the budget, sends, and tells what the answer said of the budget.
 /// Only the beginning of the answer has been read when this returns.
 pub async fn send(request: RequestBuilder, permits: &Permits, host: Host) -> Result<Response, Unsent> {
+    send_reading(request, permits, host, told).await
+}
+
+/// The same for a platform that tells of its budget in words of its own.
+pub async fn send_reading(
+    request: RequestBuilder,
+    permits: &Permits,
+    host: Host,
+    read: fn(StatusCode, &HeaderMap) -> Told,
+) -> Result<Response, Unsent> {
     let pass = permits.admit(host).await.map_err(Unsent::NoPermit)?;
     let sent = request.send().await;
     let ended = match &sent {
         Ok(response) => {
-            let too_many = response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS;
-            let closed_for = too_many.then(|| retry_after(response.headers()).unwrap_or(CLOSED));
-            Ended::Spent { budget: budget(response.headers()), closed_for }
+            let (budget, closed_for) = read(response.status(), response.headers());
+            Ended::Spent { budget, closed_for }
         }
         Err(error) if never_left(error) => Ended::NeverLeft,
         Err(_) => Ended::Spent { budget: None, closed_for: None },
     };
     permits.ended(host, pass, ended).await;
     sent.map_err(Unsent::Failed)
+}
+
+fn told(status: StatusCode, headers: &HeaderMap) -> Told {
+    (budget(headers), too_many(status, headers))
+}
+
+/// How long a host keeps us out that says "too many".
+pub fn too_many(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    (status == StatusCode::TOO_MANY_REQUESTS).then(|| retry_after(headers).unwrap_or(CLOSED))
 }
 
 /// An answer read to its end.

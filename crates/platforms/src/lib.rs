@@ -5,21 +5,28 @@
 
 pub mod error;
 pub mod http;
+mod instagram;
 mod list;
 pub mod permits;
 mod reddit;
 #[cfg(feature = "fuzz")]
 pub use reddit::fuzz;
+#[cfg(feature = "fuzz")]
+pub use x::fuzz as x_fuzz;
 pub mod types;
+mod x;
 
 pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
+pub use instagram::{InstagramConfig, webhook as instagram_webhook};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
 pub use types::*;
+pub use x::XConfig;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use url::Url;
 
 #[async_trait]
@@ -65,11 +72,46 @@ pub trait Reader: Send + Sync {
     /// where one fails, nothing is said about any.
     async fn states(&self, session: &Session, ids: &[String]) -> Result<States, FetchError>;
 
+    /// How many ids `states` is asked for at a time.
+    fn states_at_once(&self) -> usize {
+        100
+    }
+
     /// A community and its rules. A closed door is an answer here, no error.
     async fn place(&self, session: &Session, community: &str) -> Result<Place, FetchError>;
 
     /// New posts of a watch since `cursor`; the first round gives the newest ones that stand there.
     async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError>;
+
+    /// How long before their end tokens are renewed: where they last for weeks, early enough that a failing renewal is noticed.
+    fn refresh_ahead(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2 * 60 * 60)
+    }
+
+    /// Whether accounts have events sent.
+    fn takes_webhooks(&self) -> bool {
+        false
+    }
+
+    /// Has the account's events sent to the webhook that the app is registered with. Asking twice does no harm.
+    async fn subscribe(&self, _session: &Session) -> Result<Subscribed, FetchError> {
+        Ok(Subscribed::default())
+    }
+
+    /// What a change says that a webhook brought at `at`. Asks nobody.
+    fn heard(&self, _account: &Account, _payload: &serde_json::Value, _at: OffsetDateTime) -> Heard {
+        Heard::Nothing("this platform sends no webhooks")
+    }
+
+    /// The change without anybody's words and names, to be kept once it was carried out.
+    fn without_words(&self, payload: &mut serde_json::Value) {
+        *payload = serde_json::Value::Null;
+    }
+
+    /// The post, and the comment, that a change named.
+    async fn read_named(&self, _session: &Session, _named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]

@@ -1,14 +1,16 @@
 //! The list of platforms. A new one is a folder, a line in `PLATFORMS`, a field in `Settings` and a line in `connect`.
 
 use crate::http::ClientError;
+use crate::instagram::{self, InstagramConfig};
 use crate::reddit::{self, RedditConfig};
+use crate::x::{self, XConfig};
 use crate::{Reader, Writer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// Slug and name of every platform that this build knows, configured or not.
-pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit")];
+pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit"), ("instagram", "Instagram"), ("x", "X")];
 
 /// The clock, as the caller reads it.
 pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -17,6 +19,8 @@ pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub reddit: Option<RedditConfig>,
+    pub instagram: Option<InstagramConfig>,
+    pub x: Option<XConfig>,
 }
 
 /// The start must stop: the operator has to change something.
@@ -73,7 +77,17 @@ pub fn connect(settings: Settings, now: Now) -> Result<(Readers, Writers), Conne
     let mut readers: BTreeMap<&'static str, Arc<dyn Reader>> = BTreeMap::new();
     let mut writers = Writers::default();
     if let Some(config) = settings.reddit {
-        let (reader, writer) = reddit::connect(config, now)?;
+        let (reader, writer) = reddit::connect(config, now.clone())?;
+        readers.insert(writer.slug(), Arc::new(reader));
+        writers.0.insert(writer.slug(), Box::new(writer));
+    }
+    if let Some(config) = settings.instagram {
+        let (reader, writer) = instagram::connect(config, now.clone())?;
+        readers.insert(writer.slug(), Arc::new(reader));
+        writers.0.insert(writer.slug(), Box::new(writer));
+    }
+    if let Some(config) = settings.x {
+        let (reader, writer) = x::connect(config, now)?;
         readers.insert(writer.slug(), Arc::new(reader));
         writers.0.insert(writer.slug(), Box::new(writer));
     }

@@ -43,13 +43,61 @@ pub struct Grant {
     pub expires_in: Option<Duration>,
 }
 
+/// How long a reply may be, and how the platform counts that.
+#[derive(Debug, Clone, Copy)]
+pub struct LengthRule {
+    pub max: usize,
+    count: Count,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Characters,
+    Weighted(fn(&str) -> usize),
+}
+
+impl LengthRule {
+    /// As most platforms count: code points.
+    pub const fn characters(max: usize) -> Self {
+        Self { max, count: Count::Characters }
+    }
+
+    /// For a platform that counts some characters otherwise than others.
+    pub const fn weighted(max: usize, weight: fn(&str) -> usize) -> Self {
+        Self { max, count: Count::Weighted(weight) }
+    }
+
+    pub fn of(&self, text: &str) -> usize {
+        match self.count {
+            Count::Characters => text.chars().count(),
+            Count::Weighted(weight) => weight(text),
+        }
+    }
+
+    pub fn fits(&self, text: &str) -> bool {
+        self.of(text) <= self.max
+    }
+
+    /// Whether the length is something else than the number of characters.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self.count, Count::Weighted(_))
+    }
+}
+
+impl Default for LengthRule {
+    /// No limit.
+    fn default() -> Self {
+        Self::characters(usize::MAX)
+    }
+}
+
 /// What a platform can do and which limits the rest of the product must respect.
 #[derive(Debug, Clone, Copy)]
 pub struct Capabilities {
     pub slug: &'static str,
     pub name: &'static str,
-    /// Longest reply in characters.
-    pub max_reply_chars: usize,
+    /// Of a reply.
+    pub length: LengthRule,
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
     pub scopes: &'static [ScopeAsked],
@@ -137,6 +185,8 @@ pub struct InboundPost {
     pub edited_at: Option<OffsetDateTime>,
     /// Nobody can reply here any more (locked, archived).
     pub locked: bool,
+    /// Why the API takes no reply to it while a person on the website can write one; None where it does.
+    pub by_hand: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -153,6 +203,8 @@ pub struct InboundComment {
     pub edited_at: Option<OffsetDateTime>,
     /// The text is gone on the platform.
     pub deleted: bool,
+    /// As for a post.
+    pub by_hand: Option<String>,
 }
 
 /// The state of a reply's target, read just before sending.
@@ -163,6 +215,8 @@ pub struct TargetState {
     pub edited_at: Option<OffsetDateTime>,
     /// A reply of our own account that already stands under the target.
     pub own_reply: Option<FoundReply>,
+    /// Why the API takes no reply to it while a person on the website can write one; None where it does.
+    pub by_hand: Option<String>,
 }
 
 /// A public text of ours, ready to go out.
@@ -330,4 +384,50 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acted {
     pub exchange: Exchange,
+}
+
+/// Events that an account has us sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The platform's words for them.
+    pub fields: Vec<String>,
+    /// What callbacks call the account, where that is another id than its own.
+    pub app_user_id: Option<String>,
+}
+
+/// One change that a platform's webhook told of, as it is kept until it is worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The account that it is about; None where the delivery does not say.
+    pub account_id: Option<String>,
+    /// The platform's word for it ("comments").
+    pub kind: &'static str,
+    /// The same for every repetition; None where it cannot be told.
+    pub key: Option<String>,
+    pub sent_at: Option<OffsetDateTime>,
+    /// JSON.
+    pub payload: String,
+    /// Why it cannot be worked.
+    pub problem: Option<String>,
+}
+
+/// What a change says.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "lives for one call; most are comments")]
+pub enum Heard {
+    /// All that is needed of a comment.
+    Comment(InboundComment),
+    /// Things that must be read to know more.
+    Named(Named),
+    /// Nothing to do, for this reason.
+    Nothing(&'static str),
+}
+
+/// Things by their ids, as a change named them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub post_id: Option<String>,
+    pub comment_id: Option<String>,
+    /// On somebody else's post; such things are read in a way of their own.
+    pub mention: bool,
 }

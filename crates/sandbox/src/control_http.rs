@@ -42,6 +42,9 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/posts/lock", post(|world: World, fields: Fields| change(world, fields, Control::lock_post)))
         .route("/posts/archive", post(|world: World, fields: Fields| change(world, fields, Control::archive)))
         .route("/posts/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_post)))
+        .route("/x/posts", get(|world: World| async move { Json(json!(control(&world).x_posts())) }).post(x_post))
+        .route("/x/tokens", post(x_token))
+        .route("/x/bill", get(|world: World| async move { Json(json!(control(&world).x_bill())) }))
         .route("/messages", post(add_message))
         .route("/faults", post(plan))
         .route("/faults/clear", post(|world: World| done(world, Control::clear_faults)))
@@ -179,6 +182,24 @@ async fn set_community(world: World, Json(body): Json<CommunityBody>) -> Json<Va
         control.set_rules(&body.name, &rules);
     }
     Json(json!({}))
+}
+
+async fn x_post(world: World, fields: Fields) -> Answer {
+    let (author, text) = (field(&fields, "author")?, field(&fields, "text")?);
+    let id = match fields.get("answers") {
+        None => control(&world).x_post(author, text),
+        Some(id) => {
+            let known = id.parse::<u64>().is_ok_and(|id| world.0.world().x.tweets.contains_key(&id));
+            known.then(|| control(&world).x_reply(author, id, text)).ok_or(StatusCode::NOT_FOUND)?
+        }
+    };
+    Ok(Json(json!({"id": id})))
+}
+
+async fn x_token(world: World, fields: Fields) -> Answer {
+    let scope = fields.get("scope").map_or("tweet.read users.read tweet.write offline.access", String::as_str);
+    let token = control(&world).x_issue_token(field(&fields, "account")?, scope);
+    Ok(Json(json!({"access_token": token.access_token, "refresh_token": token.refresh_token})))
 }
 
 async fn add_message(world: World, fields: Fields) -> Answer {

@@ -5,6 +5,9 @@
 //!
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
 //!   clients that can name nothing but a host;
+//! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
+//!   `{base}/instagram`); its world is reached through [`Control`] in the same process;
+//! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
 //!   `{base}`; `/v1/jwks`: its backend API;
@@ -39,6 +42,10 @@
 //! | POST `/control/clients` | `{"id","secret"}` | `{}` |
 //! | POST `/control/rate` | `{"limit"}` requests per 10 minutes | `{}` |
 //! | POST `/control/clock` | `{"now":"RFC 3339"}` or `{"advance_secs":60}` | `{"now"}`, 409 with the system clock |
+//! | GET `/control/x/posts` | | all posts of X as they are |
+//! | POST `/control/x/posts` | `{"author","text","answers"}` (`answers`: an id, may be missing) | `{"id"}` |
+//! | POST `/control/x/tokens` | `{"account","scope"}` | `{"access_token","refresh_token"}` |
+//! | GET `/control/x/bill` | | what X charged for |
 //! | POST `/control/trickle` | | `{"fullname"}` or null: the next prepared stranger speaks |
 //!
 //! With [`Options::state`] the world outlives the process: every change stands in that file, synced, before its answer
@@ -57,8 +64,11 @@ mod connection;
 mod control;
 mod control_clerk;
 mod control_http;
+mod control_instagram;
+mod control_x;
 mod demo_world;
 mod pages;
+mod pages_instagram;
 mod state_file;
 mod vendors;
 mod world;
@@ -80,7 +90,10 @@ use url::Url;
 pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
+pub use control_instagram::InstagramComment;
+pub use control_x::XPost;
 pub use vendors::clerk::{Outage, SignedMessage};
+pub use vendors::x::things::XBill;
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
 pub use world::rates::{RateHost, RateWindow};
@@ -266,9 +279,12 @@ impl Drop for Sandbox {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(pages::router())
+        .merge(pages_instagram::router())
         .merge(vendors::clerk::router())
         .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
+        .nest("/instagram", vendors::instagram::router(&shared))
+        .nest("/x", vendors::x::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())
         .layer(from_fn_with_state(shared.clone(), count_and_keep))
@@ -297,6 +313,8 @@ async fn trickle(shared: Arc<Shared>, every: Duration) {
         if shared.stopping.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             return;
         }
-        shared.world().trickle();
+        let mut world = shared.world();
+        world.trickle();
+        world.x_trickle();
     }
 }

@@ -138,7 +138,7 @@ const ACCESS: [(CommunityAccess, &str, &str); 4] = [
     (CommunityAccess::Banned, "banned", "banned: closed by the platform"),
 ];
 
-fn age(at: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(crate) fn age(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let minutes = (now - at).whole_minutes().max(0);
     match minutes {
         0 => "just now".to_owned(),

@@ -87,6 +87,8 @@ pub(crate) struct World {
     pub(crate) ai_requests: VecDeque<serde_json::Value>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) clerk: crate::vendors::clerk::Instance,
+    pub(crate) instagram_calls: crate::vendors::instagram::store::Calls,
+    pub(crate) x_windows: crate::vendors::x::Windows,
     pub(crate) rates: rates::Rates,
 }
 
@@ -121,6 +123,8 @@ impl World {
             ai_requests: VecDeque::new(),
             arrivals: Vec::new(),
             clerk: crate::vendors::clerk::Instance::default(),
+            instagram_calls: crate::vendors::instagram::store::Calls::default(),
+            x_windows: crate::vendors::x::Windows::default(),
             rates: rates::Rates::default(),
         }
     }
@@ -132,6 +136,10 @@ impl World {
     /// Makes late writes whose time has come happen, dated when they were due. Called before every look at the world.
     pub(crate) fn settle(&mut self) {
         let now = self.now();
+        self.settle_instagram(now);
+        if self.x.landings.iter().any(|landing| landing.at <= now) {
+            self.x.settle(now);
+        }
         if self.landings.iter().all(|landing| landing.at > now) {
             return;
         }
@@ -142,6 +150,15 @@ impl World {
             if let Ok(fullname) = self.try_comment(&landing.author, &landing.parent, &landing.text, landing.at) {
                 self.note("POST", "(late)", Some(&landing.author), "comment", Some(&fullname));
             }
+        }
+    }
+
+    fn settle_instagram(&mut self, now: OffsetDateTime) {
+        if !self.truth.instagram.anything_due(now) {
+            return;
+        }
+        for (author, id) in self.instagram.settle(now) {
+            self.note("POST", "(late)", Some(&author), "comment", Some(&id));
         }
     }
 
@@ -288,6 +305,19 @@ impl World {
         let next = self.prepared.pop_front()?;
         let now = self.now();
         self.add_comment(&next.author, &next.parent, &next.text, now)
+    }
+}
+
+impl World {
+    /// The same on X.
+    pub(crate) fn x_trickle(&mut self) -> Option<String> {
+        if self.x.prepared.is_empty() {
+            return None;
+        }
+        let (name, text, answers) = self.x.prepared.remove(0);
+        let now = self.now();
+        let author = self.x.ensure_user(&name);
+        Some(self.x.add(author, &text, answers, None, now).to_string())
     }
 }
 

@@ -11,13 +11,14 @@ pub mod target;
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
 
 use super::integrations::{self, Connected};
+use super::subscriptions::WebhookSubscribe;
 use super::{platform_apps, teams, tokens};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::coord::budget::Urgency;
 use crate::error::chain;
-use crate::flow::ingest::IntegrationPoll;
+use crate::flow::ingest::{IntegrationPoll, PostProcess, webhook_events};
 use crate::jobs;
 use crate::model::Role;
 use crate::secrets::{Place, SealError};
@@ -339,6 +340,14 @@ async fn store(
     };
     integrations::connect(conn, moment, team_id, Some(user_id), connected).await?;
     jobs::enqueue(conn, &IntegrationPoll { integration_id: id }, moment.now).await?;
+    if app.readers.get(platform).is_ok_and(|reader| reader.takes_webhooks()) {
+        jobs::enqueue(conn, &WebhookSubscribe { integration_id: id }, moment.now).await?;
+    }
+    // What webhooks told of the account before, and what waited for it to be connected again.
+    webhook_events::adopt(conn, moment, id, platform, &account.id).await?;
+    if !webhook_events::waiting(conn, id, 1).await?.is_empty() {
+        jobs::enqueue(conn, &PostProcess { integration_id: id }, moment.now).await?;
+    }
     Ok(id)
 }
 

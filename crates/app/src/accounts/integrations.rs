@@ -13,7 +13,9 @@ pub use connection::{Connected, connect, lock_account, row_for_account};
 pub use rhythm::{
     Reading, Rhythm, Round, doubt_sweep, readings, rhythm, rounded, sweep_doubt, sweep_due_at, sweeps_due, swept,
 };
-pub use state::{Switched, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume};
+pub use state::{
+    Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume,
+};
 
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
@@ -191,14 +193,16 @@ pub async fn another_reader(
 /// Accounts whose token ends before `until` and can be renewed.
 pub async fn expiring(
     conn: &mut PgConnection,
+    platform: &str,
     until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Integration>, sqlx::Error> {
     select_integrations!(
-        "where state in ('connected', 'paused') and expires_at <= $1 and refresh_token is not null
+        "where platform = $3 and state in ('connected', 'paused') and expires_at <= $1 and refresh_token is not null
          order by expires_at limit $2",
         until,
         limit,
+        platform,
     )
     .fetch_all(conn)
     .await

@@ -28,6 +28,7 @@ pub mod security;
 pub mod sessions;
 pub mod setup;
 pub mod signup;
+pub mod subscriptions;
 pub mod team_settings;
 pub mod teams;
 pub mod tokens;

@@ -123,14 +123,16 @@ pub async fn renew(app: &App, moment: &Moment, integration: &Integration) -> Res
 
 async fn renewed(app: &App, moment: &Moment, current: &Integration, urgency: Urgency) -> Result<Session, TokenError> {
     let mut conn = app.db.acquire().await?;
-    let until = moment.now + LEASE;
+    // By the clock of now: the job that asks may have begun long ago, and a lease that is over already keeps nobody out.
+    let now = app.clock.now();
+    let until = now + LEASE;
     let leased = sqlx::query!(
         "update integrations set token_lease_until = $3
          where id = $1 and team_id = $2 and (token_lease_until is null or token_lease_until <= $4)",
         current.id,
         current.team_id,
         until,
-        moment.now,
+        now,
     )
     .execute(&mut *conn)
     .await?;
@@ -141,15 +143,13 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration, urgency: Urg
         });
     }
     drop(conn);
-    let result = refresh(app, moment, current).await;
+    // In a task of its own: where each refresh token works once, an answer must be stored even when who asked is gone meanwhile.
+    let (own_app, own_moment, own_current) = (app.clone(), moment.clone(), current.clone());
+    let task = tokio::spawn(async move { refresh_and_let_go(&own_app, &own_moment, &own_current, until).await });
+    let result = task.await.unwrap_or_else(|error| {
+        Err(TokenError::Wait { after: Duration::from_secs(30), reason: format!("the refresh broke off: {error}") })
+    });
     let mut conn = app.db.acquire().await?;
-    sqlx::query!(
-        "update integrations set token_lease_until = null where id = $1 and token_lease_until = $2",
-        current.id,
-        until
-    )
-    .execute(&mut *conn)
-    .await?;
     match result? {
         Some(token) => Ok(session_of(app, current, token, urgency)),
         // Someone else stored newer tokens meanwhile.
@@ -161,6 +161,23 @@ async fn renewed(app: &App, moment: &Moment, current: &Integration, urgency: Urg
             Ok(session_of(app, &current, token, urgency))
         }
     }
+}
+
+async fn refresh_and_let_go(
+    app: &App,
+    moment: &Moment,
+    current: &Integration,
+    leased_until: OffsetDateTime,
+) -> Result<Option<SecretString>, TokenError> {
+    let result = refresh(app, moment, current).await;
+    sqlx::query!(
+        "update integrations set token_lease_until = null where id = $1 and token_lease_until = $2",
+        current.id,
+        leased_until
+    )
+    .execute(&app.db)
+    .await?;
+    result
 }
 
 /// Both tokens of a row, to give them back. None: it has none.
@@ -202,6 +219,11 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
         .get(&integration.platform)
         .map_err(|error| TokenError::Wait { after: Duration::from_secs(300), reason: error.to_string() })?;
     let mut conn = app.db.acquire().await?;
+    let stands = integrations::load(&mut conn, integration.team_id, integration.id).await?;
+    if stands.is_some_and(|row| row.refresh_token != integration.refresh_token) {
+        // Refreshed by somebody else since the caller read the row: this one was used, and works once.
+        return Ok(None);
+    }
     let refresh_token =
         app.keyring.open(&mut conn, place("refresh_token", integration.id, integration.team_id), sealed).await?;
     let of = (integration.team_id, integration.platform.as_str());

@@ -3,5 +3,6 @@
 pub mod ai;
 pub mod http;
 pub mod mail;
+pub mod meta;
 pub mod outbound;
 pub mod signatures;

@@ -138,6 +138,15 @@ pub(super) fn phrases(value: &str) -> Parsed<Vec<String>> {
 }
 
 /// Whitespace around a pasted key is nobody's intention.
+/// "v25.0"
+pub(super) fn graph_version(text: &str) -> Parsed<String> {
+    let number = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.strip_prefix('v').and_then(|version| version.split_once('.')) {
+        Some((major, minor)) if number(major) && number(minor) => Ok(text.to_owned()),
+        _ => Err("is not a version such as v25.0".to_owned()),
+    }
+}
+
 pub(super) fn secret(value: &str) -> Parsed<SecretString> {
     text(value).map(SecretString::from)
 }

@@ -5,13 +5,17 @@
 //! example. A secret is in no message, no `Debug` and no print-out.
 
 mod clerk;
+mod instagram;
 mod kinds;
 mod network;
 mod reader;
+mod x;
 
+pub use instagram::InstagramSettings;
 pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};
+pub use x::XSettings;
 
 use crate::accounts::clerk::Settings as ClerkSettings;
 use crate::clients::mail;
@@ -66,6 +70,10 @@ pub struct Config {
     pub webhook_allow_private: bool,
     /// None while Reddit is not set up.
     pub reddit: Option<RedditSettings>,
+    /// None while Instagram is not set up.
+    pub instagram: Option<InstagramSettings>,
+    /// None while X is not set up.
+    pub x: Option<XSettings>,
     pub ai: AiSettings,
     /// None while Clerk is not set up: people have accounts of this server alone.
     pub clerk: Option<ClerkSettings>,
@@ -190,6 +198,8 @@ impl Config {
             opt_out_words: read.value("OPT_OUT_WORDS", kinds::phrases),
             webhook_allow_private: read.value("WEBHOOK_ALLOW_PRIVATE", kinds::yes_or_no),
             reddit: read_reddit(read),
+            instagram: instagram::read_instagram(read),
+            x: x::read_x(read),
             ai: read_ai(read),
             clerk,
             mail: read_mail(read),

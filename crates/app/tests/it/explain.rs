@@ -75,7 +75,7 @@ async fn no_hot_list_reads_a_whole_table() {
     fill(&h).await;
     let team = format!("'{}'::uuid", h.team_id);
     let inbox = query_of(include_str!("../../src/flow/ingest/inbox.rs"), "list");
-    let suggestions = query_of(include_str!("../../src/flow/suggestion/db.rs"), "list");
+    let suggestions = query_of(include_str!("../../src/flow/suggestion/find.rs"), "list");
     let activity = query_of(include_str!("../../src/flow/activity/mod.rs"), "list");
     let uncertain = query_of(include_str!("../../src/flow/send/uncertain.rs"), "list");
     let posts = query_of(include_str!("../../src/flow/ingest/thread.rs"), "posts");

@@ -19,6 +19,7 @@ use rejoinder_app::lifecycle::{Database, assemble};
 use rejoinder_app::model::{Mode, Stage, Status};
 use rejoinder_app::queue::{DrainReport, drain_with_clock};
 use rejoinder_app::{jobs, queue};
+use rejoinder_platforms::LengthRule;
 use rejoinder_platforms::{AccessToken, Grant, Permits, Writers};
 use rejoinder_sandbox::{Clock, CommentView, Control, FixedClock, IssuedToken, Options, Sandbox, WorldKind};
 use secrecy::SecretString;
@@ -319,7 +320,8 @@ impl Harness {
     pub async fn edit(&self, suggestion: &Suggestion, text: &str) -> Result<Suggestion, ChangeError> {
         let (decision, version) = (self.decision(suggestion), Some(suggestion.state.version));
         let mut tx = self.pool().begin().await.unwrap();
-        let edited = approve::edit(&mut tx, &self.app.moment(), decision, text, version, 10_000).await?;
+        let edited =
+            approve::edit(&mut tx, &self.app.moment(), decision, text, version, LengthRule::characters(10_000)).await?;
         tx.commit().await.unwrap();
         Ok(edited)
     }
@@ -450,7 +452,13 @@ impl Drop for Harness {
 
 /// Approves without a text and sends at once.
 pub fn approve_now() -> Approve {
-    Approve { text: None, version: None, auto_post: true, undo_window: Duration::ZERO, max_chars: 10_000 }
+    Approve {
+        text: None,
+        version: None,
+        auto_post: true,
+        undo_window: Duration::ZERO,
+        length: LengthRule::characters(10_000),
+    }
 }
 
 /// The code of a refusal; anything else fails the test.

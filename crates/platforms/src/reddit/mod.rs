@@ -42,7 +42,7 @@ use url::Url;
 pub const CAPABILITIES: Capabilities = Capabilities {
     slug: "reddit",
     name: "Reddit",
-    max_reply_chars: 10_000,
+    length: LengthRule::characters(10_000),
     settle_window: Duration::from_secs(120),
     scopes: &[
         ScopeAsked {

@@ -40,6 +40,7 @@ pub(super) async fn target_state(
         locked: wire::is_locked(target) || find(post_id).is_some_and(wire::is_locked),
         edited_at: wire::time(target, "edited"),
         own_reply: own.first().map(wire::found),
+        by_hand: None,
     })
 }
 

@@ -123,6 +123,7 @@ pub(super) fn post(thing: &Value, site: &Url, account: &Account) -> Result<Post,
         created_at,
         edited_at: time(data, "edited"),
         locked: is_locked(data),
+        by_hand: None,
         id,
     };
     let comments = number(data, "num_comments").unwrap_or(0.0).max(0.0) as u64;
@@ -168,6 +169,7 @@ pub(super) fn comment(thing: &Value, post_id: &str, site: &Url, account: &Accoun
         created_at,
         edited_at: time(data, "edited"),
         deleted: is_gone(data),
+        by_hand: None,
         author_id,
         author_name,
         id,

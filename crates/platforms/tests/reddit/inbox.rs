@@ -53,7 +53,8 @@ async fn poll_at(site: &Site, cursor: &Cursor, seconds: i64, marks_read: bool) -
     let mut reddit = config(&site.base, Duration::from_secs(10));
     reddit.marks_read = marks_read;
     let now = crate::site::at(seconds);
-    let (readers, _) = connect(Settings { reddit: Some(reddit) }, Arc::new(move || now)).unwrap();
+    let (readers, _) =
+        connect(Settings { reddit: Some(reddit), ..Settings::default() }, Arc::new(move || now)).unwrap();
     readers.get("reddit").unwrap().poll(&session(), cursor).await.unwrap()
 }
 

@@ -66,7 +66,7 @@ impl Site {
     }
 
     pub fn connect_with(&self, write_timeout: Duration) -> (Readers, Writers) {
-        let settings = Settings { reddit: Some(config(&self.base, write_timeout)) };
+        let settings = Settings { reddit: Some(config(&self.base, write_timeout)), ..Settings::default() };
         connect(settings, Arc::new(|| at(0))).unwrap()
     }
 }

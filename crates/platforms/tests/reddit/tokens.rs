@@ -197,6 +197,7 @@ fn a_known_platform_without_settings_is_told_from_an_unknown_one() {
 fn a_user_agent_that_no_request_can_carry_stops_the_start() {
     let mut reddit = config(&Url::parse("http://127.0.0.1:1").unwrap(), Duration::from_secs(1));
     reddit.user_agent = "two\nlines".into();
-    let error = connect(Settings { reddit: Some(reddit) }, Arc::new(|| crate::site::at(0))).err();
+    let error =
+        connect(Settings { reddit: Some(reddit), ..Settings::default() }, Arc::new(|| crate::site::at(0))).err();
     assert!(matches!(error, Some(ConnectError::Setting { setting: "user agent", .. })), "{error:?}");
 }

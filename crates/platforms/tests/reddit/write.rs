@@ -43,7 +43,7 @@ async fn without_a_connection_nothing_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let settings = Settings { reddit: Some(config(&base, Duration::from_secs(2))) };
+    let settings = Settings { reddit: Some(config(&base, Duration::from_secs(2))), ..Settings::default() };
     let (_, writers) = connect(settings, Arc::new(|| crate::site::at(0))).unwrap();
     let error = writers.get("reddit").unwrap().reply(&session(), &reply()).await.unwrap_err();
     let SendError::NotSent(reason) = error else { panic!("{error:?}") };

@@ -145,7 +145,7 @@ async fn door(
     with_budget(if half { cut_in_half(response).await } else { response }, budget)
 }
 
-async fn cut_in_half(response: Response) -> Response {
+pub(super) async fn cut_in_half(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);

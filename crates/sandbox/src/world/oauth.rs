@@ -85,6 +85,11 @@ impl OauthStore {
         self.clients.get(id).is_some_and(|known| known == secret)
     }
 
+    /// Whether any app has this secret: some calls name no app.
+    pub(crate) fn knows_secret(&self, secret: &str) -> bool {
+        self.clients.values().any(|known| known == secret)
+    }
+
     fn token(&mut self, mark: &str) -> String {
         self.issued += 1;
         let high = scatter(self.seed ^ self.issued.wrapping_mul(0x9e37_79b9_7f4a_7c15));

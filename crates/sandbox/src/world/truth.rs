@@ -44,6 +44,9 @@ pub(crate) struct Truth {
     pub(crate) prepared: VecDeque<PreparedComment>,
     pub(crate) read_marks: BTreeSet<(String, String)>,
     pub(crate) oauth: OauthStore,
+    #[serde(default)]
+    pub(crate) instagram: crate::vendors::instagram::store::Store,
+    pub(crate) x: crate::vendors::x::XWorld,
     pub(crate) journal: Vec<JournalEntry>,
     #[serde(skip)]
     post_index: HashMap<String, usize>,
@@ -65,6 +68,8 @@ impl Truth {
             prepared: VecDeque::new(),
             read_marks: BTreeSet::new(),
             oauth: OauthStore::new(seed),
+            instagram: crate::vendors::instagram::store::Store::new(seed),
+            x: crate::vendors::x::XWorld::default(),
             journal: Vec::new(),
             post_index: HashMap::new(),
             comment_index: HashMap::new(),

@@ -187,6 +187,38 @@ pub async fn needs_reconnect(
     raise_reconnect(conn, moment, &current, &format!("does not let us in any more ({reason})")).await
 }
 
+/// From this long before its end the team is told of an access that cannot be renewed.
+const TOLD_BEFORE: time::Duration = time::Duration::days(7);
+
+/// An access that lasts for weeks could not be renewed. The team is told when a week or less is left.
+pub async fn access_ends(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    integration: &Integration,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let Some(current) = hold_to_change(conn, integration.team_id, integration.id).await? else { return Ok(()) };
+    let Some(ends_at) = current.expires_at.filter(|at| current.is_read() && *at - moment.now <= TOLD_BEFORE) else {
+        return Ok(());
+    };
+    let text = format!(
+        "The access to {} ends on {} and could not be renewed ({reason}). It is tried again every hour; connect the account again on the \
+         page Accounts to be safe.",
+        current.label(),
+        ends_at.date(),
+    );
+    tell(conn, moment, &current, NoticeKind::AccessEnding, text).await
+}
+
+/// The access was renewed.
+pub async fn access_renewed(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    integration: &Integration,
+) -> Result<(), sqlx::Error> {
+    notices::resolve(conn, moment, integration.team_id, NoticeKind::AccessEnding, integration.id).await.map(drop)
+}
+
 async fn raise_reconnect(
     conn: &mut PgConnection,
     moment: &Moment,
@@ -262,7 +294,7 @@ pub(super) async fn settled(
     team_id: Uuid,
     id: Uuid,
 ) -> Result<(), sqlx::Error> {
-    for kind in [NoticeKind::IntegrationPaused, NoticeKind::ReconnectNeeded] {
+    for kind in [NoticeKind::IntegrationPaused, NoticeKind::ReconnectNeeded, NoticeKind::AccessEnding] {
         notices::resolve(conn, moment, team_id, kind, id).await?;
     }
     Ok(())

@@ -7,12 +7,15 @@
 use super::prompt::{NO_INTENT, Prompt, labels, most_variations};
 use super::words::{clean, one_line};
 use super::{AiError, Draft, DraftRequest, GeneratedBy, Tokens};
+use rejoinder_platforms::LengthRule;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 const REASON_LIMIT: usize = 300;
 /// Openings of objects that are tried before the text counts as garbage; bounds the work on hostile answers.
 const OPENINGS_TRIED: usize = 32;
+/// Of a text that is too long, so many are looked at; more fit no reply.
+const MOST_SENTENCES: usize = 200;
 
 /// What a provider said, before it is understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +97,7 @@ fn variations(fields: &Map<String, Value>, request: &DraftRequest) -> Vec<String
     };
     let cleaned: Vec<String> =
         written.into_iter().map(|text| unquoted(&clean(text))).filter(|text| is_reply(text)).collect();
-    let fits = |text: &String| text.chars().count() <= request.max_chars;
+    let fits = |text: &String| request.length.fits(text);
     let mut kept: Vec<String> = Vec::new();
     for text in cleaned.iter().filter(|text| fits(text)) {
         if !kept.contains(text) {
@@ -102,7 +105,7 @@ fn variations(fields: &Map<String, Value>, request: &DraftRequest) -> Vec<String
         }
     }
     if kept.is_empty() {
-        kept.extend(cleaned.iter().find_map(|text| whole_sentences(text, request.max_chars)));
+        kept.extend(cleaned.iter().find_map(|text| whole_sentences(text, request.length)));
     }
     kept.truncate(most_variations(request.mode).max(1));
     kept
@@ -124,11 +127,11 @@ fn unquoted(text: &str) -> String {
 }
 
 /// The sentences that fit, if at least one does.
-fn whole_sentences(text: &str, limit: usize) -> Option<String> {
-    let head: String = text.chars().take(limit).collect();
-    let end = head.rfind(['.', '!', '?', '…', '。', '！', '？', '؟', '।'])?;
-    let end = end + head[end..].chars().next()?.len_utf8();
-    Some(head[..end].trim().to_owned()).filter(|short| is_reply(short))
+fn whole_sentences(text: &str, length: LengthRule) -> Option<String> {
+    let marks = text.match_indices(['.', '!', '?', '…', '。', '！', '？', '؟', '।']);
+    let ends: Vec<usize> = marks.take(MOST_SENTENCES).map(|(at, mark)| at + mark.len()).collect();
+    let longest = ends.into_iter().rev().map(|end| text[..end].trim()).find(|head| length.fits(head))?;
+    Some(longest.to_owned()).filter(|short| is_reply(short))
 }
 
 fn intent(named: Option<&Value>, request: &DraftRequest) -> Option<Uuid> {
@@ -275,7 +278,7 @@ mod tests {
     #[test]
     fn too_long_texts_are_left_out_or_end_with_a_sentence() {
         let mut request = request();
-        request.max_chars = 20;
+        request.length = LengthRule::characters(20);
         let draft = read_for(r#"{"variations": ["This one is far too long.", "Short one."]}"#, &request).unwrap();
         assert_eq!(draft.variations, ["Short one."]);
         let draft = read_for(r#"{"variations": ["We are sorry. This goes on and on"]}"#, &request).unwrap();
@@ -307,7 +310,7 @@ mod tests {
             fast in any::<bool>(),
         ) {
             let mut request = request();
-            request.max_chars = max_chars;
+            request.length = LengthRule::characters(max_chars);
             if fast {
                 request.mode = Mode::Fast;
             }

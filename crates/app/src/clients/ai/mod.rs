@@ -24,6 +24,7 @@ pub use prompt::{Prompt, render};
 pub use template::Template;
 
 use async_trait::async_trait;
+use rejoinder_platforms::LengthRule;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -57,8 +58,8 @@ pub struct DraftRequest {
     pub community_rules: Vec<(String, String)>,
     /// Slug of the platform.
     pub platform: String,
-    /// Longest reply that the platform takes, in characters.
-    pub max_chars: usize,
+    /// Of a reply on the platform.
+    pub length: LengthRule,
     pub mode: Mode,
     pub post: ThreadText,
     /// Oldest first.
@@ -165,7 +166,7 @@ pub struct Draft {
     pub reason: String,
     pub sensitive_topic: Option<String>,
     pub language: Option<String>,
-    /// One to five texts, best first; each is non-empty and within `max_chars`.
+    /// One to five texts, best first; each is non-empty and within `length`.
     pub variations: Vec<String>,
     pub provider: &'static str,
     /// The model that really answered.

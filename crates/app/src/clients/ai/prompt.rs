@@ -93,18 +93,20 @@ fn system(request: &DraftRequest, limits: &Limits, marker: &str) -> String {
 fn rules(request: &DraftRequest) -> String {
     let most = most_variations(request.mode);
     let community = about_community(request);
+    let weighted =
+        if request.length.is_weighted() { " (Chinese, Japanese and Korean ones and emoji count two)" } else { "" };
     let variations = if most == 1 { "1 text".to_owned() } else { format!("1 to {most} different texts, best first") };
     format!(
         "Rules:\n\
          - Answer \"target\". \"post\" and \"parents\" only explain what it is about.\n\
-         {community}- Plain text in the language of \"target\", at most {} characters. Promise nothing that the brand voice or the \
+         {community}- Plain text in the language of \"target\", at most {} characters{weighted}. Promise nothing that the brand voice or the \
          intents do not promise. No private data, no links that are not given here.\n\
          - Reply only with a JSON object with these keys: \"intent\" (a name from the list, or \"{NO_INTENT}\"), \
          \"should_reply\" (false for spam, bait, or where silence is better; still write one text), \"reason\" (one short \
          sentence for the team), \"sensitive_topic\" (health, law, self-harm, death, minors, politics, security or similar; \
          else null), \"language\" (code such as en), \"variations\" ({variations}), \"confidence\" (0 to 1: how sure you are \
          that the team would post the first text unchanged).\n",
-        request.max_chars
+        request.length.max
     )
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use rejoinder_platforms::LengthRule;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use url::Url;
@@ -38,7 +39,7 @@ pub(super) fn request() -> DraftRequest {
         community_rules: Vec::new(),
         community: Some("r/coffee".into()),
         platform: "reddit".into(),
-        max_chars: 280,
+        length: LengthRule::characters(280),
         mode: Mode::Draft,
         post: text("Which beans do you drink?"),
         parents: vec![text("Ferry Coffee, of course.")],

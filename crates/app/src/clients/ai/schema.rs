@@ -33,8 +33,8 @@ pub(super) fn open_api(request: &DraftRequest) -> Value {
 /// models within them, others refuse the keyword. Written out at once, since grammars follow the order of the keys.
 pub(super) fn json_schema(request: &DraftRequest, bounded: bool) -> Box<RawValue> {
     let longest = match request.mode {
-        Mode::Fast => request.max_chars.min(280),
-        Mode::Draft => request.max_chars.min(800),
+        Mode::Fast => request.length.max.min(280),
+        Mode::Draft => request.length.max.min(800),
     };
     let text = |kind: Value, limit: usize| {
         if bounded { json!({"type": kind, "maxLength": limit}) } else { json!({"type": kind}) }

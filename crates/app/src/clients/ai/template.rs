@@ -140,7 +140,7 @@ fn texts(intent: &IntentSpec, request: &DraftRequest) -> Vec<String> {
     let mut left: Vec<(String, u64)> = (intent.variations.iter())
         .filter(|variation| is_on(variation))
         .filter_map(|variation| Some((filled(&variation.text, request)?, u64::from(variation.weight.unsigned_abs()))))
-        .filter(|(text, _)| !text.is_empty() && text.chars().count() <= request.max_chars)
+        .filter(|(text, _)| !text.is_empty() && request.length.fits(text))
         .collect();
     let mut drawn = Vec::new();
     let mut state = request.seed;

@@ -1,6 +1,7 @@
 use super::super::samples::{intent, request};
 use super::*;
 use proptest::prelude::*;
+use rejoinder_platforms::LengthRule;
 
 fn reason(request: &DraftRequest) -> String {
     match draft(request) {
@@ -99,7 +100,7 @@ proptest! {
         request.target.text = text;
         request.target.author = Some(author);
         request.seed = seed;
-        request.max_chars = max;
+        request.length = LengthRule::characters(max);
         if let Ok(draft) = draft(&request) {
             prop_assert!((0.0..1.0).contains(&draft.confidence));
             prop_assert!((1..=5).contains(&draft.variations.len()));

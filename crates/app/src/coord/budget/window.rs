@@ -107,9 +107,10 @@ impl Window {
         }
         let windows_passed = 1 + (now - self.ends_at).whole_seconds() / LENGTH.whole_seconds();
         self.ends_at += LENGTH * i32::try_from(windows_passed).unwrap_or(i32::MAX);
-        let overlap = self.overlap;
+        let (overlap, closed_until) = (self.overlap, self.closed_until.filter(|until| *until > now));
         self.begin();
-        self.outstanding = overlap;
+        // A door that was shut for longer stays shut: nobody told of a new window.
+        (self.outstanding, self.closed_until) = (overlap, closed_until);
         self.assumed = true;
     }
 

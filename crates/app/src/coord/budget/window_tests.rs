@@ -107,6 +107,16 @@ fn a_closed_door_holds_back_even_replies_until_its_time() {
 }
 
 #[test]
+fn a_door_that_is_shut_for_longer_than_the_window_stays_shut() {
+    let mut window = told(0.0);
+    let until = START + Duration::hours(1);
+    window.apply(&Tally { closed_until: Some(until), ..Tally::of(window.number) }, START);
+    let later = START + Duration::minutes(25);
+    assert_eq!(window.take(urgency(Lane::Send, 0), 1, later), Err(Wait::from_secs(35 * 60)));
+    assert_eq!(window.take(urgency(Lane::Send, 0), 1, until), Ok(1));
+}
+
+#[test]
 fn permits_of_a_dead_process_are_lost_for_one_window_only() {
     let mut window = told(0.0);
     window.take(urgency(Lane::Send, 0), 1000, START).unwrap();

@@ -48,6 +48,8 @@ pub enum Kind {
     PlatformAppSet,
     PlatformAppRemoved,
     TokenRefreshed,
+    /// A webhook told something that nobody understands.
+    EventUnreadable,
     ApiTokenCreated,
     ApiTokenRevoked,
     WebhookCreated,
@@ -141,6 +143,7 @@ impl Kind {
             Self::PlatformAppSet => "platform_app.set",
             Self::PlatformAppRemoved => "platform_app.removed",
             Self::TokenRefreshed => "integration.token_refreshed",
+            Self::EventUnreadable => "integration.event_unreadable",
             Self::ApiTokenCreated => "api_token.created",
             Self::ApiTokenRevoked => "api_token.revoked",
             Self::WebhookCreated => "webhook.created",

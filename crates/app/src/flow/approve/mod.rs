@@ -3,6 +3,7 @@
 
 mod round;
 
+use rejoinder_platforms::LengthRule;
 pub use round::{Approvals, Approved, Ask};
 
 use crate::clock::Moment;
@@ -33,27 +34,27 @@ pub struct Approve {
     pub auto_post: bool,
     /// How long it can be taken back before it goes out.
     pub undo_window: time::Duration,
-    /// Longest text that the platform takes, in characters.
-    pub max_chars: usize,
+    /// Of a reply on the platform.
+    pub length: LengthRule,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     #[error("the text is empty")]
     Empty,
-    #[error("the text has {has} characters, the platform takes at most {max}")]
+    #[error("the text has {has} characters as the platform counts them, and it takes at most {max}")]
     TooLong { has: usize, max: usize },
 }
 
 /// The text of a reply as it is stored and sent.
-pub fn checked_text(raw: &str, max_chars: usize) -> Result<String, TextError> {
+pub fn checked_text(raw: &str, length: LengthRule) -> Result<String, TextError> {
     let text = normalise::text(raw).trim().to_owned();
-    let has = text.chars().count();
-    if has == 0 {
+    if text.is_empty() {
         return Err(TextError::Empty);
     }
-    if has > max_chars {
-        return Err(TextError::TooLong { has, max: max_chars });
+    let has = length.of(&text);
+    if has > length.max {
+        return Err(TextError::TooLong { has, max: length.max });
     }
     Ok(text)
 }
@@ -72,14 +73,14 @@ pub async fn approve(
 ) -> Result<(Suggestion, Option<i64>), ChangeError> {
     let text = match &approve.text {
         Some(raw) => {
-            Some(checked_text(raw, approve.max_chars).map_err(|error| refused("invalid-text", error.to_string()))?)
+            Some(checked_text(raw, approve.length).map_err(|error| refused("invalid-text", error.to_string()))?)
         }
         None => None,
     };
     let send_after = approve.auto_post.then(|| moment.now + approve.undo_window);
     let current = held(conn, decision).await?;
     let to_post = text.as_deref().or(current.state.text.as_deref()).unwrap_or_default().to_owned();
-    let holds = holds(conn, moment, &current, approve.max_chars, &to_post).await?;
+    let holds = holds(conn, moment, &current, approve.length, &to_post).await?;
     let change = Change::Approve { text, version: approve.version, send_after, holds };
     let suggestion = suggestion::change_held(conn, moment, current, Some(decision.by), change).await?;
     let still_open = suggestion.state.status == Status::Approved;
@@ -137,11 +138,11 @@ pub async fn edit(
     decision: Decision,
     raw: &str,
     version: Option<i32>,
-    max_chars: usize,
+    length: LengthRule,
 ) -> Result<Suggestion, ChangeError> {
-    let text = checked_text(raw, max_chars).map_err(|error| refused("invalid-text", error.to_string()))?;
+    let text = checked_text(raw, length).map_err(|error| refused("invalid-text", error.to_string()))?;
     let current = held(conn, decision).await?;
-    let holds = holds(conn, moment, &current, max_chars, &text).await?;
+    let holds = holds(conn, moment, &current, length, &text).await?;
     let change = Change::Edit { text, version, holds };
     let suggestion = suggestion::change_held(conn, moment, current, Some(decision.by), change).await?;
     forget_edit(conn, decision).await?;
@@ -166,13 +167,13 @@ async fn holds(
     conn: &mut PgConnection,
     moment: &Moment,
     suggestion: &Suggestion,
-    max_chars: usize,
+    length: LengthRule,
     text: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     if suggestion.state.status != Status::Pending {
         return Ok(Vec::new());
     }
-    safety::holds_for(conn, suggestion, max_chars, text, moment.now).await
+    safety::holds_for(conn, suggestion, length, text, moment.now).await
 }
 
 /// The job of a queued suggestion, added or left as it is. None where it is past queueing.

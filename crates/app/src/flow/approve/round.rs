@@ -11,7 +11,7 @@ use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Step, Suggesti
 use crate::jobs;
 use crate::model::{Stage, Status};
 use async_trait::async_trait;
-use rejoinder_platforms::Readers;
+use rejoinder_platforms::{LengthRule, Readers};
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Work for Approvals {
 
 /// What the checks need to know of an account.
 struct Account {
-    max_chars: usize,
+    length: LengthRule,
     link_domains: Vec<String>,
     recent: Vec<String>,
     elsewhere: Arc<Vec<Elsewhere>>,
@@ -124,10 +124,10 @@ async fn accounts(
         elsewhere.into_iter().map(|(platform, texts)| (platform, Arc::new(texts))).collect();
     let accounts = rows.into_iter().filter_map(|row| {
         // Without its platform on this server the limits are not known: the single path says so.
-        let max_chars = readers.get(&row.platform).ok()?.capabilities().max_reply_chars;
+        let length = readers.get(&row.platform).ok()?.capabilities().length;
         let recent = recent.remove(&row.id).unwrap_or_default();
         let elsewhere = elsewhere.get(&row.platform).cloned().unwrap_or_default();
-        Some((row.id, Account { max_chars, link_domains: row.link_domains, recent, elsewhere }))
+        Some((row.id, Account { length, link_domains: row.link_domains, recent, elsewhere }))
     });
     Ok(accounts.collect())
 }
@@ -141,12 +141,12 @@ fn step(
     now: OffsetDateTime,
 ) -> Option<Step> {
     let text = match &ask.text {
-        Some(raw) => Some(checked_text(raw, account.max_chars).ok()?),
+        Some(raw) => Some(checked_text(raw, account.length).ok()?),
         None => None,
     };
     let to_post = text.as_deref().or(current.state.text.as_deref()).unwrap_or_default();
     let context = safety::Context {
-        max_chars: account.max_chars,
+        length: account.length,
         link_domains: &account.link_domains,
         recent: &account.recent,
         community: manners.and_then(|manners| manners.community.as_deref()),

@@ -32,6 +32,7 @@ struct PostColumns {
     locked: Vec<bool>,
     platform_created_at: Vec<OffsetDateTime>,
     edited_at: Vec<Option<OffsetDateTime>>,
+    by_hand: Vec<Option<String>>,
     check_at: Vec<OffsetDateTime>,
 }
 
@@ -58,21 +59,24 @@ pub async fn upsert_posts(
         columns.locked.push(post.locked);
         columns.platform_created_at.push(post.created_at);
         columns.edited_at.push(post.edited_at);
+        columns.by_hand.push(post.by_hand.clone());
         columns.check_at.push(check_at(moment.now, post.created_at));
     }
     sqlx::query!(
         r#"insert into posts (id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title,
-               body, community, permalink, locked, platform_created_at, edited_at, check_at, fetched_at, created_at)
+               body, community, permalink, locked, platform_created_at, edited_at, by_hand, check_at, fetched_at, created_at)
            select row.id, $1, $2, $3, row.platform_id, row.author_id, row.author_handle, row.own, row.title, row.body, row.community,
-                  row.permalink, row.locked, row.platform_created_at, row.edited_at, row.check_at, $4, $4
+                  row.permalink, row.locked, row.platform_created_at, row.edited_at, row.by_hand, row.check_at, $4, $4
            from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::text[], $11::text[], $12::text[], $13::text[],
-                       $14::bool[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
+                       $14::bool[], $15::timestamptz[], $16::timestamptz[], $17::text[], $18::timestamptz[])
                 as row (id, platform_id, author_id, author_handle, own, title, body, community, permalink, locked,
-                        platform_created_at, edited_at, check_at)
+                        platform_created_at, edited_at, by_hand, check_at)
            on conflict on constraint posts_platform_id_key do update
            set author_platform_id = excluded.author_platform_id, author_handle = excluded.author_handle, title = excluded.title,
                body = excluded.body, permalink = excluded.permalink, locked = excluded.locked, edited_at = excluded.edited_at,
-               check_at = excluded.check_at, deleted_at = null, fetched_at = excluded.fetched_at"#,
+               -- A refusal of the platform is not forgotten because the text reads as before.
+               by_hand = coalesce(excluded.by_hand, posts.by_hand), check_at = excluded.check_at, deleted_at = null,
+               fetched_at = excluded.fetched_at"#,
         source.team_id,
         source.integration_id,
         source.platform,
@@ -89,6 +93,7 @@ pub async fn upsert_posts(
         &columns.locked,
         &columns.platform_created_at,
         &columns.edited_at as &[Option<OffsetDateTime>],
+        &columns.by_hand as &[Option<String>],
         &columns.check_at,
     )
     .execute(conn)
@@ -110,6 +115,7 @@ struct CommentColumns {
     platform_created_at: Vec<OffsetDateTime>,
     edited_at: Vec<Option<OffsetDateTime>>,
     deleted_at: Vec<Option<OffsetDateTime>>,
+    by_hand: Vec<Option<String>>,
     check_at: Vec<OffsetDateTime>,
 }
 
@@ -139,23 +145,25 @@ pub async fn upsert_comments(
         columns.platform_created_at.push(comment.created_at);
         columns.edited_at.push(comment.edited_at);
         columns.deleted_at.push(gone.then_some(moment.now));
+        columns.by_hand.push(comment.by_hand.clone());
         columns.check_at.push(check_at(moment.now, comment.created_at));
     }
     sqlx::query!(
         r#"insert into comments (id, team_id, integration_id, post_id, platform_comment_id, platform_parent_id, author_handle, author_platform_id, own,
-               text, permalink, platform_created_at, edited_at, deleted_at, check_at, fetched_at, created_at)
+               text, permalink, platform_created_at, edited_at, deleted_at, by_hand, check_at, fetched_at, created_at)
            select row.id, $1, $2, p.id, row.platform_id, row.parent_id, row.author_handle, row.author_id, row.own, row.text, row.permalink,
-                  row.platform_created_at, row.edited_at, row.deleted_at, row.check_at, $3, $3
+                  row.platform_created_at, row.edited_at, row.deleted_at, row.by_hand, row.check_at, $3, $3
            from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[],
-                       $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
+                       $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::text[], $17::timestamptz[])
                 as row (id, platform_id, post_platform_id, parent_id, author_handle, author_id, own, text, permalink,
-                        platform_created_at, edited_at, deleted_at, check_at)
+                        platform_created_at, edited_at, deleted_at, by_hand, check_at)
            join posts p on p.integration_id = $2 and p.platform_post_id = row.post_platform_id
            on conflict on constraint comments_platform_id_key do update
            set author_handle = excluded.author_handle, author_platform_id = excluded.author_platform_id, text = excluded.text,
                permalink = excluded.permalink, edited_at = excluded.edited_at,
                deleted_at = case when excluded.deleted_at is null then null
                                  else coalesce(comments.deleted_at, excluded.deleted_at) end,
+               by_hand = coalesce(excluded.by_hand, comments.by_hand),
                integration_id = excluded.integration_id, check_at = excluded.check_at,
                fetched_at = excluded.fetched_at"#,
         source.team_id,
@@ -173,6 +181,7 @@ pub async fn upsert_comments(
         &columns.platform_created_at,
         &columns.edited_at as &[Option<OffsetDateTime>],
         &columns.deleted_at as &[Option<OffsetDateTime>],
+        &columns.by_hand as &[Option<String>],
         &columns.check_at,
     )
     .execute(conn)
@@ -334,6 +343,36 @@ pub async fn found_by(
         post_ids,
         watch_id,
         moment.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Remembers that the platform takes no reply to a text through its API, with the reason. Of this text only.
+pub async fn leave_to_people(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    (integration_id, target_platform_id): (Uuid, &str),
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update comments c set by_hand = $4
+         from posts p
+         where p.id = c.post_id and c.team_id = $1 and p.integration_id = $2 and c.platform_comment_id = $3",
+        team_id,
+        integration_id,
+        target_platform_id,
+        reason,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update posts set by_hand = $4 where team_id = $1 and integration_id = $2 and platform_post_id = $3",
+        team_id,
+        integration_id,
+        target_platform_id,
+        reason,
     )
     .execute(conn)
     .await?;

@@ -1,4 +1,5 @@
-//! From a platform's answer to posts, comments and the inbox. Actor: the job `integration.poll`.
+//! From a platform's answer to posts, comments and the inbox. Actors: the job `integration.poll`, and for webhooks the intake, which
+//! keeps what came before it is answered, and the job `post.process`, which works it.
 //!
 //! Always: the same thing read twice is one row (unique by platform id); what our own account wrote never becomes an item; texts
 //! are normalised before they are stored; a text that is gone on the platform is gone here. The cursor is stored in the same
@@ -6,14 +7,19 @@
 
 mod db;
 pub mod inbox;
+pub mod intake;
 pub mod job;
 pub mod normalise;
+pub mod process;
 pub mod rhythm;
 pub mod standing;
 pub mod sweep;
 pub mod thread;
+pub mod webhook_events;
 
+pub use db::leave_to_people;
 pub use job::IntegrationPoll;
+pub use process::PostProcess;
 pub use sweep::StandingSweep;
 
 use crate::accounts::integrations::Integration;

@@ -1,5 +1,5 @@
-//! The job `standing.sweep`: asks how everything that is stored of one account stands now, a hundred things a request, in the
-//! last lane. Reads the platform without a transaction, stores each answer in one.
+//! The job `standing.sweep`: asks how everything that is stored of one account stands now, as many things at a time as the platform
+//! takes, in the last lane. Reads the platform without a transaction, stores each answer in one.
 //!
 //! An answer that calls nearly everything gone is more likely the platform's mistake than the truth: it is believed only when
 //! it comes again half an hour later. An account that is not read any more is looked after by another one of its team.
@@ -21,9 +21,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Things of one request.
-const BATCH: usize = 100;
-const REQUESTS_PER_RUN: usize = 10;
+const ASKED_PER_RUN: usize = 10;
 /// How often an account is swept. Requests are filled up with what would be due until the next time.
 pub const EVERY: time::Duration = time::Duration::hours(2);
 const AHEAD: time::Duration = time::Duration::HOUR;
@@ -90,14 +88,16 @@ impl Sweep<'_> {
     /// Gives the time of the next run.
     async fn run(&self) -> Result<OffsetDateTime, JobError> {
         let now = self.moment.now;
-        for _ in 0..REQUESTS_PER_RUN {
+        let Ok(reader) = self.engine.app.readers.get(&self.reader.platform) else { return Ok(now + EVERY) };
+        let at_once = reader.states_at_once();
+        for _ in 0..ASKED_PER_RUN {
             let mut conn = self.engine.app.db.acquire().await?;
-            let due = standing::due(&mut conn, self.integration.id, now + AHEAD, BATCH as i64).await?;
+            let due = standing::due(&mut conn, self.integration.id, now + AHEAD, at_once as i64).await?;
             drop(conn);
             if due.is_empty() {
                 return Ok(now + EVERY);
             }
-            let whole = due.len() < BATCH;
+            let whole = due.len() < at_once;
             match self.ask(&due).await {
                 Ok(states) => {
                     if !self.store(&due, states).await? {

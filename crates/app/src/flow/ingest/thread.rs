@@ -26,6 +26,8 @@ pub struct PostRow {
     pub deleted_at: Option<OffsetDateTime>,
     pub fetched_at: OffsetDateTime,
     pub created_at: OffsetDateTime,
+    /// Why only a person on the platform's own page can answer it.
+    pub by_hand: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,13 +44,15 @@ pub struct CommentRow {
     pub platform_created_at: OffsetDateTime,
     pub edited_at: Option<OffsetDateTime>,
     pub deleted_at: Option<OffsetDateTime>,
+    /// Why only a person on the platform's own page can answer it.
+    pub by_hand: Option<String>,
 }
 
 pub async fn post(conn: &mut PgConnection, team_id: Uuid, post_id: Uuid) -> Result<Option<PostRow>, sqlx::Error> {
     sqlx::query_as!(
         PostRow,
         "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, deleted_at, fetched_at, created_at
+                platform_created_at, deleted_at, fetched_at, created_at, by_hand
          from posts where id = $1 and team_id = $2",
         post_id,
         team_id,
@@ -69,7 +73,7 @@ pub async fn posts(
     sqlx::query_as!(
         PostRow,
         "select id, team_id, integration_id, platform, platform_post_id, author_platform_id, author_handle, own, title, body, community, permalink, locked,
-                platform_created_at, deleted_at, fetched_at, created_at
+                platform_created_at, deleted_at, fetched_at, created_at, by_hand
          from posts
          where team_id = $1
            and ($2::text is null or platform = $2)
@@ -98,7 +102,7 @@ pub async fn comments(
     sqlx::query_as!(
         CommentRow,
         "select id, post_id, parent_comment_id, platform_comment_id, author_platform_id, author_handle, own, text, permalink, platform_created_at, edited_at,
-                deleted_at
+                deleted_at, by_hand
          from comments
          where post_id = $1 and team_id = $2
            and ($3::timestamptz is null or (platform_created_at, id) > ($3, $4))
@@ -118,7 +122,7 @@ pub async fn comment(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result
     sqlx::query_as!(
         CommentRow,
         "select id, post_id, parent_comment_id, platform_comment_id, author_platform_id, author_handle, own, text, permalink, platform_created_at, edited_at,
-                deleted_at
+                deleted_at, by_hand
          from comments where id = $1 and team_id = $2",
         id,
         team_id,
@@ -148,7 +152,7 @@ pub async fn parents(conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> Result
                select c.parent_comment_id, chain.depth + 1 from comments c join chain on c.id = chain.id where chain.depth < 10
            )
            select c.id, c.post_id, c.parent_comment_id, c.platform_comment_id, c.author_platform_id, c.author_handle, c.own, c.text, c.permalink,
-                  c.platform_created_at, c.edited_at, c.deleted_at
+                  c.platform_created_at, c.edited_at, c.deleted_at, c.by_hand
            from chain join comments c on c.id = chain.id
            where c.team_id = $2
            order by chain.depth desc"#,

@@ -4,6 +4,7 @@ use super::Elsewhere;
 use crate::accounts::integrations;
 use crate::flow::etiquette;
 use crate::flow::suggestion::{self, Suggestion};
+use rejoinder_platforms::LengthRule;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
@@ -14,7 +15,7 @@ pub const LATELY: Duration = Duration::hours(24);
 pub async fn holds_for(
     conn: &mut PgConnection,
     suggestion: &Suggestion,
-    max_chars: usize,
+    length: LengthRule,
     text: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -31,7 +32,7 @@ pub async fn holds_for(
         suggestion::posted_everywhere(conn, &platform, now - LATELY).await?.into_iter().map(|(_, text)| text).collect();
     let manners = etiquette::of(conn, &[suggestion.id]).await?.remove(&suggestion.id).unwrap_or_default();
     let context = super::Context {
-        max_chars,
+        length,
         link_domains: &link_domains,
         recent: &recent,
         community: manners.community.as_deref(),

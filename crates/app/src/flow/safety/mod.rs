@@ -12,6 +12,7 @@ mod tests;
 pub(in crate::flow) mod words;
 
 pub use load::{LATELY, holds_for};
+use rejoinder_platforms::LengthRule;
 
 /// A text of ours that stands in some community, whoever of the installation posted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub struct Elsewhere {
 /// What the text is held against.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Context<'a> {
-    /// The platform's limit in characters.
-    pub max_chars: usize,
+    /// The platform's, for a reply.
+    pub length: LengthRule,
     /// Hosts that a reply may link to, each with its subdomains.
     pub link_domains: &'a [String],
     /// What the account posted in the last 24 hours, newest first; at most 50 are looked at.
@@ -60,7 +61,7 @@ impl Reason {
 
 pub fn check(text: &str, context: &Context<'_>) -> Verdict {
     let mut reasons = Vec::new();
-    reasons.extend(too_long(text, context.max_chars));
+    reasons.extend(too_long(text, context.length));
     let words = words::all(text);
     reasons.extend(insults::check(&words));
     reasons.extend(links::check(text, context.link_domains));
@@ -85,8 +86,7 @@ fn answered(by: Option<&str>) -> Option<Reason> {
     Some(Reason::new("answered", text))
 }
 
-fn too_long(text: &str, max_chars: usize) -> Option<Reason> {
-    let chars = text.chars().count();
-    let text = format!("is {chars} characters long; the platform takes {max_chars}");
-    (chars > max_chars).then(|| Reason::new("too_long", text))
+fn too_long(text: &str, length: LengthRule) -> Option<Reason> {
+    let (has, max) = (length.of(text), length.max);
+    (has > max).then(|| Reason::new("too_long", format!("is {has} characters long; the platform takes {max}")))
 }

@@ -2,6 +2,7 @@
 
 use super::{Context, Elsewhere, Verdict, check};
 use proptest::prelude::*;
+use rejoinder_platforms::LengthRule;
 
 const LISTED: &[&str] =
     &["acme.com", "münchen.example.de", "shop.github.io", "github.com", "co.uk", "tinyurl.com", "[::1]"];
@@ -12,7 +13,10 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 fn verdict(text: &str, recent: &[String]) -> Verdict {
     let link_domains = strings(LISTED);
-    check(text, &Context { max_chars: 10_000, link_domains: &link_domains, recent, ..Context::default() })
+    check(
+        text,
+        &Context { length: LengthRule::characters(10_000), link_domains: &link_domains, recent, ..Context::default() },
+    )
 }
 
 /// The codes, and all sentences in one.
@@ -42,7 +46,7 @@ fn assert_allowed(texts: &[&str]) {
 
 #[test]
 fn a_text_longer_than_the_platform_takes_is_held() {
-    let context = Context { max_chars: 5, link_domains: &[], recent: &[], ..Context::default() };
+    let context = Context { length: LengthRule::characters(5), link_domains: &[], recent: &[], ..Context::default() };
     assert_eq!(check("ÄÖÜ👍a", &context), Verdict::Allow);
     let Verdict::Hold(reasons) = check("ÄÖÜ👍ab", &context) else { panic!("6 characters went through") };
     assert_eq!(reasons[0].code, "too_long");
@@ -216,7 +220,12 @@ fn only_so_many_links_are_named_and_a_long_host_is_cut() {
 fn a_bad_entry_of_the_list_allows_nothing() {
     for domain in ["", " ", ".", "com", "*", "https://evil.com", "evil.com/x", "\u{0}"] {
         let link_domains = strings(&[domain]);
-        let context = Context { max_chars: 100, link_domains: &link_domains, recent: &[], ..Context::default() };
+        let context = Context {
+            length: LengthRule::characters(100),
+            link_domains: &link_domains,
+            recent: &[],
+            ..Context::default()
+        };
         assert_ne!(check("https://evil.com/x", &context), Verdict::Allow, "{domain:?}");
     }
 }
@@ -352,7 +361,7 @@ proptest! {
         max_chars in 0_usize..300,
     ) {
         let (link_domains, recent) = (vec![domain], vec![posted, text.clone()]);
-        let context = Context { max_chars, link_domains: &link_domains, recent: &recent, ..Context::default() };
+        let context = Context { length: LengthRule::characters(max_chars), link_domains: &link_domains, recent: &recent, ..Context::default() };
         let verdict = check(&text, &context);
         prop_assert_ne!(&verdict, &Verdict::Hold(Vec::new()));
         prop_assert_eq!(check(&text, &context), verdict);
@@ -378,7 +387,10 @@ fn elsewhere(text: &str, community: Option<&str>, posted: &[(&str, &str)]) -> Ve
         .iter()
         .map(|(community, text)| Elsewhere { community: (*community).to_owned(), text: (*text).to_owned() })
         .collect();
-    match check(text, &Context { max_chars: 10_000, community, elsewhere: &elsewhere, ..Context::default() }) {
+    match check(
+        text,
+        &Context { length: LengthRule::characters(10_000), community, elsewhere: &elsewhere, ..Context::default() },
+    ) {
         Verdict::Allow => Vec::new(),
         Verdict::Hold(reasons) => reasons.iter().map(|reason| reason.code).collect(),
     }
@@ -405,7 +417,8 @@ fn another_text_the_same_community_or_a_thank_you_may_go_out() {
 
 #[test]
 fn a_second_answer_of_the_team_is_a_persons_choice() {
-    let context = Context { max_chars: 100, answered_by: Some("brassfinch"), ..Context::default() };
+    let context =
+        Context { length: LengthRule::characters(100), answered_by: Some("brassfinch"), ..Context::default() };
     let Verdict::Hold(reasons) = check("Any time!", &context) else { panic!("it went through") };
     assert!(reasons[0].code == "answered" && reasons[0].text.contains("brassfinch"), "{reasons:?}");
 }

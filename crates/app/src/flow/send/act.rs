@@ -113,15 +113,15 @@ async fn checked(
     let integration = crate::accounts::integrations::load(conn, suggestion.team_id, suggestion.integration_id).await?;
     let reader = integration.as_ref().and_then(|integration| app.readers.get(&integration.platform).ok());
     let Some(reader) = reader else { return refuse("not-connected", "The account is not connected any more.") };
-    let max_chars = reader.capabilities().max_reply_chars;
-    let text = match checked_text(raw, max_chars) {
+    let length = reader.capabilities().length;
+    let text = match checked_text(raw, length) {
         Ok(text) => text,
         Err(error) => return refuse("invalid-text", error.to_string()),
     };
     if reply.text.as_ref().or(suggestion.state.text.as_ref()) == Some(&text) {
         return refuse("same-text", "These words stand there already.");
     }
-    let holds = safety::holds_for(conn, suggestion, max_chars, &text, moment.now).await?;
+    let holds = safety::holds_for(conn, suggestion, length, &text, moment.now).await?;
     if !holds.is_empty() && !held_seen {
         let reasons = holds.join("; ");
         return refuse("held", format!("Not changed yet, for a person should look once more: {reasons}."));

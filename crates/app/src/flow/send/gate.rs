@@ -174,7 +174,7 @@ fn etiquette(suggestion: &Suggestion, manners: &Manners) -> Option<Answer> {
 fn unsafe_text(suggestion: &Suggestion, situation: &Situation, manners: &Manners) -> Option<Answer> {
     let text = suggestion.state.text.as_deref().unwrap_or_default();
     let context = safety::Context {
-        max_chars: situation.max_chars,
+        length: situation.length,
         link_domains: &situation.team.link_domains,
         recent: &situation.recent,
         community: manners.community.as_deref(),

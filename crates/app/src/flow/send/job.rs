@@ -260,6 +260,9 @@ fn stale(now_there: &TargetState, suggestion: &Suggestion) -> Option<String> {
     if now_there.locked {
         return Some("the thread is locked; nobody can reply there any more".to_owned());
     }
+    if let Some(reason) = &now_there.by_hand {
+        return Some(reason.clone());
+    }
     if now_there.own_reply.is_some() {
         return Some("a reply of this account stands there already".to_owned());
     }

@@ -7,6 +7,7 @@ use super::trouble;
 use crate::accounts::integrations;
 use crate::accounts::tokens::{self, TokenError};
 use crate::coord::budget::Urgency;
+use crate::flow::ingest;
 use crate::flow::suggestion::{Change, Suggestion};
 use crate::model::{Outcome, Reach};
 use crate::queue::JobError;
@@ -81,11 +82,17 @@ impl Send<'_> {
         match remedy {
             Remedy::StopAccount => trouble::stop(app, &ready.integration, &reason).await?,
             Remedy::Reconnect => trouble::reconnect(app, &ready.integration, &reason).await?,
-            Remedy::Nothing | Remedy::Edit => {
+            Remedy::Nothing | Remedy::Edit | Remedy::ByHand => {
                 let edit = if remedy == Remedy::Edit { ". Change the text, then send it again." } else { "" };
                 let reason = format!("{reason}{edit}");
                 let settled =
                     Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
+                if remedy == Remedy::ByHand {
+                    // Before the outcome stands: whoever dies in between has not forgotten it.
+                    let mut conn = app.db.acquire().await?;
+                    let target = (suggestion.integration_id, suggestion.target.platform_id.as_str());
+                    ingest::leave_to_people(&mut conn, suggestion.team_id, target, &reason).await?;
+                }
                 self.finish(suggestion, attempt_id, settled, Change::Refused { reason: reason.clone() }).await?;
                 return Ok(trouble::refused(app, &ready.integration, scope, &reason).await?);
             }

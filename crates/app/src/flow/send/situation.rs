@@ -5,7 +5,7 @@ use super::pause;
 use crate::accounts::integrations::Integration;
 use crate::flow::safety::{self, Elsewhere};
 use crate::flow::suggestion;
-use rejoinder_platforms::Readers;
+use rejoinder_platforms::{LengthRule, Readers};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Situation {
     /// The time for which it was read.
     pub now: OffsetDateTime,
     pub integration: Integration,
-    pub max_chars: usize,
+    pub length: LengthRule,
     pub instance_paused_at: Option<OffsetDateTime>,
     pub instance_reason: Option<String>,
     pub team: TeamRules,
@@ -178,10 +178,10 @@ async fn rows(conn: &mut PgConnection, integration_ids: &[Uuid], now: OffsetDate
 
 impl Row {
     fn situation(self, readers: &Readers, now: OffsetDateTime) -> Situation {
-        let max_chars = readers.get(&self.platform).map_or(usize::MAX, |reader| reader.capabilities().max_reply_chars);
+        let length = readers.get(&self.platform).map(|reader| reader.capabilities().length).unwrap_or_default();
         Situation {
             now,
-            max_chars,
+            length,
             integration: Integration {
                 id: self.id,
                 team_id: self.team_id,

@@ -50,7 +50,7 @@ pub async fn load(
         community: post.community,
         community_rules: rules,
         platform: integration.platform,
-        max_chars: capabilities.max_reply_chars,
+        length: capabilities.length,
         mode: match suggestion.mode {
             Mode::Fast => ai::Mode::Fast,
             Mode::Draft => ai::Mode::Draft,

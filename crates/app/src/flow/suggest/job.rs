@@ -125,9 +125,9 @@ async fn finish(
     let mut tx = state.app.db.begin().await?;
     let change = match result {
         Ok(draft) => {
-            let max_chars = state.capabilities(&mut tx, suggestion).await.map_or(usize::MAX, |can| can.max_reply_chars);
+            let length = state.capabilities(&mut tx, suggestion).await.map(|can| can.length).unwrap_or_default();
             let first = draft.variations.first().map_or("", String::as_str);
-            let holds = safety::holds_for(&mut tx, suggestion, max_chars, first, moment.now).await?;
+            let holds = safety::holds_for(&mut tx, suggestion, length, first, moment.now).await?;
             let facts = Box::new(facts(&draft, tone));
             Change::Drafted { generation_id, draft: facts, variations: draft.variations, holds }
         }

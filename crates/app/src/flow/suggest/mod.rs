@@ -98,6 +98,9 @@ fn eligible(post: &PostRow, comment: Option<&CommentRow>) -> Result<(), RequestE
     if post.locked {
         return not_eligible("locked", "The thread is locked or archived; nobody can reply there any more.");
     }
+    if let Some(reason) = comment.map_or(post.by_hand.as_ref(), |comment| comment.by_hand.as_ref()) {
+        return not_eligible("by-hand-only", reason.clone());
+    }
     match comment {
         Some(comment) if comment.own => {
             not_eligible("own-text", "This comment is your own. Choose a comment of someone else.")

@@ -2,6 +2,7 @@
 
 use crate::accounts::connect;
 use crate::accounts::integrations::{self, Integration};
+use crate::accounts::subscriptions;
 use crate::accounts::tokens::{self, TokenError};
 use crate::app::App;
 use crate::error::{ApiResult, Problem};
@@ -52,6 +53,20 @@ pub struct IntegrationAnswer {
     pub next_poll_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// How its events reach this server; null where its platform sends none, and until it was asked.
+    pub events: Option<EventsAnswer>,
+}
+
+/// Events of an account. Its threads are read all the same, so that what events miss comes in later.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventsAnswer {
+    /// What the platform sends, in its words; empty where it does not.
+    #[schema(example = json!(["comments", "live_comments"]))]
+    pub subscribed: Vec<String>,
+    /// Why it does not.
+    pub problem: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_event_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,6 +95,7 @@ impl From<Integration> for IntegrationAnswer {
             policy_confirmed_at: row.policy_confirmed_at,
             next_poll_at: row.next_poll_at,
             created_at: row.created_at,
+            events: None,
         }
     }
 }
@@ -112,8 +128,19 @@ pub async fn list_integrations(
     State(app): State<App>,
     member: TeamMember<Viewer>,
 ) -> ApiResult<Json<IntegrationsAnswer>> {
-    let rows = integrations::list(&mut *app.db.acquire().await?, member.team_id).await?;
-    Ok(Json(IntegrationsAnswer { items: rows.into_iter().map(IntegrationAnswer::from).collect() }))
+    let mut conn = app.db.acquire().await?;
+    let rows = integrations::list(&mut conn, member.team_id).await?;
+    let health = subscriptions::health(&mut conn, member.team_id).await?;
+    let mut items: Vec<IntegrationAnswer> = rows.into_iter().map(IntegrationAnswer::from).collect();
+    for item in &mut items {
+        let known = health.iter().find(|health| health.integration_id == item.id);
+        item.events = known.map(|health| EventsAnswer {
+            subscribed: health.fields.clone(),
+            problem: health.problem.clone(),
+            last_event_at: health.last_event_at,
+        });
+    }
+    Ok(Json(IntegrationsAnswer { items }))
 }
 
 /// Renew the access and look for new comments now

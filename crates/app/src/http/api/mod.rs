@@ -15,6 +15,7 @@ mod invitations;
 mod items;
 mod me;
 mod members;
+mod meta_webhook;
 mod notices;
 mod own_account;
 mod own_sessions;
@@ -77,6 +78,8 @@ routes! {
     post   "/api/me/totp/confirm"                               own_account::confirm_totp;
     post   "/api/me/totp/disable"                               own_account::end_totp;
     post   "/api/webhooks/clerk"                                clerk_webhook::clerk_webhook;
+    get    "/api/webhooks/meta/instagram"                       meta_webhook::verify_instagram_webhook;
+    post   "/api/webhooks/meta/instagram"                       meta_webhook::instagram_webhook;
     get    "/api/teams"                                         teams::list_teams;
     post   "/api/teams"                                         teams::create_team;
     get    "/api/teams/{team_id}"                               teams::get_team;

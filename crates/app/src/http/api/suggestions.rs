@@ -17,6 +17,7 @@ use crate::request_id;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use rejoinder_platforms::LengthRule;
 use serde::Deserialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -107,17 +108,17 @@ fn wrong_text(error: TextError) -> Problem {
     Problem::field("text", error.to_string())
 }
 
-/// Longest reply that the platform takes.
-fn max_chars(app: &App, platform: &str) -> ApiResult<usize> {
+/// Of a reply on the platform.
+fn length(app: &App, platform: &str) -> ApiResult<LengthRule> {
     let reader = app.readers.get(platform);
     let reader = reader.map_err(|error| Problem::conflict("not-configured", format!("{error}.")))?;
-    Ok(reader.capabilities().max_reply_chars)
+    Ok(reader.capabilities().length)
 }
 
-async fn max_chars_of(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<usize> {
+async fn length_of(app: &App, conn: &mut PgConnection, team_id: Uuid, id: Uuid) -> ApiResult<LengthRule> {
     let suggestion = suggestion::load(conn, team_id, id).await?.ok_or(ChangeError::NotFound)?;
     let integration = integrations::load(conn, team_id, suggestion.integration_id).await?;
-    max_chars(app, &integration.ok_or_else(|| Problem::not_found("integration"))?.platform)
+    length(app, &integration.ok_or_else(|| Problem::not_found("integration"))?.platform)
 }
 
 /// Ask for a draft
@@ -158,8 +159,8 @@ pub async fn post_comment(
     let moment = app.moment();
     let mut tx = app.db.begin().await?;
     let row = thread::post(&mut tx, team_id, post.id).await?.ok_or_else(|| Problem::not_found("post"))?;
-    let max_chars = max_chars(&app, &row.platform)?;
-    let text = checked_text(&body.text, max_chars).map_err(wrong_text)?;
+    let length = length(&app, &row.platform)?;
+    let text = checked_text(&body.text, length).map_err(wrong_text)?;
     let wanted =
         Request { post_id: post.id, comment_id: body.comment_id, intent_id: None, mode: Mode::Draft, text: Some(text) };
     let (suggestion, created) = suggest::request(&mut tx, &moment, team_id, by, wanted).await?;
@@ -168,7 +169,7 @@ pub async fn post_comment(
             format!("A suggestion for it is open already: approve or reject /api/suggestions/{}.", suggestion.id);
         return Err(Problem::conflict("suggestion-open", detail));
     }
-    let approval = Approve { text: None, version: None, auto_post: true, undo_window: undo_window(&app), max_chars };
+    let approval = Approve { text: None, version: None, auto_post: true, undo_window: undo_window(&app), length };
     let decision = Decision { team_id, suggestion_id: suggestion.id, by };
     let (suggestion, job) = approve::approve(&mut tx, &moment, decision, approval).await?;
     tx.commit().await?;
@@ -198,9 +199,9 @@ pub async fn edit_suggestion(
     JsonBody(body): JsonBody<EditBody>,
 ) -> ApiResult<Json<SuggestionAnswer>> {
     let mut tx = app.db.begin().await?;
-    let max_chars = max_chars_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
-    let text = checked_text(&body.text, max_chars).map_err(wrong_text)?;
-    let edited = approve::edit(&mut tx, &app.moment(), decision(&wanted), &text, body.version, max_chars).await?;
+    let length = length_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
+    let text = checked_text(&body.text, length).map_err(wrong_text)?;
+    let edited = approve::edit(&mut tx, &app.moment(), decision(&wanted), &text, body.version, length).await?;
     tx.commit().await?;
     Ok(as_it_is_now(edited))
 }
@@ -228,10 +229,10 @@ pub async fn approve_suggestion(
         return approved(&suggestion, job);
     }
     let mut tx = app.db.begin().await?;
-    let max_chars = max_chars_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
-    let text = body.text.as_deref().map(|raw| checked_text(raw, max_chars)).transpose().map_err(wrong_text)?;
+    let length = length_of(&app, &mut tx, wanted.team_id, wanted.id).await?;
+    let text = body.text.as_deref().map(|raw| checked_text(raw, length)).transpose().map_err(wrong_text)?;
     let approval =
-        Approve { text, version: body.version, auto_post: body.auto_post, undo_window: undo_window(&app), max_chars };
+        Approve { text, version: body.version, auto_post: body.auto_post, undo_window: undo_window(&app), length };
     let (suggestion, job) = approve::approve(&mut tx, &app.moment(), decision(&wanted), approval).await?;
     tx.commit().await?;
     approved(&suggestion, job)

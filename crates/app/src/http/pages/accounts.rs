@@ -18,7 +18,7 @@ use super::samples;
 use super::signin::NoFields;
 use crate::accounts::connect::{self, ConnectError};
 use crate::accounts::integrations::{self, Integration, PauseCause};
-use crate::accounts::team_settings;
+use crate::accounts::{subscriptions, team_settings};
 use crate::app::App;
 use crate::error::Problem;
 use crate::flow::ingest::{inbox, rhythm};
@@ -70,6 +70,7 @@ pub struct AccountCard {
     /// How often it is read, where the request budget is short.
     pub rhythm: Option<String>,
     pub last_event_at: Option<OffsetDateTime>,
+    pub events: Option<subscriptions::Health>,
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
@@ -130,6 +131,7 @@ pub async fn show(
     let last_events: HashMap<Uuid, OffsetDateTime> =
         inbox::last_activity(&mut conn, person.team_id).await?.into_iter().collect();
     let accounts = integrations::list(&mut conn, person.team_id).await?;
+    let events = subscriptions::health(&mut conn, person.team_id).await?;
     let rhythms = rhythms(&app, &mut conn, person.team_id).await?;
     let settings = team_settings::load(&mut conn, person.team_id).await?;
     let (confirm, no_ticket) = query.confirmation(&mut conn, &person).await?;
@@ -149,6 +151,7 @@ pub async fn show(
             .iter()
             .map(|account| AccountCard {
                 rhythm: rhythms.get(&account.id).cloned().flatten(),
+                events: events.iter().find(|health| health.integration_id == account.id).cloned(),
                 ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
             })
             .collect(),
@@ -273,6 +276,7 @@ impl AccountCard {
             state: AccountState::of(account),
             rhythm: None,
             last_event_at,
+            events: None,
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),

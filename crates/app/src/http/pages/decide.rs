@@ -21,6 +21,7 @@ use crate::model::{ItemState, Mode, Status};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use rejoinder_platforms::LengthRule;
 use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -139,7 +140,7 @@ pub async fn ask(
     let mut tx = app.db.begin().await?;
     let item = inbox::item(&mut tx, person.team_id, loaded.id).await?.ok_or_else(|| Problem::not_found("item"))?;
     let own_text = form.text.filter(|text| !text.trim().is_empty());
-    let text = match own_text.as_deref().map(|raw| approve::checked_text(raw, person.max_chars(&item.platform))) {
+    let text = match own_text.as_deref().map(|raw| approve::checked_text(raw, person.length(&item.platform))) {
         Some(Ok(text)) => Some(text),
         Some(Err(error)) => {
             drop(tx);
@@ -246,7 +247,7 @@ impl Acting {
             version: self.form.version,
             auto_post: true,
             undo_window: time::Duration::try_from(undo).unwrap_or(time::Duration::ZERO),
-            max_chars: item.map_or(0, |item| self.person.max_chars(&item.platform)),
+            length: item.map_or(LengthRule::characters(0), |item| self.person.length(&item.platform)),
         })
     }
 }

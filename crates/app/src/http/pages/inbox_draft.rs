@@ -5,9 +5,10 @@
 
 use super::marks::{Mark, Tone};
 use super::samples;
-use super::words::{WebLink, grouped, length};
+use super::words::{WebLink, grouped};
 use askama::Template;
 use askama::filters::HtmlSafe;
+use rejoinder_platforms::LengthRule;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -22,8 +23,8 @@ pub struct DraftPane {
     pub item_id: Uuid,
     /// Where the reply goes.
     pub mark: Mark,
-    /// Longest reply there, in characters.
-    pub max_chars: u64,
+    /// Of a reply there.
+    pub length: LengthRule,
     pub state: DraftState,
     /// What went wrong with the person's last action here, as a sentence with the way on.
     pub conflict: Option<String>,
@@ -77,6 +78,8 @@ pub enum DraftState {
     ByHand {
         reason: String,
         permalink: Option<WebLink>,
+        /// The words of a draft, to be copied.
+        text: Option<String>,
     },
     Drafting {
         since: OffsetDateTime,
@@ -338,11 +341,11 @@ impl DraftPane {
 
     /// "214/10,000"
     pub fn counter(&self, text: &str) -> String {
-        format!("{}/{}", grouped(&length(text)), grouped(&self.max_chars))
+        format!("{}/{}", grouped(&(self.length.of(text) as u64)), grouped(&(self.length.max as u64)))
     }
 
     pub fn too_long(&self, text: &str) -> bool {
-        length(text) > self.max_chars
+        !self.length.fits(text)
     }
 
     pub fn samples() -> Vec<(&'static str, Self)> {

@@ -11,6 +11,7 @@ pub mod activity;
 mod asked;
 pub mod assets;
 pub mod consent;
+mod counted;
 mod decide;
 pub mod error;
 pub mod etiquette;
@@ -94,6 +95,7 @@ pub fn routes() -> Router<App> {
         .route("/dashboard/suggestions/{id}/unpublish", post(decide::unpublish))
         .route("/dashboard/suggestions/{id}/revise", post(decide::revise))
         .route("/dashboard/suggestions/{id}/autosave", post(decide::autosave))
+        .route("/dashboard/length/{platform}", post(counted::show))
         .route("/dashboard/accounts", get(accounts::show))
         .route("/dashboard/accounts/complete", post(accounts::complete))
         .route("/dashboard/accounts/{platform}/connect", post(accounts::connect))

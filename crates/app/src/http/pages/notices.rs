@@ -136,6 +136,7 @@ impl NoticeLine {
             NoticeKind::InstancePaused => "Server paused",
             NoticeKind::RulesPaused => "Rules paused",
             NoticeKind::WebhookDisabled => "Webhook disabled",
+            NoticeKind::AccessEnding => "Access ends soon",
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::flow::notices;
 use crate::flow::send::{self, SwitchScope};
 use crate::http::auth::PageMember;
 use crate::model::{IntegrationState, Role};
+use rejoinder_platforms::LengthRule;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -103,10 +104,10 @@ impl Person {
         Ok(server.into_iter().chain(team).collect())
     }
 
-    /// Longest reply that the platform takes, in characters. One that is not set up here takes nothing anyway.
-    pub fn max_chars(&self, platform: &str) -> usize {
+    /// How long a reply on the platform may be. One that is not set up here takes nothing anyway.
+    pub fn length(&self, platform: &str) -> LengthRule {
         let reader = self.app.readers.get(platform);
-        reader.map_or(normalise::MAX_CHARS, |reader| reader.capabilities().max_reply_chars)
+        reader.map_or(LengthRule::characters(normalise::MAX_CHARS), |reader| reader.capabilities().length)
     }
 }
 

@@ -31,6 +31,7 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "integration.resumed" => ("resumed an account", Tone::Plain),
         "integration.disconnected" => ("disconnected an account", Tone::Plain),
         "integration.token_refreshed" => ("renewed the access of an account", Tone::Plain),
+        "integration.event_unreadable" => ("got an event of the platform that cannot be read", Tone::Held),
         "api_token.created" => ("made an API token", Tone::Plain),
         "api_token.revoked" => ("revoked an API token", Tone::Plain),
         "webhook.created" => ("added a webhook", Tone::Plain),

@@ -37,11 +37,6 @@ pub fn grouped(number: &u64) -> String {
     shown
 }
 
-/// How long a reply is, counted as the browser's counter counts it: in Unicode code points.
-pub fn length(text: &str) -> u64 {
-    text.chars().count() as u64
-}
-
 /// A value for a query string.
 pub fn encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
@@ -90,10 +85,5 @@ mod tests {
         assert_eq!(["1st", "2nd", "3rd", "11th"].map(str::to_owned), [1, 2, 3, 11].map(|n| ordinal(&n)));
         assert_eq!(dollars(&400), "$0.0004");
         assert_eq!(dollars(&2_500_000), "$2.50");
-    }
-
-    #[test]
-    fn an_emoji_counts_as_one_character() {
-        assert_eq!(length("né🙂"), 3);
     }
 }

@@ -182,7 +182,9 @@ impl Acting<'_> {
                 match remedy {
                     Remedy::StopAccount => trouble::stop(app, integration, &reason).await?,
                     Remedy::Reconnect => trouble::reconnect(app, integration, &reason).await?,
-                    Remedy::Nothing | Remedy::Edit => trouble::refused(app, integration, scope, &reason).await?,
+                    Remedy::Nothing | Remedy::Edit | Remedy::ByHand => {
+                        trouble::refused(app, integration, scope, &reason).await?
+                    }
                 }
                 Ok(())
             }

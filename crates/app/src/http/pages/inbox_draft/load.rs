@@ -31,7 +31,10 @@ impl DraftPane {
         let mark = Mark::of(&item.platform);
         let around = Around::load(conn, person, item, &post).await?;
         let (state, note) = match &suggestion {
-            Some(suggestion) => state_of(conn, person, suggestion, &mark, &mishap).await?,
+            Some(suggestion) => {
+                let (state, note) = state_of(conn, person, suggestion, &mark, &mishap).await?;
+                (around.left_to_people(state, item), note)
+            }
             None => (without_suggestion(item, &post, &mark, &around), None),
         };
         let typed = mishap.typed.filter(|_| !matches!(state, DraftState::Ready(_)));
@@ -40,7 +43,7 @@ impl DraftPane {
             now: person.now,
             csrf: person.csrf.clone(),
             item_id: item.id,
-            max_chars: person.max_chars(&item.platform) as u64,
+            length: person.length(&item.platform),
             state,
             conflict: mishap.sentence.or(note),
             typed,
@@ -52,8 +55,11 @@ impl DraftPane {
     }
 }
 
-/// What stands around the text besides its thread: whether its author wants answers, what its community says.
+/// What stands around the text besides its thread: whether only a person's hand may answer it, whether its author wants answers,
+/// what its community says.
 struct Around {
+    by_hand: Option<String>,
+    permalink: Option<WebLink>,
     opt_out: Option<OptOut>,
     place: Option<Known>,
 }
@@ -65,11 +71,17 @@ impl Around {
         item: &ItemRow,
         post: &PostRow,
     ) -> Result<Self, sqlx::Error> {
-        let (author_id, handle) = match item.comment_id {
-            None => (post.author_platform_id.clone(), post.author_handle.clone()),
-            Some(id) => thread::comment(conn, person.team_id, id)
-                .await?
-                .map_or((None, None), |comment| (comment.author_platform_id, comment.author_handle)),
+        let comment = match item.comment_id {
+            Some(id) => thread::comment(conn, person.team_id, id).await?,
+            None => None,
+        };
+        let (by_hand, permalink, author_id, handle) = match comment {
+            Some(it) => (it.by_hand, it.permalink, it.author_platform_id, it.author_handle),
+            None if item.comment_id.is_some() => (None, None, None, None),
+            None => {
+                let it = post.clone();
+                (it.by_hand, it.permalink, it.author_platform_id, it.author_handle)
+            }
         };
         let opt_out = match opt_outs::author_key(author_id.as_deref(), handle.as_deref()) {
             Some(key) => opt_outs::standing(conn, person.team_id, &item.platform, &key).await?,
@@ -79,7 +91,23 @@ impl Around {
             Some(community) => places::known(conn, person.team_id, item.integration_id, community).await?,
             None => None,
         };
-        Ok(Self { opt_out, place })
+        Ok(Self { by_hand, permalink: permalink.as_deref().and_then(WebLink::parse), opt_out, place })
+    }
+
+    /// What only people may answer: the words of a draft are there to be copied, for sending them would be refused.
+    fn left_to_people(&self, state: DraftState, item: &ItemRow) -> DraftState {
+        let Some(reason) = self.by_hand.clone() else { return state };
+        let text = match state {
+            DraftState::Failed { text, .. } => text,
+            DraftState::Ready(editor) => editor.text,
+            other => return other,
+        };
+        match ItemState::from(item.state.clone()) {
+            ItemState::Open | ItemState::Snoozed => {
+                DraftState::ByHand { reason, permalink: self.permalink.clone(), text: Some(text) }
+            }
+            _ => DraftState::Closed { sentence: "Closed. Its answer was left to a person's hand.".to_owned() },
+        }
     }
 
     fn added_to(self, facts: Facts) -> Facts {
@@ -105,9 +133,10 @@ fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Arou
         _ if post.locked => DraftState::ByHand {
             reason: "The thread is locked or archived; nobody can reply there any more.".to_owned(),
             permalink: post.permalink.as_deref().and_then(WebLink::parse),
+            text: None,
         },
-        ItemState::Open | ItemState::Snoozed => match (&around.opt_out, closed_to_us) {
-            (Some(opt_out), _) => {
+        ItemState::Open | ItemState::Snoozed => match (&around.opt_out, closed_to_us, &around.by_hand) {
+            (Some(opt_out), ..) => {
                 let who =
                     item.author_handle.as_deref().map_or_else(|| "Its author".to_owned(), |name| mark.handle(name));
                 let words = &opt_out.words;
@@ -116,13 +145,17 @@ fn without_suggestion(item: &ItemRow, post: &PostRow, mark: &Mark, around: &Arou
                 );
                 DraftState::Silent { sentence }
             }
-            (None, Some(reason)) => DraftState::ByHand {
+            (None, Some(reason), _) => DraftState::ByHand {
                 reason: format!(
                     "{reason} Rejoinder posts nothing there; copy and open it, where you can get in yourself."
                 ),
                 permalink: post.permalink.as_deref().and_then(WebLink::parse),
+                text: None,
             },
-            (None, None) => DraftState::Nothing,
+            (None, None, Some(reason)) => {
+                DraftState::ByHand { reason: reason.clone(), permalink: around.permalink.clone(), text: None }
+            }
+            (None, None, None) => DraftState::Nothing,
         },
     }
 }

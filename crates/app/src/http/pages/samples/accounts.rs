@@ -14,6 +14,7 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         state,
         rhythm: None,
         last_event_at: Some(ago(2)),
+        events: None,
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),

@@ -3,6 +3,7 @@
 use super::super::WebLink;
 use super::super::inbox_draft::{DraftPane, DraftState, Editor, Facts, HistoryLine, HouseRule, IntentChoice, Posted};
 use super::{ARABIC, HOSTILE, NOW, ago, ahead, id, instagram, reddit, x};
+use rejoinder_platforms::LengthRule;
 use time::Duration;
 
 const REPLY: &str = "Hi! That jump is the zero point moving, not wear. After cleaning, turn the ring finer until the burrs just touch (you hear it), then back two clicks, and set the dial to 0 there. Your old setting is right again.";
@@ -63,7 +64,7 @@ fn pane(state: DraftState) -> DraftPane {
         csrf: "sample-token".to_owned(),
         item_id: id(101),
         mark: reddit(),
-        max_chars: 10_000,
+        length: LengthRule::characters(10_000),
         state,
         conflict: None,
         typed: None,
@@ -137,7 +138,7 @@ pub fn arabic() -> DraftPane {
         "أهلاً مريم! هذا ليس تآكلاً: نقطة الصفر تحركت فقط. بعد التنظيف أديري الحلقة حتى تتلامس الشفرات ثم ارجعي نقرتين.";
     let editor = Editor { alternatives: vec![ARABIC.to_owned()], ..editor(text) };
     let facts = Facts { author: Some("@mariam".to_owned()), language: Some("ar".to_owned()), rules: vec![], ..facts() };
-    DraftPane { mark: instagram(), max_chars: 2_200, facts, ..pane(DraftState::Ready(editor)) }
+    DraftPane { mark: instagram(), length: LengthRule::characters(2_200), facts, ..pane(DraftState::Ready(editor)) }
 }
 
 pub fn hostile() -> DraftPane {
@@ -166,10 +167,11 @@ fn held() -> DraftPane {
     pane(DraftState::Ready(editor))
 }
 
-fn by_hand() -> DraftPane {
+fn by_hand(text: Option<&str>) -> DraftPane {
     let state = DraftState::ByHand {
         reason: "X lets our access post only where we are mentioned, and this post does not mention us.".to_owned(),
         permalink: WebLink::parse("https://x.com/calm/status/1"),
+        text: text.map(str::to_owned),
     };
     DraftPane { mark: x(), facts: before_draft(), ..pane(state) }
 }
@@ -296,7 +298,8 @@ pub fn panes() -> Vec<(&'static str, DraftPane)> {
         ("closed", closed),
         ("no-draft", no_draft),
         ("silent", silent),
-        ("by-hand", by_hand()),
+        ("by-hand", by_hand(None)),
+        ("by-hand-copy", by_hand(Some(REPLY))),
         ("drafting", DraftPane { facts: before_draft(), ..pane(DraftState::Drafting { since: NOW }) }),
         ("ready", ready()),
         ("held", held()),

@@ -6,7 +6,7 @@ use crate::model::NoticeKind;
 
 fn line(number: u128, kind: NoticeKind, text: &str, minutes: i64) -> NoticeLine {
     let object = match kind {
-        NoticeKind::IntegrationPaused | NoticeKind::ReconnectNeeded => {
+        NoticeKind::IntegrationPaused | NoticeKind::ReconnectNeeded | NoticeKind::AccessEnding => {
             Some(("Show the accounts", "/dashboard/accounts".to_owned()))
         }
         NoticeKind::SendUnknown => Some(("Show the reply", format!("/dashboard/suggestions/{}", id(number)))),
