@@ -6,7 +6,7 @@ use crate::accounts::{
 };
 use crate::clock::Moment;
 use crate::coord::{buckets, budget, idempotency};
-use crate::flow::ingest::{IntegrationPoll, StandingSweep, webhook_events};
+use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep, webhook_events};
 use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
@@ -21,6 +21,8 @@ const SWEEP: i64 = 500;
 /// Webhook events forgotten in one statement, and how many statements of an hour.
 const EVENT_STEP: i64 = 5_000;
 const EVENT_STEPS: usize = 40;
+/// A webhook event that waits longer may have lost its job.
+const LEFT_WAITING: time::Duration = time::Duration::minutes(10);
 
 /// Finds the accounts whose next round is due, and those whose stored texts are to be looked up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -122,6 +124,9 @@ impl Job<State> for Upkeep {
         activity::prepare_months(&mut conn, &moment).await?;
         webhook_events::prepare_months(&mut conn, &moment).await?;
         forget_events(&mut conn, ctx.now).await?;
+        for integration_id in webhook_events::left_waiting(&mut conn, ctx.now - LEFT_WAITING, SWEEP).await? {
+            jobs::enqueue_if_absent(&mut conn, &PostProcess { integration_id }, ctx.now).await?;
+        }
         let pushing = state.app.readers.iter().filter(|(_, reader)| reader.takes_webhooks());
         let pushing: Vec<String> = pushing.map(|(platform, _)| platform.to_owned()).collect();
         subscriptions::look_again(&mut conn, &pushing, ctx.now, SWEEP).await?;

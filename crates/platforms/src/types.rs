@@ -298,8 +298,8 @@ pub struct ThingState {
     pub text: Option<String>,
     /// Of a post.
     pub title: Option<String>,
-    /// None where the author is deleted.
-    pub author_name: Option<String>,
+    /// Its author has no account any more. A platform that does not say who wrote says nothing of that either.
+    pub author_gone: bool,
     pub edited_at: Option<OffsetDateTime>,
     /// Nobody can reply here any more (locked, archived).
     pub locked: bool,

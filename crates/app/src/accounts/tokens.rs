@@ -21,7 +21,9 @@ use uuid::Uuid;
 /// A token this close to its end is refreshed before use.
 const REFRESH_BEFORE: time::Duration = time::Duration::seconds(90);
 /// Longer than a refresh can take (the client gives up after 20 s).
-const LEASE: time::Duration = time::Duration::seconds(40);
+const LEASE: time::Duration = time::Duration::seconds(60);
+const STORE_TRIES: u32 = 5;
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -231,7 +233,7 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
     drop(conn);
     match reader.refresh(&through, &refresh_token).await {
         Ok(grant) => {
-            let stored = store(app, moment, integration, &grant).await?;
+            let stored = store_surely(app, moment, integration, &grant).await?;
             Ok(stored.then_some(grant.access_token))
         }
         Err(AuthError::GrantDead(reason)) => {
@@ -247,6 +249,26 @@ async fn refresh(app: &App, moment: &Moment, integration: &Integration) -> Resul
         Err(AuthError::AppRefused(reason)) => Err(TokenError::App(reason)),
         Err(AuthError::Unavailable { reason, after }) => {
             Err(TokenError::Wait { after: after.unwrap_or(Duration::from_secs(30)), reason })
+        }
+    }
+}
+
+/// What the platform gave exists nowhere else, and what it replaces is dead: a database that is away for a moment is waited for.
+async fn store_surely(
+    app: &App,
+    moment: &Moment,
+    integration: &Integration,
+    grant: &Grant,
+) -> Result<bool, TokenError> {
+    let mut left = STORE_TRIES;
+    loop {
+        match store(app, moment, integration, grant).await {
+            Err(TokenError::Wait { reason, .. }) if left > 0 => {
+                tracing::warn!(integration_id = %integration.id, reason, "a renewed access could not be stored; trying again");
+                left -= 1;
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            ended => return ended,
         }
     }
 }

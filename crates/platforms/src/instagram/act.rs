@@ -40,6 +40,10 @@ pub(super) fn deleted(answer: &Answer) -> Result<(), Verdict> {
     if answer.status < 400 && body.as_ref().and_then(errors::graph_error).is_none() {
         return Err(Verdict::Uncertain(format!("Instagram answered {} without saying that it did it", answer.status)));
     }
+    // A server that failed may have done it first, whatever code it names.
+    if answer.status == 408 || answer.status >= 500 {
+        return Err(Verdict::Uncertain(format!("Instagram answered {}", answer.status)));
+    }
     match errors::decide(answer, Scope::Item) {
         Decision::Refused { code, .. } if code == "100/33" => Ok(()),
         decision => Err(decide_refusal(decision)),

@@ -124,13 +124,10 @@ fn permissions(body: &Value) -> Vec<String> {
 fn token_host_failure(answer: &Answer, body: &Value) -> AuthError {
     let flat = errors::graph_error(body).filter(|error| error.code.is_none());
     match flat {
-        Some(GraphError { message, .. }) if (400..500).contains(&answer.status) => {
-            let about_app = ["redirect_uri", "platform app", "client_id", "client secret", "Client Secret"];
-            match about_app.iter().any(|words| message.contains(words)) {
-                true => AuthError::AppRefused(message),
-                false => AuthError::GrantDead(message),
-            }
-        }
+        Some(GraphError { message, .. }) if (400..500).contains(&answer.status) => match is_about_app(&message) {
+            true => AuthError::AppRefused(message),
+            false => AuthError::GrantDead(message),
+        },
         _ => failure(errors::decide(answer, Scope::Item)),
     }
 }
@@ -142,8 +139,18 @@ pub(super) fn failure(decision: Decision) -> AuthError {
             AuthError::Unavailable { reason: "the budget is used up".to_owned(), after: Some(after) }
         }
         Decision::Passing(reason) => AuthError::Unavailable { reason, after: None },
-        // A permission that was taken back ends the grant; any other refusal is about what we sent.
-        Decision::Refused { scope: Scope::Account, reason, .. } => AuthError::GrantDead(reason),
-        Decision::Refused { reason, code, .. } => AuthError::AppRefused(format!("{reason} ({code})")),
+        // An app that is refused stops every account of it: what is not plainly about the app stays with the one that was asked about.
+        Decision::Refused { scope, reason, code, .. } => {
+            match scope == Scope::App || code == "101" || is_about_app(&reason) {
+                true => AuthError::AppRefused(format!("{reason} ({code})")),
+                false => AuthError::GrantDead(format!("{reason} ({code})")),
+            }
+        }
     }
+}
+
+fn is_about_app(message: &str) -> bool {
+    ["redirect_uri", "platform app", "client_id", "client secret", "Client Secret", "validating application"]
+        .iter()
+        .any(|words| message.contains(words))
 }

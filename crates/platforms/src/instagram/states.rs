@@ -42,7 +42,7 @@ fn gone(id: &str) -> ThingState {
         standing: Standing::Deleted,
         text: None,
         title: None,
-        author_name: None,
+        author_gone: false,
         edited_at: None,
         locked: false,
         score: None,
@@ -50,12 +50,10 @@ fn gone(id: &str) -> ThingState {
 }
 
 fn here(id: &str, data: &Value) -> ThingState {
-    let from = data.get("from").and_then(|from| wire::text(from, "username"));
     let hidden = wire::is_hidden(data);
     ThingState {
         standing: if hidden { Standing::Removed } else { Standing::Here },
         text: wire::text(data, "text").or_else(|| wire::text(data, "caption")).filter(|_| !hidden).map(str::to_owned),
-        author_name: from.or_else(|| wire::text(data, "username")).map(str::to_owned),
         locked: data.get("is_comment_enabled").and_then(Value::as_bool) == Some(false),
         ..gone(id)
     }

@@ -1,3 +1,4 @@
+use super::write::Verdict;
 use super::{calls, errors, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::Answer;
@@ -100,6 +101,17 @@ fn the_table_of_codes_says_who_waits_and_how_far_a_no_reaches() {
         assert!(matches!(decided(code, None), Passing(_)), "{code}");
         let lasting = json!({"error": {"code": code, "is_transient": false}});
         assert!(matches!(errors::decide(&answer(400, &lasting), Scope::Item), Refused { .. }), "{code}");
+    }
+}
+
+#[test]
+fn a_failing_server_says_nothing_of_what_it_did_whatever_code_it_names() {
+    for code in [1, 2, 4, 10, 17, 32, 100, 102, 190, 368, 506, 613, 80_002, 424_242] {
+        for status in [408, 500, 502, 503] {
+            let failed = answer(status, &json!({"error": {"code": code, "is_transient": false}}));
+            assert!(matches!(super::write::decide(&failed), Verdict::Uncertain(_)), "{code} with {status}");
+            assert!(matches!(super::act::deleted(&failed), Err(Verdict::Uncertain(_))), "{code} with {status}");
+        }
     }
 }
 

@@ -137,6 +137,8 @@ pub(super) fn decide(answer: &Answer) -> Verdict {
         },
         (200, None) => Verdict::Uncertain("Instagram answered 200 with something unreadable".to_owned()),
         (201..=299, _) if !has_error => Verdict::Uncertain(format!("Instagram answered {}", answer.status)),
+        // A server that failed may have done it first, whatever code it names.
+        (408 | 500.., _) => Verdict::Uncertain(format!("Instagram answered {}", answer.status)),
         // Not followed; where it leads nobody knows.
         (300..=399, _) => Verdict::Uncertain(format!("Instagram answered {}", answer.status)),
         _ => decide_refusal(errors::decide(answer, Scope::Item)),

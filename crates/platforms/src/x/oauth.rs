@@ -146,7 +146,12 @@ fn failure(answer: &Answer, asked: Asked) -> AuthError {
             if words.contains("token") || words.contains("code") { dead() } else { AuthError::AppRefused(said) }
         }
         (400, Some("invalid_grant" | "access_denied")) => dead(),
-        (401, _) | (400 | 403, Some(_)) => AuthError::AppRefused(said),
+        (401, _) | (400 | 403, Some("invalid_client" | "unauthorized_client")) => AuthError::AppRefused(said),
+        // An app that is refused stops every account of it: words that nobody knows stay with the one that was asked about.
+        (400 | 403, Some(_)) => match asked {
+            Asked::Code => AuthError::AppRefused(said),
+            Asked::Refresh | Asked::Revoke => dead(),
+        },
         _ => passing(after),
     }
 }

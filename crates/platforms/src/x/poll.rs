@@ -162,7 +162,7 @@ impl Round<'_> {
         let read = read_range(self.api, self.session, range, PAGES).await;
         self.polled.budget = read.budget.or(self.polled.budget);
         self.polled.problems.extend(read.problems);
-        let top = read.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.id)).max();
+        let top = read.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.listed_id)).max();
         for (id, other) in read.others {
             self.authors.insert(id, other.author_id);
         }
@@ -342,19 +342,29 @@ pub(super) async fn watch(
     }
     let week = wire::first_id_at(now - wire::WEEK + Duration::minutes(5));
     let began = cursor.0.get("since").and_then(serde_json::Value::as_u64).unwrap_or(week).max(week);
-    let range = Range { feed: Feed::Search(format!("\"{plain}\"{ending}")), since: began, until: None };
+    let feed = Feed::Search(format!("\"{plain}\"{ending}"));
+    // What an earlier round did not reach comes first.
+    let left = cursor.0.get("left").and_then(|left| serde_json::from_value::<(u64, u64)>(left.clone()).ok());
+    let range = match left {
+        Some((since, until)) => Range { feed, since: since.max(week), until: Some(until) },
+        None => Range { feed, since: began, until: None },
+    };
     let read = read_range(api, session, range, PAGES).await;
-    if let Some(error) = read.error {
+    if let Some(error) = read.error.filter(|_| read.tweets.is_empty()) {
         return Err(error);
     }
-    let top = read.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.id)).max().unwrap_or(0);
-    let next = top.min(wire::first_id_at(now - LAG)).max(began);
+    let top = read.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.listed_id)).max().unwrap_or(0);
+    let next = match left {
+        Some(_) => began,
+        None => top.min(wire::first_id_at(now - LAG)).max(began),
+    };
+    let left = read.left.and_then(|left| Some((left.since, left.until?)));
     let posts = read.tweets.into_iter().filter(|tweet| !tweet.retweet);
     let items = posts.filter_map(|tweet| tweet.into_post(&api.config.auth_base, &session.account));
     Ok(Polled {
         items: items.map(InboundItem::Post).collect(),
-        cursor: Cursor(serde_json::json!({ "since": next })),
-        more: false,
+        cursor: Cursor(serde_json::json!({ "since": next, "left": left })),
+        more: left.is_some(),
         budget: read.budget,
         wait: None,
         problems: read.problems,

@@ -50,7 +50,8 @@ pub(super) async fn read_range(api: &Api, session: &Session, range: Range, pages
         read.budget = budget.or(read.budget);
         read.problems.extend(page.problems);
         read.others.extend(page.others);
-        let lowest = page.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.id)).min();
+        // As the page names them: an edited post stands there under its newest id, far above its first one.
+        let lowest = page.tweets.iter().filter_map(|tweet| wire::number_of(&tweet.listed_id)).min();
         if let (Some(left), Some(lowest)) = (&mut read.left, lowest) {
             left.until = Some(left.until.map_or(lowest, |until| until.min(lowest)));
         }

@@ -130,7 +130,8 @@ fn state(id: &str, page: &Page) -> ThingState {
         },
         text: tweet.map(|tweet| tweet.text.clone()),
         title: None,
-        author_name: tweet.and_then(|tweet| tweet.author_name.clone()),
+        // Posts go with the account that made them.
+        author_gone: false,
         edited_at: tweet.and_then(|tweet| tweet.edited_at),
         locked: false,
         score: None,

@@ -63,6 +63,8 @@ pub(super) fn time_of(id: &str) -> Option<OffsetDateTime> {
 pub(super) struct Tweet {
     /// Of its first version: an edit makes a new id, and all versions are one thing to us.
     pub id: String,
+    /// Of the version that the page shows: what pages are cut by.
+    pub listed_id: String,
     /// The newest version, where this is an older one.
     pub newer: Option<String>,
     pub text: String,
@@ -274,6 +276,7 @@ pub(super) fn tweet(data: &Value, names: &HashMap<String, String>) -> Option<Twe
         mentions: mentions(data),
         author_id,
         newer,
+        listed_id: own_id,
         id,
     })
 }

@@ -73,7 +73,7 @@ pub async fn upsert_posts(
                         platform_created_at, edited_at, by_hand, check_at)
            on conflict on constraint posts_platform_id_key do update
            set author_platform_id = excluded.author_platform_id, author_handle = excluded.author_handle, title = excluded.title,
-               body = excluded.body, permalink = excluded.permalink, locked = excluded.locked, edited_at = excluded.edited_at,
+               body = excluded.body, permalink = coalesce(excluded.permalink, posts.permalink), locked = excluded.locked, edited_at = excluded.edited_at,
                -- A refusal of the platform is not forgotten because the text reads as before.
                by_hand = coalesce(excluded.by_hand, posts.by_hand), check_at = excluded.check_at, deleted_at = null,
                fetched_at = excluded.fetched_at"#,
@@ -160,7 +160,7 @@ pub async fn upsert_comments(
            join posts p on p.integration_id = $2 and p.platform_post_id = row.post_platform_id
            on conflict on constraint comments_platform_id_key do update
            set author_handle = excluded.author_handle, author_platform_id = excluded.author_platform_id, text = excluded.text,
-               permalink = excluded.permalink, edited_at = excluded.edited_at,
+               permalink = coalesce(excluded.permalink, comments.permalink), edited_at = excluded.edited_at,
                deleted_at = case when excluded.deleted_at is null then null
                                  else coalesce(comments.deleted_at, excluded.deleted_at) end,
                by_hand = coalesce(excluded.by_hand, comments.by_hand),

@@ -30,6 +30,8 @@ const AT_ONCE: i64 = 500;
 const TOLD_WITHIN: time::Duration = time::Duration::hours(48);
 /// Calls of one run.
 const READS: usize = 40;
+/// So many in a row that get no answer: the platform is away, the rest would wait for nothing.
+const UNANSWERED: usize = 3;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostProcess {
@@ -98,6 +100,14 @@ enum Fate {
 
 type Later = Option<(Duration, String)>;
 
+/// What stands in the way of a reading.
+enum NotNow {
+    /// Of every other one, too: budget, token.
+    Stop(Duration, String),
+    /// Of this one; the others are read.
+    Skip(Duration, String),
+}
+
 impl Round<'_> {
     async fn run(&self, waiting: Vec<Waiting>) -> Result<Later, JobError> {
         let account =
@@ -155,13 +165,14 @@ impl Round<'_> {
             Ok(session) => session,
             Err(error) => return Ok(self.no_token(events, wanted.into_values().flatten(), error)),
         };
-        let mut later = None;
+        let (mut later, mut stop, mut unanswered) = (None, false, 0);
         for (number, ((post_id, comment_id, mention), places)) in wanted.into_iter().enumerate() {
             let named = Named { post_id, comment_id, mention };
-            let read = match number < READS && later.is_none() {
+            let read = match number < READS && !stop && unanswered < UNANSWERED {
                 true => self.read(&mut session, &named).await,
-                false => Err((Duration::from_secs(1), "more is to be read".to_owned())),
+                false => Err(NotNow::Stop(Duration::from_secs(1), "more is to be read".to_owned())),
             };
+            unanswered = if matches!(read, Err(NotNow::Skip(..))) { unanswered + 1 } else { 0 };
             match read {
                 Ok(Ok(read)) => {
                     items.extend(read);
@@ -173,9 +184,18 @@ impl Round<'_> {
                     }
                 }
                 Ok(Err(why)) => places.into_iter().for_each(|place| events[place].2 = Fate::Over(why.clone())),
-                Err(wait) => {
-                    later.get_or_insert(wait);
-                    places.into_iter().for_each(|place| events[place].2 = Fate::Read(named.clone()));
+                Err(not_now) => {
+                    stop |= matches!(not_now, NotNow::Stop(..));
+                    let (NotNow::Stop(after, why) | NotNow::Skip(after, why)) = not_now;
+                    for place in places {
+                        // What nobody can read for two days is not worth the wait of the others.
+                        let old = events[place].0.received_at + TOLD_WITHIN < self.moment.now;
+                        events[place].2 = match old {
+                            true => Fate::Over(format!("could not be read: {why}")),
+                            false => Fate::Read(named.clone()),
+                        };
+                    }
+                    later.get_or_insert((after, why));
                 }
             }
         }
@@ -188,27 +208,26 @@ impl Round<'_> {
     }
 
     /// Ok(Err): it can never be read. Err: not now.
-    async fn read(
-        &self,
-        session: &mut Session,
-        named: &Named,
-    ) -> Result<Result<Vec<InboundItem>, String>, (Duration, String)> {
+    async fn read(&self, session: &mut Session, named: &Named) -> Result<Result<Vec<InboundItem>, String>, NotNow> {
         for refreshed in [false, true] {
             match self.reader.read_named(session, named).await {
                 Ok(items) => return Ok(Ok(items)),
                 Err(FetchError::AuthExpired) if !refreshed => {
-                    *session = self.session(Some(&session.access_token)).await.map_err(put_off)?;
+                    *session = self.session(Some(&session.access_token)).await.map_err(|error| {
+                        let (after, reason) = put_off(error);
+                        NotNow::Stop(after, reason)
+                    })?;
                 }
                 Err(FetchError::Refused { reason, scope: Scope::Item, .. }) => {
                     return Ok(Err(format!("could not be read: {reason}")));
                 }
                 Err(FetchError::RateLimited { retry_after }) => {
-                    return Err((retry_after, "the request budget of the platform is used up".to_owned()));
+                    return Err(NotNow::Stop(retry_after, "the request budget of the platform is used up".to_owned()));
                 }
-                Err(error) => return Err((Duration::from_secs(60), error.to_string())),
+                Err(error) => return Err(NotNow::Skip(Duration::from_secs(60), error.to_string())),
             }
         }
-        Err((Duration::from_secs(60), "the platform does not accept a fresh token".to_owned()))
+        Err(NotNow::Stop(Duration::from_secs(60), "the platform does not accept a fresh token".to_owned()))
     }
 
     fn no_token(

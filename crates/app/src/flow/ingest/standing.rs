@@ -144,7 +144,7 @@ async fn refresh_comments(
         &comments.iter().map(|(thing, _)| thing.id).collect::<Vec<_>>(),
         &comments.iter().map(|(_, state)| state.text.as_deref().map(normalise::text)).collect::<Vec<_>>()
             as &[Option<String>],
-        &comments.iter().map(|(_, state)| state.author_name.is_some()).collect::<Vec<_>>(),
+        &comments.iter().map(|(_, state)| !state.author_gone).collect::<Vec<_>>(),
         &comments.iter().map(|(_, state)| state.edited_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
         &comments.iter().map(|(thing, _)| check_at(moment.now, thing.created_at)).collect::<Vec<_>>(),
     )
@@ -187,7 +187,7 @@ async fn refresh_posts(
             as &[Option<String>],
         &posts.iter().map(|(_, state)| state.title.as_deref().map(normalise::title)).collect::<Vec<_>>()
             as &[Option<String>],
-        &posts.iter().map(|(_, state)| state.author_name.is_some()).collect::<Vec<_>>(),
+        &posts.iter().map(|(_, state)| !state.author_gone).collect::<Vec<_>>(),
         &posts.iter().map(|(_, state)| state.locked).collect::<Vec<_>>(),
         &posts.iter().map(|(_, state)| state.edited_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
         &posts.iter().map(|(thing, _)| check_at(moment.now, thing.created_at)).collect::<Vec<_>>(),

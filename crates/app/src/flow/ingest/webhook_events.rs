@@ -143,6 +143,22 @@ pub async fn waiting(conn: &mut PgConnection, integration_id: Uuid, limit: i64) 
     .await
 }
 
+/// Accounts with events that have waited since before `since`.
+pub async fn left_waiting(
+    conn: &mut PgConnection,
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select distinct integration_id as "id!" from webhook_events
+           where processed_at is null and integration_id is not null and received_at < $1 limit $2"#,
+        since,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// An event that was worked, and what is kept of it.
 #[derive(Debug, Clone)]
 pub struct Done {

@@ -159,3 +159,12 @@ proptest! {
         prop_assert!(links.iter().all(|link| !text[link.clone()].is_empty()));
     }
 }
+
+/// Read once for each of its letters, each of these would take minutes.
+#[test]
+fn a_long_text_is_read_about_once() {
+    for part in ["a.", "a_b.", "a_b.com_", "\u{e9}", "\u{e9}.", "xn--a", "a.xn--", "a.com/(", "("] {
+        let text = part.repeat(25_000);
+        assert!(weighted(&text) > 280, "{part}");
+    }
+}

@@ -6,6 +6,9 @@ use std::ops::Range;
 const LONGEST_LABEL: usize = 63;
 const LONGEST_URL: usize = 4096;
 const LONGEST_SLUG: usize = 40;
+/// What is looked at of a name: no host has more labels, and none as long. Without an end a text of dots would be read once for each.
+const MOST_LABELS: usize = 128;
+const LONGEST_RUN: usize = 256;
 /// The longest top-level domain in its own letters.
 const LONGEST_TLD: usize = 24;
 
@@ -99,6 +102,11 @@ impl Scan<'_> {
         self.letters[from..].iter().take_while(|letter| wanted(**letter)).count() + from
     }
 
+    /// The same, and never further than a host's label can be.
+    fn short_run(&self, from: usize, wanted: impl Fn(char) -> bool) -> usize {
+        self.letters[from..].iter().take(LONGEST_RUN).take_while(|letter| wanted(**letter)).count() + from
+    }
+
     fn starts_with(&self, from: usize, word: &str) -> bool {
         word.chars()
             .enumerate()
@@ -124,8 +132,8 @@ impl Scan<'_> {
         // Where each label begins, and whether all before it may be subdomains and the one before it a domain name.
         let (mut label, mut best) = (from, None);
         let mut subdomains = true;
-        loop {
-            let end = self.run(label, |letter| is_domain_letter(letter) || matches!(letter, '-' | '_'));
+        for _ in 0..MOST_LABELS {
+            let end = self.short_run(label, |letter| is_domain_letter(letter) || matches!(letter, '-' | '_'));
             if self.at(end) != Some('.') || !subdomains {
                 return best;
             }
@@ -137,22 +145,23 @@ impl Scan<'_> {
             }
             label = end + 1;
         }
+        best
     }
 
     /// Behind a known top-level domain that begins here.
     fn tld_end(&self, from: usize) -> Option<usize> {
         if self.starts_with(from, "xn--") {
-            let end = self.run(from, |letter| letter.is_ascii_alphanumeric() || letter == '-');
+            let end = self.short_run(from, |letter| letter.is_ascii_alphanumeric() || letter == '-');
             return (end > from + 4).then_some(end);
         }
         let follows = |end: usize| {
             self.at(end).is_none_or(|next| !next.is_ascii_alphanumeric() && !matches!(next, '@' | '+' | '-'))
         };
         if self.at(from)?.is_ascii_alphabetic() {
-            let end = self.run(from, |letter| letter.is_ascii_alphabetic());
+            let end = self.short_run(from, |letter| letter.is_ascii_alphabetic());
             return (follows(end) && self.is_tld(from, end)).then_some(end);
         }
-        let last = self.run(from, is_domain_letter).min(from + LONGEST_TLD);
+        let last = self.short_run(from, is_domain_letter).min(from + LONGEST_TLD);
         (from + 1..=last).rev().find(|end| follows(*end) && self.is_tld(from, *end))
     }
 
