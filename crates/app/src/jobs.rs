@@ -5,7 +5,7 @@ use crate::accounts::mails::MailSend;
 use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::engine::Engine;
-use crate::flow::ingest::{IntegrationPoll, StandingSweep};
+use crate::flow::ingest::{IntegrationPoll, PostsLook, StandingSweep};
 use crate::flow::places::PlaceRead;
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
@@ -29,6 +29,7 @@ pub fn registry() -> Registry<State> {
         .job::<PostSend>()
         .job::<ReplyAct>()
         .job::<IntegrationPoll>()
+        .job::<PostsLook>()
         .job::<StandingSweep>()
         .job::<WatchReplies>()
         .job::<WatchPoll>()
@@ -67,6 +68,7 @@ const NAMES: &[&str] = &[
     PostSend::NAME,
     ReplyAct::NAME,
     IntegrationPoll::NAME,
+    PostsLook::NAME,
     StandingSweep::NAME,
     WatchReplies::NAME,
     WatchPoll::NAME,

@@ -25,6 +25,7 @@ mod inputs;
 mod invitations;
 mod journey;
 mod limits;
+mod looks;
 mod machine;
 mod mail;
 mod members;

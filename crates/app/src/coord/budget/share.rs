@@ -1,4 +1,5 @@
-//! How the accounts that share a budget stretch their rounds: measured once a minute from what their rounds cost.
+//! How the accounts that share a budget stretch their rounds: measured once a minute from what their rounds and the looks at
+//! their posts cost.
 
 use super::Key;
 use crate::flow::ingest::rhythm;
@@ -42,7 +43,7 @@ pub async fn measure(conn: &mut PgConnection, own: &[(&str, &str)], now: OffsetD
     }
     let wants = sqlx::query!(
         r#"select i.platform, a.client_id as "client_id?", count(*) as "accounts!",
-                  sum(i.poll_cost::float8 / greatest(coalesce(i.poll_wanted_secs, 300), 60)) as "per_sec!"
+                  sum(i.poll_cost::float8 / greatest(coalesce(i.poll_wanted_secs, 300), 60) + i.look_per_sec) as "per_sec!"
            from integrations i
            left join platform_apps a on a.id = i.app_id
            where i.state in ('connected', 'paused')

@@ -1,4 +1,5 @@
-//! From a platform's answer to posts, comments and the inbox. Actor: the job `integration.poll`.
+//! From a platform's answer to posts, comments and the inbox. Actors: the job `integration.poll`, and `posts.look`, which tells it
+//! under which posts something was said.
 //!
 //! Always: the same thing read twice is one row (unique by platform id); what our own account wrote never becomes an item; texts
 //! are normalised before they are stored; a text that is gone on the platform is gone here. The cursor is stored in the same
@@ -7,6 +8,7 @@
 mod db;
 pub mod inbox;
 pub mod job;
+pub mod looks;
 pub mod normalise;
 pub mod rhythm;
 pub mod standing;
@@ -14,6 +16,7 @@ pub mod sweep;
 pub mod thread;
 
 pub use job::IntegrationPoll;
+pub use looks::PostsLook;
 pub use sweep::StandingSweep;
 
 use crate::accounts::integrations::Integration;
@@ -59,6 +62,8 @@ pub struct Stored {
     pub posts: usize,
     pub comments: usize,
     pub new_items: usize,
+    /// Of these, in threads of others.
+    pub new_elsewhere: usize,
 }
 
 /// Stores one round on the caller's transaction.
@@ -104,7 +109,8 @@ pub async fn store(
     }
     let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));
     webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
-    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
+    let new_elsewhere = db::elsewhere(conn, source, &new_items).await?;
+    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len(), new_elsewhere })
 }
 
 /// New items of these posts were found by a watch.
