@@ -1,6 +1,8 @@
 //! The same over HTTP: the server's own jobs on a real Postgres against the simulated Reddit, whose clock and ours are one. Strangers
 //! speak, edit and delete; people answer. What the platform counted and what came in is compared at the end.
 
+mod talk;
+
 use super::{Args, Delays, Report};
 use crate::home;
 use crate::rng::Rng;
@@ -23,8 +25,9 @@ use rejoinder_platforms::{Account, Grant};
 use rejoinder_sandbox::{Clock, Control, FixedClock, Options, RateHost, WorldKind};
 use secrecy::SecretString;
 use sqlx::postgres::PgPoolOptions;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use talk::{Brand, Thread};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -35,12 +38,13 @@ const SCOPES: &str = "identity read submit history privatemessages edit";
 const KEY: &str = "YSBtZWFzdXJlbWVudCwgbm90IGEgc2VjcmV0LCAzMiE=";
 const LIMIT: u32 = 1_000;
 /// Nothing is said in the last part, so that all of it can have come in.
-const QUIET_END: Duration = Duration::minutes(45);
+const QUIET_END: Duration = Duration::minutes(90);
 
 pub async fn run(args: &Args) -> Result<Report> {
     let folder = home::folder()?;
     let cluster = home::start_cluster(folder.path()).await?;
-    let options = cluster.connect_options();
+    // Nothing is killed here, so no commit has to wait for the disk.
+    let options = cluster.connect_options().options([("synchronous_commit", "off")]);
     let pool = PgPoolOptions::new().max_connections(12).connect_with(options.clone()).await?;
     let there = FixedClock::new(START);
     let world =
@@ -69,10 +73,11 @@ struct Day {
     clock: TestClock,
     there: FixedClock,
     user_id: Uuid,
-    /// Names of the accounts with their posts, and how many texts an hour come there.
-    accounts: Vec<(Uuid, Vec<String>, f64)>,
-    /// What was said, when, and whether where people talk much.
-    said: HashMap<String, (OffsetDateTime, bool)>,
+    accounts: Vec<Brand>,
+    /// A post of somebody else.
+    others_post: String,
+    /// What was said, when, and what it was.
+    said: HashMap<String, (OffsetDateTime, &'static str)>,
     deleted: Vec<String>,
     taken_back: Vec<(String, OffsetDateTime)>,
     rng: Rng,
@@ -105,6 +110,8 @@ impl Day {
         platform.set_rate_budget(LIMIT);
         let rng = Rng::new(args.seed).fork("day");
         let user_id = app.moment().id();
+        there.set(START - Duration::HOUR);
+        let others_post = platform.add_post("third_cat", "other", "Which grinder?", "Tell me.");
         let mut day = Self {
             app,
             engine,
@@ -113,6 +120,7 @@ impl Day {
             there,
             user_id,
             accounts: Vec::new(),
+            others_post,
             said: HashMap::new(),
             deleted: Vec::new(),
             taken_back: Vec::new(),
@@ -143,30 +151,27 @@ impl Day {
                 tx.commit().await?;
             }
             let name = format!("brand_{number:04}");
-            let mut posts = Vec::new();
+            let mut threads = Vec::new();
             for post in 0..args.posts {
                 let age = Duration::hours(24 * 100 * (args.posts - post) as i64 / args.posts as i64);
                 self.there.set(START - age);
-                posts.push(self.platform.add_post(
-                    &name,
-                    &format!("place_{}", number % 7),
-                    &format!("Post {post}"),
-                    "Ask.",
-                ));
+                let place = format!("place_{}", number % 7);
+                let post = self.platform.add_post(&name, &place, &format!("Post {post}"), "Ask.");
+                threads.push(Thread { post, created_at: START - age, last: None });
             }
             self.there.set(START);
-            let id = self.connect(team_id, &name).await?;
+            self.connect(team_id, &name).await?;
             let busy = match number % 20 {
                 0 => 6.0,
                 1..5 => 1.0,
                 _ => 0.15,
             };
-            self.accounts.push((id, posts, busy));
+            self.accounts.push(Brand { name, threads, busy });
         }
         Ok(())
     }
 
-    async fn connect(&self, team_id: Uuid, name: &str) -> Result<Uuid> {
+    async fn connect(&self, team_id: Uuid, name: &str) -> Result<()> {
         let (app, moment) = (&self.app, self.app.moment());
         let account = Account {
             id: format!("t2_{}", self.platform.add_account(name).trim_start_matches("t2_")),
@@ -194,7 +199,7 @@ impl Day {
         };
         integrations::connect(&mut tx, &moment, team_id, Some(self.user_id), connected).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok(())
     }
 
     async fn pass(&mut self, args: &Args) -> Result<()> {
@@ -226,28 +231,6 @@ impl Day {
             }
         }
         Ok(())
-    }
-
-    /// What strangers say in this step; now and then one takes back what was said before.
-    fn speak(&mut self, now: OffsetDateTime) {
-        self.there.set(now);
-        for at in 0..self.accounts.len() {
-            let busy = self.accounts[at].2;
-            let chance = busy * STEP.as_seconds_f64() / 3_600.0;
-            if self.rng.below(1_000_000) as f64 >= chance * 1_000_000.0 {
-                continue;
-            }
-            // Mostly under what was posted last.
-            let posts = &self.accounts[at].1;
-            let back = self.rng.below(3.min(posts.len()));
-            let post = posts[posts.len() - 1 - back].clone();
-            let text = format!("What about {}?", self.rng.below(1_000_000));
-            let comment = self.platform.add_comment("curious_cat", &post, &text);
-            self.said.insert(comment.clone(), (now, busy >= 1.0));
-            if self.rng.below(20) == 0 {
-                self.deleted.push(comment);
-            }
-        }
     }
 
     /// Somebody answers the newest open item of one team in three, and takes back what is to be deleted.
@@ -323,6 +306,7 @@ impl Day {
             limit: LIMIT,
             windows: api.len(),
             requests: api.iter().map(|window| u64::from(window.used)).sum(),
+            kinds: self.platform.requests().into_iter().collect(),
             refused: u64::from(refused),
             lost,
             delays,
@@ -335,15 +319,14 @@ impl Day {
         let items: Vec<(String, OffsetDateTime)> =
             sqlx::query_as("select target_platform_id, created_at from inbox_items").fetch_all(&self.app.db).await?;
         let items: HashMap<String, OffsetDateTime> = items.into_iter().collect();
-        let (mut busy, mut rest, mut lost) = (Delays::default(), Delays::default(), 0);
-        for (comment, (said_at, in_busy)) in &self.said {
+        let (mut by_kind, mut lost) = (BTreeMap::<&'static str, Delays>::new(), 0);
+        for (comment, (said_at, kind)) in &self.said {
             match items.get(comment) {
-                Some(at) if *in_busy => busy.add(*at - *said_at),
-                Some(at) => rest.add(*at - *said_at),
+                Some(at) => by_kind.entry(*kind).or_default().add(*at - *said_at),
                 None => lost += 1,
             }
         }
-        Ok((lost, vec![("lane busy (said to inbox)", busy), ("lane rest (said to inbox)", rest)]))
+        Ok((lost, by_kind.into_iter().collect()))
     }
 
     async fn sent(&self) -> Result<Delays> {

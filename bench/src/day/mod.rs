@@ -19,10 +19,16 @@ pub struct Args {
     /// Accounts of the scheduler-only simulation.
     #[arg(long, default_value_t = 2_000)]
     scheduled: usize,
-    /// Simulated hours.
+    /// Simulated hours over HTTP.
     #[arg(long, default_value_t = 24)]
     hours: i64,
-    /// Two hours of a few accounts, as in `./test`.
+    /// Simulated hours of the scheduler alone.
+    #[arg(long, default_value_t = 24)]
+    scheduled_hours: i64,
+    /// The scheduler alone.
+    #[arg(long)]
+    no_http: bool,
+    /// Three hours of a few accounts over HTTP and twelve of the scheduler, as in `./test`.
     #[arg(long)]
     small: bool,
     #[arg(long, default_value_t = 1)]
@@ -31,15 +37,24 @@ pub struct Args {
 
 pub async fn run(mut args: Args) -> Result<()> {
     if args.small {
-        (args.integrations, args.posts, args.scheduled, args.hours) = (12, 10, 2_000, 3);
+        (args.hours, args.scheduled_hours) = (3, 12);
     }
-    let hours = if args.small { 24 } else { args.hours };
-    let scheduled = scheduler::run(args.scheduled, args.posts, Duration::hours(hours), args.seed);
-    scheduled.print("scheduler only");
-    let read = http::run(&args).await?;
-    read.print("over HTTP");
-    scheduled.check()?;
-    read.check()
+    let time = Duration::hours(args.scheduled_hours);
+    let mut reports = Vec::new();
+    for accounts in [args.integrations, args.scheduled] {
+        let report = scheduler::run(accounts, args.posts, time, args.seed);
+        report.print("scheduler only");
+        reports.push(report);
+    }
+    if args.small {
+        (args.integrations, args.posts) = (12, 10);
+    }
+    if !args.no_http {
+        let read = http::run(&args).await?;
+        read.print("over HTTP");
+        reports.push(read);
+    }
+    reports.iter().try_for_each(Report::check)
 }
 
 /// What a simulation showed.
@@ -53,6 +68,8 @@ struct Report {
     limit: u32,
     windows: usize,
     requests: u64,
+    /// What the requests were for.
+    kinds: Vec<(String, u64)>,
     refused: u64,
     lost: usize,
     /// Seconds by lane or kind.
@@ -78,8 +95,12 @@ impl Delays {
 }
 
 impl Report {
-    fn per_thousand_posts_and_hour(&self) -> f64 {
-        self.requests as f64 / self.hours / (self.followed_posts as f64 / 1_000.0)
+    fn per_thousand_posts_and_hour(&self, requests: u64) -> f64 {
+        requests as f64 / self.hours / (self.followed_posts as f64 / 1_000.0)
+    }
+
+    fn per_account_and_hour(&self, requests: u64) -> f64 {
+        requests as f64 / self.hours / self.accounts as f64
     }
 
     fn print(&self, title: &str) {
@@ -92,10 +113,18 @@ impl Report {
             self.most_in_window, self.limit, self.windows, self.refused
         );
         println!(
-            "  requests   {}, that is {:.0} per 1,000 followed posts and hour",
+            "  requests   {}, that is {:.0} per 1,000 followed posts and hour, or {:.1} per account and hour",
             self.requests,
-            self.per_thousand_posts_and_hour()
+            self.per_thousand_posts_and_hour(self.requests),
+            self.per_account_and_hour(self.requests)
         );
+        for (kind, requests) in &self.kinds {
+            println!(
+                "    {kind:<34} {requests:>8}, {:>6.1} per 1,000 posts, {:>5.2} per account",
+                self.per_thousand_posts_and_hour(*requests),
+                self.per_account_and_hour(*requests)
+            );
+        }
         println!("  lost       {}", self.lost);
         if let Some((wanted, kept)) = self.interval {
             println!(
@@ -106,7 +135,7 @@ impl Report {
         }
         for (name, delays) in &self.delays {
             let mean = delays.sum_secs / delays.count.max(1) as f64;
-            println!("  {name:<22} {:>7} times, mean {mean:>7.1} s, largest {:>7.1} s", delays.count, delays.most_secs);
+            println!("  {name:<30} {:>7} times, mean {mean:>7.1} s, largest {:>7.1} s", delays.count, delays.most_secs);
         }
     }
 

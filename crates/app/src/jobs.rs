@@ -6,7 +6,7 @@ use crate::accounts::password_resets::PasswordForgot;
 use crate::accounts::security::SecurityNotice;
 use crate::accounts::subscriptions::WebhookSubscribe;
 use crate::engine::Engine;
-use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep};
+use crate::flow::ingest::{IntegrationPoll, PostProcess, PostsLook, StandingSweep};
 use crate::flow::places::PlaceRead;
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
@@ -32,6 +32,7 @@ pub fn registry() -> Registry<State> {
         .job::<IntegrationPoll>()
         .job::<PostProcess>()
         .job::<WebhookSubscribe>()
+        .job::<PostsLook>()
         .job::<StandingSweep>()
         .job::<WatchReplies>()
         .job::<WatchPoll>()
@@ -72,6 +73,7 @@ const NAMES: &[&str] = &[
     IntegrationPoll::NAME,
     PostProcess::NAME,
     WebhookSubscribe::NAME,
+    PostsLook::NAME,
     StandingSweep::NAME,
     WatchReplies::NAME,
     WatchPoll::NAME,

@@ -6,7 +6,7 @@ use crate::accounts::{
 };
 use crate::clock::Moment;
 use crate::coord::{buckets, budget, idempotency};
-use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep, webhook_events};
+use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep, looks, webhook_events};
 use crate::flow::{activity, places};
 use crate::jobs::{self, State};
 use crate::queue::{Class, Job, JobContext, JobError};
@@ -24,7 +24,8 @@ const EVENT_STEPS: usize = 40;
 /// A webhook event that waits longer may have lost its job.
 const LEFT_WAITING: time::Duration = time::Duration::minutes(10);
 
-/// Finds the accounts whose next round is due, and those whose stored texts are to be looked up.
+/// Finds the accounts whose next round is due, the posts that are to be looked at, and the accounts whose stored texts are to be
+/// looked up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PollSweep {}
 
@@ -42,6 +43,9 @@ impl Job<State> for PollSweep {
     async fn run(self, state: &State, ctx: &JobContext) -> Result<(), JobError> {
         let mut tx = state.app.db.begin().await?;
         budget::measure(&mut tx, &state.app.own_clients(), ctx.now).await?;
+        for look in looks::apps_due(&mut tx, ctx.now).await? {
+            jobs::enqueue_if_absent(&mut tx, &look, ctx.now).await?;
+        }
         for integration_id in integrations::due(&mut tx, ctx.now, SWEEP).await? {
             jobs::enqueue_if_absent(&mut tx, &IntegrationPoll { integration_id }, ctx.now).await?;
         }

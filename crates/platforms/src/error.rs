@@ -57,6 +57,19 @@ pub enum FetchError {
     Unavailable(String),
 }
 
+/// The code of a refusal for want of a permission: a new consent ends it.
+pub const LACKS_PERMISSION: &str = "insufficient_scope";
+
+impl FetchError {
+    /// The reason, where the consent lacks a permission that this read needs.
+    pub fn lacks_permission(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, reason, .. } if code == LACKS_PERMISSION => Some(reason),
+            _ => None,
+        }
+    }
+}
+
 /// A write did not end with a platform id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {

@@ -26,6 +26,7 @@ pub use x::XConfig;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use url::Url;
 
@@ -58,6 +59,24 @@ pub trait Reader: Send + Sync {
 
     /// What happened on the account's own posts since `cursor`.
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;
+
+    /// Whether `poll_parts` and `counts` are more than the defaults here.
+    fn reads_parts(&self) -> bool {
+        false
+    }
+
+    /// A round that reads some parts alone; the others wait for theirs.
+    async fn poll_parts(&self, session: &Session, cursor: &Cursor, parts: &Parts) -> Result<Polled, FetchError> {
+        let _ = parts;
+        self.poll(session, cursor).await
+    }
+
+    /// How many comments stand under public posts, whoever wrote them: few calls for many posts. Those that this account does
+    /// not see are missing.
+    async fn counts(&self, session: &Session, post_ids: &[String]) -> Result<HashMap<String, u64>, FetchError> {
+        let _ = (session, post_ids);
+        Ok(HashMap::new())
+    }
 
     /// The target of a reply as it stands now.
     async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError>;

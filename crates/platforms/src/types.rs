@@ -141,6 +141,31 @@ pub struct Polled {
     pub problems: Vec<String>,
 }
 
+/// What a round reads, where the platform can be read in parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The list of the account's own posts.
+    pub own_posts: bool,
+    /// Answers and mentions, also in threads of others.
+    pub inbox: bool,
+    /// Own posts whose comments were counted since the last round: where the number is another one, they are read.
+    pub counted: Vec<PostCount>,
+}
+
+impl Parts {
+    pub fn all() -> Self {
+        Self { own_posts: true, inbox: true, counted: Vec::new() }
+    }
+}
+
+/// How many comments stand under a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostCount {
+    pub id: String,
+    pub created_at: OffsetDateTime,
+    pub comments: u64,
+}
+
 /// Request budget as the platform told it last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {

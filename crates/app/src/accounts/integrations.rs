@@ -11,7 +11,8 @@ mod state;
 pub use crate::model::PauseCause;
 pub use connection::{Connected, connect, lock_account, row_for_account};
 pub use rhythm::{
-    Reading, Rhythm, Round, doubt_sweep, readings, rhythm, rounded, sweep_doubt, sweep_due_at, sweeps_due, swept,
+    Reading, Rhythm, Round, doubt_sweep, list_now, listed, readings, rhythm, rounded, sweep_doubt, sweep_due_at,
+    sweeps_due, swept,
 };
 pub use state::{
     Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume,
@@ -277,7 +278,7 @@ pub async fn confirm_policy(
 /// A person asks for a round now.
 pub async fn poll_now(conn: &mut PgConnection, moment: &Moment, team_id: Uuid, id: Uuid) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update integrations set next_poll_at = $3 where id = $1 and team_id = $2 and state in ('connected', 'paused')",
+        "update integrations set next_poll_at = $3, list_at = null where id = $1 and team_id = $2 and state in ('connected', 'paused')",
         id,
         team_id,
         moment.now,

@@ -3,7 +3,7 @@
 //!
 //! | stage        | who acts                | writes                                              | hands over to        |
 //! |--------------|-------------------------|-----------------------------------------------------|----------------------|
-//! | `ingest`     | job `integration.poll`  | posts, comments, inbox_items                        | (a person asks)      |
+//! | `ingest`     | jobs `integration.poll`, `posts.look` | posts, comments, inbox_items                        | (a person asks)      |
 //! | `suggest`    | job `ai.generate`       | through `suggestion`                                | a person             |
 //! | `approve`    | a person                | draft_edits; through `suggestion`                   | job `post.send`      |
 //! | `send`       | jobs `post.send`, `reply.act` | reply_slots, send_attempts, replies, platform_actions; through `suggestion` | the platform |

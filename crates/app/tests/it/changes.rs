@@ -1,5 +1,5 @@
-//! A person changes or takes down a reply that stands on the platform: done once, seen there, told truly; nothing while sending is
-//! paused.
+//! A person changes or takes down a reply that stands on the platform: done once, seen there, told truly; while sending is
+//! paused it waits.
 
 use crate::client::Client;
 use crate::harness::{BRAND, Harness};
@@ -170,35 +170,53 @@ async fn a_dead_token_and_a_rate_limit_only_delay_a_change_and_a_refusal_ends_it
 }
 
 #[tokio::test]
-async fn nothing_is_changed_while_sending_is_paused_or_in_a_dry_run() {
+async fn what_is_asked_for_while_sending_is_paused_waits_for_the_switch_and_is_made_once() {
+    for which in 0..3 {
+        let (h, comment, sent) = posted().await;
+        let client = Client::signed_in(&h).await;
+        let scope = match which {
+            0 => SwitchScope::Instance,
+            1 => SwitchScope::Team(h.team_id),
+            _ => SwitchScope::Integration { team_id: h.team_id, id: h.integration_id },
+        };
+        let switches = || Switches::from(&h.app);
+        // Asked for before, armed after the switch was turned.
+        assert_eq!(client.post(&revise(&sent), &json!({ "text": NEW })).await.0, 202);
+        switches().pause(scope, None, Some("trouble")).await.unwrap();
+        h.run_for(Duration::seconds(40)).await;
+        let parked = told(&h, &sent).await["actions"][0].clone();
+        assert_eq!(parked["state"], json!("waiting"), "{parked}");
+        assert!(parked["reason"].as_str().unwrap().contains(": trouble"), "{parked}");
+        // Asked for while it stands: the earlier wish gives way.
+        let (status, asked) = client.post(&unpublish(&sent), &json!({})).await;
+        assert_eq!((status, &asked["state"]), (202, &json!("waiting")), "{asked}");
+        assert_eq!(told(&h, &sent).await["actions"][0]["state"], json!("not_done"));
+        h.advance(Duration::hours(3));
+        h.sweep().await;
+        assert_eq!((calls(&h, "/api/del"), h.our_texts(&comment)), (0, vec![TEXT.to_owned()]));
+        switches().resume(scope, None).await.unwrap();
+        h.run_due().await;
+        assert!(h.replies_under(&comment)[0].deleted);
+        assert_eq!((calls(&h, "/api/del"), calls(&h, "/api/editusertext")), (1, 0));
+        h.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_waited_a_day_is_not_made_any_more_and_a_dry_run_makes_none() {
     let (h, comment, sent) = posted().await;
     let client = Client::signed_in(&h).await;
-    let scopes = [
-        SwitchScope::Instance,
-        SwitchScope::Team(h.team_id),
-        SwitchScope::Integration { team_id: h.team_id, id: h.integration_id },
-    ];
-    for scope in scopes {
-        h.advance(Duration::seconds(1));
-        Switches::from(&h.app).pause(scope, None, Some("trouble")).await.unwrap();
-        let (status, answer) = client.post(&unpublish(&sent), &json!({})).await;
-        assert_eq!((status, &answer["type"]), (409, &json!("/problems/paused")), "{answer}");
-        Switches::from(&h.app).resume(scope, None).await.unwrap();
-        // Asked for before, armed after the switch was turned.
-        assert_eq!(client.post(&unpublish(&sent), &json!({})).await.0, 202);
-        Switches::from(&h.app).pause(scope, None, Some("trouble")).await.unwrap();
-        h.run_due().await;
-        let now = told(&h, &sent).await;
-        let last = now["actions"].as_array().unwrap().last().unwrap().clone();
-        assert_eq!(last["state"], json!("not_done"), "{last}");
-        assert!(last["reason"].as_str().unwrap().contains("paused"), "{last}");
-        Switches::from(&h.app).resume(scope, None).await.unwrap();
-        h.run_due().await;
-    }
-    assert_eq!((calls(&h, "/api/del"), h.our_texts(&comment)), (0, vec![TEXT.to_owned()]));
+    let scope = SwitchScope::Team(h.team_id);
+    Switches::from(&h.app).pause(scope, None, None).await.unwrap();
+    assert_eq!(client.post(&unpublish(&sent), &json!({})).await.0, 202);
+    h.advance(Duration::hours(25));
+    h.sweep().await;
+    Switches::from(&h.app).resume(scope, None).await.unwrap();
+    h.run_due().await;
+    let last = told(&h, &sent).await["actions"][0].clone();
+    assert_eq!((&last["state"], &last["reason"]), (&json!("not_done"), &json!("it could not be made within a day")));
 
-    // Later than the others, of which the last is looked at.
-    h.advance(Duration::seconds(1));
+    // Later than the other, of which the last is looked at.
     assert_eq!(client.post(&unpublish(&sent), &json!({})).await.0, 202);
     let dry = crate::harness::config(&h.base_url, &[("DRY_RUN", "true")]);
     let worker = h.worker_with(dry, 7).await;

@@ -225,6 +225,7 @@ impl Harness {
     /// Polls the account once, now.
     pub async fn poll(&self) -> DrainReport {
         let mut conn = self.conn().await;
+        integrations::poll_now(&mut conn, &self.app.moment(), self.team_id, self.integration_id).await.unwrap();
         jobs::enqueue(&mut conn, &IntegrationPoll { integration_id: self.integration_id }, self.now()).await.unwrap();
         drop(conn);
         self.run_due().await

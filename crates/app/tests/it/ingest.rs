@@ -190,6 +190,24 @@ async fn a_dead_consent_asks_for_a_person_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_consent_without_the_permission_to_read_asks_for_another_and_is_not_paused() {
+    let mut h = Harness::start().await;
+    let issued = h.platform.issue_token(BRAND, "identity read submit privatemessages edit");
+    h.integration_id = h.connect_team(h.team_id, &issued).await;
+    let comment = h.stranger_comments("Hello");
+    h.poll().await;
+    let integration = h.integration().await;
+    assert_eq!((integration.state.as_str(), integration.pause_cause), ("needs_reconnect", None));
+    let reason = integration.state_reason.unwrap();
+    assert!(reason.contains("lacks the permission \"history\""), "{reason}");
+    h.connect().await;
+    h.poll().await;
+    assert_eq!(h.integration().await.state, "connected");
+    assert!(h.item_of(&comment).await.is_some());
+    h.finish().await;
+}
+
+#[tokio::test]
 async fn a_platform_that_is_down_is_asked_later_and_nothing_is_lost() {
     for fault in [ReadFault::Status { code: 503 }, ReadFault::Dropped, ReadFault::TooManyRequests { secs: 120 }] {
         let h = Harness::start().await;

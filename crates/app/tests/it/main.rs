@@ -28,6 +28,7 @@ mod instagram_webhooks;
 mod invitations;
 mod journey;
 mod limits;
+mod looks;
 mod machine;
 mod mail;
 mod members;

@@ -1,7 +1,7 @@
 //! Reading calls: one GET, its status turned into the caller's decision before anything is parsed.
 
 use super::{Api, address, wire};
-use crate::error::{FetchError, Scope};
+use crate::error::{FetchError, LACKS_PERMISSION, Scope};
 use crate::http::{self, Answer, BodyError, Unsent};
 use crate::permits::{AccessToken, Host};
 use crate::types::{Account, Budget, Session};
@@ -9,8 +9,6 @@ use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// The code of a refusal for want of a permission.
-pub(super) const LACKS_SCOPE: &str = "insufficient_scope";
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 /// A good answer and the budget it told.
@@ -59,7 +57,7 @@ fn named(error: FetchError, segments: &[&str]) -> FetchError {
         _ => "read",
     };
     match error {
-        FetchError::Refused { code, scope: reach, .. } if code == LACKS_SCOPE => {
+        FetchError::Refused { code, scope: reach, .. } if code == LACKS_PERMISSION => {
             refusal(&code, format!("the consent lacks the permission {scope:?}"), reach)
         }
         other => other,
@@ -116,7 +114,7 @@ pub(super) fn decide(answer: &Answer, refused: Scope) -> Result<Read, FetchError
         },
         401 => Err(FetchError::AuthExpired),
         403 if lacks_scope(&answer.headers) => {
-            Err(refusal(LACKS_SCOPE, "the consent lacks a permission".to_owned(), Scope::Account))
+            Err(refusal(LACKS_PERMISSION, "the consent lacks a permission".to_owned(), Scope::Account))
         }
         402 => Err(refusal(&code, words, Scope::App)),
         429 => Err(FetchError::RateLimited { retry_after: http::retry_after(&answer.headers).unwrap_or(DEFAULT_WAIT) }),
@@ -139,7 +137,7 @@ fn community_reason(code: &str) -> Option<&'static str> {
 
 /// The header is all that tells a missing permission from any other 403.
 pub(super) fn lacks_scope(headers: &HeaderMap) -> bool {
-    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains(LACKS_SCOPE))
+    http::header(headers, WWW_AUTHENTICATE.as_str()).is_some_and(|told| told.contains(LACKS_PERMISSION))
 }
 
 /// `/api/v1/me`: a flat object whose id lacks the prefix that ids carry everywhere else.

@@ -35,6 +35,7 @@ use crate::{ConnectError, Now, Reader};
 use async_trait::async_trait;
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -177,7 +178,19 @@ impl Reader for RedditReader {
     }
 
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError> {
-        poll::poll(&self.api, session, cursor, (self.now)()).await
+        poll::poll(&self.api, session, cursor, &Parts::all(), (self.now)()).await
+    }
+
+    fn reads_parts(&self) -> bool {
+        true
+    }
+
+    async fn poll_parts(&self, session: &Session, cursor: &Cursor, parts: &Parts) -> Result<Polled, FetchError> {
+        poll::poll(&self.api, session, cursor, parts, (self.now)()).await
+    }
+
+    async fn counts(&self, session: &Session, post_ids: &[String]) -> Result<HashMap<String, u64>, FetchError> {
+        states::counts(&self.api, session, post_ids).await
     }
 
     async fn target_state(&self, session: &Session, post_id: &str, target_id: &str) -> Result<TargetState, FetchError> {

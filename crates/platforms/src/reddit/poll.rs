@@ -1,18 +1,18 @@
-//! Polling. One listing of the account's own posts tells which trees changed (by their comment count); only those are
-//! read.
+//! Polling. Comment counts tell which trees changed; only those are read. They come with the listing of the account's own posts,
+//! or from elsewhere (`Parts::counted`), so that most rounds need no listing.
 //!
 //! Edits and deletions do not change a count: the product asks for those by id (`states`), so a tree is read again once a day
 //! only, for what else may have been missed.
 //!
 //! The cursor remembers a mark per post and is bounded. A post whose tree could not be read keeps its old mark, so the
-//! next round tries again; such posts go last, so that they never keep others waiting. Of a tree that is too large for one round the
+//! next round tries again soon; such posts go last, so that they never keep others waiting. Of a tree that is too large for one round the
 //! places that are left are kept, and each round reads some of them. The inbox comes last (`inbox`).
 
 use super::inbox::{self, Seen};
 use super::tree::{self, Rest, Tree};
 use super::{Api, wire};
 use crate::error::{FetchError, Scope};
-use crate::types::{Budget, Cursor, InboundItem, Polled, Session};
+use crate::types::{Budget, Cursor, InboundItem, Parts, Polled, PostCount, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
@@ -37,6 +37,8 @@ const READ_AGAIN_AFTER: Duration = Duration::hours(24);
 /// Unknown threads whose comments are read when an account is new, the youngest ones; of older ones only what is said from then on.
 const BACKFILL_TREES: usize = 50;
 const FAILURES_PER_POLL: usize = 2;
+/// When a tree that could not be read is tried again; twice as long after each failure, up to half an hour.
+const FAILED_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What we know of a post since the last round. Times are epoch seconds; the short names keep the cursor small.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,9 @@ struct Mark {
     /// Comment count at the last reading of the tree; absent = never read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<u64>,
+    /// Comment count that was told and whose tree is still to be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s: Option<u64>,
     /// Created.
     c: i64,
     /// Edited.
@@ -86,15 +91,22 @@ pub(super) async fn poll(
     api: &Api,
     session: &Session,
     cursor: &Cursor,
+    parts: &Parts,
     now: OffsetDateTime,
 ) -> Result<Polled, FetchError> {
     let mut polled = Polled::default();
     let mut marks = read_marks(cursor, &mut polled.problems);
-    let posts = own_posts(api, session, now, &mut polled).await?;
-    let due = plan(posts, &mut marks, now, &mut polled.items);
+    let again = if parts.own_posts {
+        let posts = own_posts(api, session, now, &mut polled).await?;
+        note_listed(posts, &mut marks, now, &mut polled.items)
+    } else {
+        Vec::new()
+    };
+    note_counted(&parts.counted, &mut marks);
+    let due = order(again, &marks);
     let mut round = Round { api, session, now, marks: &mut marks, polled: &mut polled, extra: 0 };
     let halted = round.read_trees(due).await || round.go_on().await;
-    if !halted {
+    if parts.inbox && !halted {
         inbox::read(api, session, &mut marks.inbox, now, &mut polled).await;
     }
     polled.cursor = write_marks(marks);
@@ -123,7 +135,7 @@ fn write_marks(mut marks: Marks) -> Cursor {
     let mut ages: Vec<i64> = marks.posts.values().map(|mark| mark.c).collect();
     ages.sort_unstable_by(|a, b| b.cmp(a));
     if let Some(oldest) = ages.get(MARKS) {
-        marks.posts.retain(|_, mark| mark.c > *oldest);
+        marks.posts.retain(|_, mark| mark.c > *oldest || mark.s.is_some());
     }
     let Marks { posts, rest, .. } = &mut marks;
     let mut places = 0;
@@ -173,9 +185,14 @@ async fn own_posts(
     Ok(posts)
 }
 
-/// Emits new and changed posts and orders the trees to read: failed ones last, then changed before repeated, young first.
-fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &mut Vec<InboundItem>) -> Vec<Due> {
-    let mut due: Vec<(u32, bool, i64, Due)> = Vec::new();
+/// Emits new and changed posts and notes whose trees changed. Gives the trees that are only to be read again.
+fn note_listed(
+    posts: Vec<wire::Post>,
+    marks: &mut Marks,
+    now: OffsetDateTime,
+    items: &mut Vec<InboundItem>,
+) -> Vec<Due> {
+    let mut due = Vec::new();
     // The listing is newest first.
     let mut unknown = 0;
     for wire::Post { post, comments } in posts {
@@ -191,18 +208,42 @@ fn plan(posts: Vec<wire::Post>, marks: &mut Marks, now: OffsetDateTime, items: &
             ..Mark::default()
         });
         unknown += usize::from(!known && mark.n.is_none());
-        let again = mark.n == Some(comments);
+        mark.s = (mark.n != Some(comments)).then_some(comments);
         let stale = mark.r.is_none_or(|read| now.unix_timestamp() - read >= READ_AGAIN_AFTER.whole_seconds());
-        if !again || (young && comments > 0 && stale) {
-            due.push((mark.f, again, -created, Due { id: post.id.clone(), comments, again }));
+        if mark.s.is_none() && young && comments > 0 && stale {
+            due.push(Due { id: post.id.clone(), comments, again: true });
         }
         if !known || mark.e != edited || mark.l != post.locked {
             (mark.e, mark.l) = (edited, post.locked);
             items.push(InboundItem::Post(post));
         }
     }
-    due.sort_by_key(|(fails, again, age, _)| (*fails, *again, *age));
-    due.into_iter().map(|(.., due)| due).collect()
+    due
+}
+
+fn note_counted(counted: &[PostCount], marks: &mut Marks) {
+    for post in counted {
+        let mark = marks.posts.entry(post.id.clone()).or_insert_with(|| Mark {
+            n: (post.comments == 0).then_some(0),
+            c: post.created_at.unix_timestamp(),
+            ..Mark::default()
+        });
+        mark.s = (mark.n != Some(post.comments)).then_some(post.comments);
+    }
+}
+
+/// The trees to read: failed ones last, then changed before repeated, young first.
+fn order(again: Vec<Due>, marks: &Marks) -> Vec<Due> {
+    let changed = marks
+        .posts
+        .iter()
+        .filter_map(|(id, mark)| mark.s.map(|comments| Due { id: id.clone(), comments, again: false }));
+    let mut due: Vec<Due> = changed.chain(again).collect();
+    due.sort_by_key(|due| {
+        let mark = marks.posts.get(&due.id);
+        (mark.map_or(0, |mark| mark.f), due.again, mark.map_or(0, |mark| -mark.c))
+    });
+    due
 }
 
 struct Round<'a> {
@@ -306,7 +347,8 @@ impl Round<'_> {
 
     fn settle(&mut self, due: &Due) {
         if let Some(mark) = self.marks.posts.get_mut(&due.id) {
-            (mark.n, mark.r, mark.f) = (Some(due.comments), Some(self.now.unix_timestamp()), 0);
+            (mark.n, mark.s) = (Some(due.comments), None);
+            (mark.r, mark.f) = (Some(self.now.unix_timestamp()), 0);
         }
     }
 
@@ -328,6 +370,8 @@ impl Round<'_> {
             FetchError::Refused { .. } => self.settle(due),
             FetchError::Unavailable(_) => {
                 if let Some(mark) = self.marks.posts.get_mut(&due.id) {
+                    let wait = FAILED_AGAIN * 2_u32.pow(mark.f.min(5));
+                    self.polled.wait = Some(self.polled.wait.map_or(wait, |before| before.min(wait)));
                     mark.f = mark.f.saturating_add(1);
                 }
             }

@@ -10,11 +10,35 @@ use std::collections::HashMap;
 const IDS_PER_CALL: usize = 100;
 
 pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Result<States, FetchError> {
+    let mut told: HashMap<String, ThingState> = HashMap::new();
+    let take = |thing: &Value| told.extend(state(thing).map(|state| (state.id.clone(), state)));
+    let budget = ask(api, session, ids, take).await?;
+    let things = ids.iter().map(|id| told.get(id).cloned().unwrap_or_else(|| unknown(id))).collect();
+    Ok(States { things, budget })
+}
+
+/// Comment counts of the posts among these that the account sees.
+pub(super) async fn counts(api: &Api, session: &Session, ids: &[String]) -> Result<HashMap<String, u64>, FetchError> {
+    let mut told = HashMap::new();
+    let take = |thing: &Value| {
+        let data = wire::data(thing);
+        let id = wire::fullname(data, "t3_").filter(|_| wire::kind(thing) == "t3");
+        told.extend(id.zip(wire::number(data, "num_comments")).map(|(id, count)| (id, count.max(0.0) as u64)));
+    };
+    ask(api, session, ids, take).await?;
+    Ok(told)
+}
+
+async fn ask(
+    api: &Api,
+    session: &Session,
+    ids: &[String],
+    mut take: impl FnMut(&Value),
+) -> Result<Option<Budget>, FetchError> {
     // Nothing of another shape goes into an address; the platform cannot know it either.
     let mut askable: Vec<&str> = ids.iter().map(String::as_str).filter(|id| is_askable(id)).collect();
     askable.sort_unstable();
     askable.dedup();
-    let mut told: HashMap<String, ThingState> = HashMap::new();
     let mut budget: Option<Budget> = None;
     for batch in askable.chunks(IDS_PER_CALL) {
         let query = [("id", batch.join(","))];
@@ -24,10 +48,9 @@ pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Resu
         let listing = wire::listing(&answer.body);
         let listing =
             listing.ok_or_else(|| FetchError::Unavailable("the things came in an unknown form".to_owned()))?;
-        told.extend(listing.children.iter().filter_map(state).map(|state| (state.id.clone(), state)));
+        listing.children.iter().for_each(&mut take);
     }
-    let things = ids.iter().map(|id| told.get(id).cloned().unwrap_or_else(|| unknown(id))).collect();
-    Ok(States { things, budget })
+    Ok(budget)
 }
 
 fn is_askable(id: &str) -> bool {

@@ -72,7 +72,7 @@ pub(super) fn decide(answer: &Answer, expected: &Expected<'_>, site: &Url) -> Ve
         401 => Verdict::AuthExpired,
         402 => refused(Scope::App, Remedy::Nothing),
         403 if calls::lacks_scope(&answer.headers) => Verdict::Refused {
-            code: calls::LACKS_SCOPE.to_owned(),
+            code: crate::error::LACKS_PERMISSION.to_owned(),
             reason: format!("the consent lacks the permission {:?}", expected.scope()),
             scope: Scope::Account,
             remedy: Remedy::Reconnect,

@@ -1,7 +1,7 @@
 //! Polling finds every change, costs few calls, and no bad thing on the site stops it.
 
 use crate::site::{Asked, Canned, NOW, Site, json, session};
-use rejoinder_platforms::{Cursor, InboundItem, Polled};
+use rejoinder_platforms::{Cursor, InboundItem, Parts, Polled, PostCount};
 use serde_json::{Value, json as j};
 use std::sync::{Arc, Mutex};
 
@@ -306,4 +306,50 @@ async fn an_unreadable_cursor_starts_afresh_and_says_so() {
     let (site, _) = world(vec![post("p", 0, 100)], |_| tree(vec![])).await;
     let polled = poll(&site, &Cursor(j!({"posts": 7}))).await;
     assert_eq!((ids(&polled).len(), polled.problems.len()), (1, 1));
+}
+
+async fn poll_parts(site: &Site, cursor: &Cursor, parts: Parts) -> Polled {
+    let (readers, _) = site.connect();
+    readers.get("reddit").unwrap().poll_parts(&session(), cursor, &parts).await.unwrap()
+}
+
+fn counted(id: &str, comments: u64) -> Parts {
+    let created_at = time::OffsetDateTime::from_unix_timestamp(NOW - 100).unwrap();
+    Parts { counted: vec![PostCount { id: format!("t3_{id}"), created_at, comments }], ..Parts::default() }
+}
+
+#[tokio::test]
+async fn where_the_counts_are_known_nothing_is_listed_and_changed_threads_alone_are_read() {
+    let (site, posts) = world(vec![post("p", 1, 100)], |_| tree(vec![comment("a", "t3_p", vec![])])).await;
+    let first = poll(&site, &Cursor::default()).await;
+    let before = site.asked().len();
+    let same = poll_parts(&site, &first.cursor, counted("p", 1)).await;
+    assert_eq!((ids(&same), site.asked().len() - before), (vec![], 0));
+    let more = poll_parts(&site, &same.cursor, counted("p", 2)).await;
+    assert_eq!((ids(&more), site.asked().len() - before), (vec!["t1_a".to_owned()], 1));
+    let unknown = poll_parts(&site, &more.cursor, counted("q", 1)).await;
+    assert_eq!((ids(&unknown).len(), site.times_asked("/comments/q")), (1, 1));
+    // The list agrees with what was counted: nothing is read twice.
+    *posts.lock().unwrap() = vec![post("p", 2, 100)];
+    poll(&site, &more.cursor).await;
+    assert_eq!(site.times_asked("/comments/p"), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_could_not_be_read_is_read_in_a_later_round_whatever_its_parts() {
+    let broken = Arc::new(Mutex::new(true));
+    let switch = broken.clone();
+    let (site, _) = world(vec![post("p", 0, 100)], move |_| match *switch.lock().unwrap() {
+        true => Canned::Json(500, "{}".into()),
+        false => tree(vec![comment("a", "t3_p", vec![])]),
+    })
+    .await;
+    let first = poll(&site, &Cursor::default()).await;
+    let failed = poll_parts(&site, &first.cursor, counted("p", 1)).await;
+    assert_eq!((failed.problems.len(), failed.wait.map(|wait| wait.as_secs())), (1, Some(60)));
+    let failed = poll_parts(&site, &failed.cursor, Parts::default()).await;
+    assert_eq!(failed.wait.map(|wait| wait.as_secs()), Some(120));
+    *broken.lock().unwrap() = false;
+    let read = poll_parts(&site, &failed.cursor, Parts::default()).await;
+    assert_eq!((ids(&read), read.wait), (vec!["t1_a".to_owned()], None));
 }

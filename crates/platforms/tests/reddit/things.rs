@@ -70,6 +70,25 @@ async fn an_answer_in_an_unknown_form_says_nothing_about_the_things() {
 }
 
 #[tokio::test]
+async fn comments_are_counted_a_hundred_posts_a_request_and_what_is_not_seen_is_missing() {
+    let site = Site::start(|asked| {
+        let ids: Vec<&str> = asked.query["id"].split(',').collect();
+        assert!(ids.len() <= 100);
+        let seen = ids.iter().filter(|id| !id.ends_with('7'));
+        let post = |id: &&str| j!({"kind": "t3", "data": {"name": id, "num_comments": if *id == "t3_p1" { j!("12") } else { j!(3) }}});
+        let mut things: Vec<Value> = seen.map(post).collect();
+        things.push(j!({"kind": "t1", "data": {"name": "t1_x", "num_comments": 9}}));
+        json(listing(things, None))
+    })
+    .await;
+    let (readers, _) = site.connect();
+    let asked: Vec<String> = (0..250).map(|number| format!("t3_p{number}")).collect();
+    let told = readers.get("reddit").unwrap().counts(&session(), &asked).await.unwrap();
+    assert_eq!((told.len(), site.asked().len()), (225, 3));
+    assert_eq!((told.get("t3_p0"), told.get("t3_p1"), told.get("t3_p7")), (Some(&3), Some(&12), None));
+}
+
+#[tokio::test]
 async fn a_closed_community_is_an_answer_with_its_reason() {
     let closed = [
         (403, r#"{"reason":"private","message":"Forbidden","error":403}"#, Some(Access::Private)),

@@ -72,7 +72,7 @@ pub async fn connect(
                                 else excluded.state_since end,
              pause_cause = case when kept.pause_cause = 'person' then kept.pause_cause end,
              paused_by = case when kept.pause_cause = 'person' then kept.paused_by end,
-             next_poll_at = excluded.next_poll_at, token_lease_until = null, last_poll_problem = null, updated_at = excluded.updated_at",
+             next_poll_at = excluded.next_poll_at, list_at = null, token_lease_until = null, last_poll_problem = null, updated_at = excluded.updated_at",
         connected.id,
         team_id,
         connected.platform,

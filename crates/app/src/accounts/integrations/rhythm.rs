@@ -13,12 +13,14 @@ pub struct Rhythm {
     pub last_heard_at: Option<OffsetDateTime>,
     /// Requests of a round.
     pub cost: f32,
+    /// When the account's own posts are listed next. None: they never were.
+    pub list_at: Option<OffsetDateTime>,
 }
 
 pub async fn rhythm(conn: &mut PgConnection, integration: &Integration) -> Result<Rhythm, sqlx::Error> {
     sqlx::query_as!(
         Rhythm,
-        "select poll_due_at as due_at, last_heard_at, poll_cost as cost from integrations where id = $1 and team_id = $2",
+        "select poll_due_at as due_at, last_heard_at, poll_cost as cost, list_at from integrations where id = $1 and team_id = $2",
         integration.id,
         integration.team_id,
     )
@@ -52,6 +54,34 @@ pub async fn rounded(conn: &mut PgConnection, integration: &Integration, round: 
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// The account's own posts were listed: when next, and what looking at them takes.
+pub async fn listed(
+    conn: &mut PgConnection,
+    integration: &Integration,
+    next_at: OffsetDateTime,
+    look_per_sec: f64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update integrations set list_at = $3, look_per_sec = $4 where id = $1 and team_id = $2",
+        integration.id,
+        integration.team_id,
+        next_at,
+        look_per_sec as f32,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Their next rounds list their own posts.
+pub async fn list_now(conn: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!("update integrations set list_at = null where id = any($1)", ids).execute(conn).await?;
     Ok(())
 }
 

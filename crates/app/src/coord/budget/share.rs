@@ -1,4 +1,5 @@
-//! How the accounts that share a budget stretch their rounds: measured once a minute from what their rounds cost.
+//! How the accounts that share a budget stretch their rounds: measured once a minute from what their rounds and the looks at
+//! their posts cost.
 
 use super::Key;
 use crate::flow::ingest::rhythm;
@@ -42,7 +43,8 @@ pub async fn measure(conn: &mut PgConnection, own: &[(&str, &str)], now: OffsetD
     }
     let wants = sqlx::query!(
         r#"select i.platform, a.client_id as "client_id?", count(*) as "accounts!",
-                  sum(i.poll_cost::float8 / greatest(coalesce(i.poll_wanted_secs, 300), 60)) as "per_sec!"
+                  sum(i.poll_cost::float8 / greatest(coalesce(i.poll_wanted_secs, 300), 60)) as "rounds!",
+                  sum(i.look_per_sec::float8) as "looks!"
            from integrations i
            left join platform_apps a on a.id = i.app_id
            where i.state in ('connected', 'paused')
@@ -50,22 +52,22 @@ pub async fn measure(conn: &mut PgConnection, own: &[(&str, &str)], now: OffsetD
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut wanted: BTreeMap<(String, String), (i64, f64)> = BTreeMap::new();
+    let mut wanted: BTreeMap<(String, String), (i64, f64, f64)> = BTreeMap::new();
     for want in wants {
         let own = own.iter().find(|(platform, _)| *platform == want.platform).map(|(_, client)| (*client).to_owned());
         let Some(client_id) = want.client_id.or(own) else { continue };
         let sum = wanted.entry((want.platform, client_id)).or_default();
-        (sum.0, sum.1) = (sum.0 + want.accounts, sum.1 + want.per_sec);
+        *sum = (sum.0 + want.accounts, sum.1 + want.rounds, sum.2 + want.looks);
     }
     for row in due {
         let key = (row.platform, row.client_id);
-        let (accounts, per_sec) = wanted.get(&key).copied().unwrap_or_default();
+        let (accounts, rounds, looks) = wanted.get(&key).copied().unwrap_or_default();
         sqlx::query!(
             "update request_budgets set stretch = $3, accounts = $4, measured_at = $5
              where platform = $1 and client_id = $2 and host = 'api'",
             key.0,
             key.1,
-            rhythm::stretch(per_sec, row.requests_limit),
+            rhythm::stretch(rounds, looks, row.requests_limit),
             i32::try_from(accounts).unwrap_or(i32::MAX),
             now,
         )

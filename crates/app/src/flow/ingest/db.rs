@@ -299,6 +299,22 @@ pub async fn open_post_items(
     .await
 }
 
+/// How many of these items stand in threads of others.
+pub async fn elsewhere(conn: &mut PgConnection, source: &Source, item_ids: &[Uuid]) -> Result<usize, sqlx::Error> {
+    if item_ids.is_empty() {
+        return Ok(0);
+    }
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "n!" from inbox_items i join posts p on p.id = i.post_id
+           where i.team_id = $1 and i.id = any($2) and not p.own"#,
+        source.team_id,
+        item_ids,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// Closes open items that our account answered on the platform itself. A reply that is on its way through us is left to the send stage, which knows its outcome.
 pub async fn close_items(
     conn: &mut PgConnection,

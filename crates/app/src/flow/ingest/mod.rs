@@ -1,5 +1,6 @@
-//! From a platform's answer to posts, comments and the inbox. Actors: the job `integration.poll`, and for webhooks the intake, which
-//! keeps what came before it is answered, and the job `post.process`, which works it.
+//! From a platform's answer to posts, comments and the inbox. Actors: the job `integration.poll`; `posts.look`, which tells it under
+//! which posts something was said; and for webhooks the intake, which keeps what came before it is answered, and the job
+//! `post.process`, which works it.
 //!
 //! Always: the same thing read twice is one row (unique by platform id); what our own account wrote never becomes an item; texts
 //! are normalised before they are stored; a text that is gone on the platform is gone here. The cursor is stored in the same
@@ -9,6 +10,7 @@ mod db;
 pub mod inbox;
 pub mod intake;
 pub mod job;
+pub mod looks;
 pub mod normalise;
 pub mod process;
 pub mod rhythm;
@@ -19,6 +21,7 @@ pub mod webhook_events;
 
 pub use db::leave_to_people;
 pub use job::IntegrationPoll;
+pub use looks::PostsLook;
 pub use process::PostProcess;
 pub use sweep::StandingSweep;
 
@@ -65,6 +68,8 @@ pub struct Stored {
     pub posts: usize,
     pub comments: usize,
     pub new_items: usize,
+    /// Of these, in threads of others.
+    pub new_elsewhere: usize,
 }
 
 /// Stores one round on the caller's transaction.
@@ -110,7 +115,8 @@ pub async fn store(
     }
     let told = new_items.iter().map(|id| webhooks::Event::item_created(source, *id));
     webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
-    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len() })
+    let new_elsewhere = db::elsewhere(conn, source, &new_items).await?;
+    Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len(), new_elsewhere })
 }
 
 /// New items of these posts were found by a watch.

@@ -326,7 +326,7 @@ mod tests {
     use time::{Duration, macros::datetime};
 
     proptest! {
-        /// The sweep looks every two hours, an hour ahead.
+        /// The sweep looks every three hours, an hour ahead.
         #[test]
         fn everything_is_looked_up_within_a_day_and_the_young_not_later_than_the_old(age in 0_i64..4_000_000, more in 0_i64..400_000) {
             let now = datetime!(2026-03-01 12:00 UTC);

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 const ASKED_PER_RUN: usize = 10;
 /// How often an account is swept. Requests are filled up with what would be due until the next time.
-pub const EVERY: time::Duration = time::Duration::hours(2);
+pub const EVERY: time::Duration = time::Duration::hours(3);
 const AHEAD: time::Duration = time::Duration::HOUR;
 /// More is due than one run takes.
 const SOON: time::Duration = time::Duration::minutes(1);

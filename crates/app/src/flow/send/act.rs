@@ -2,7 +2,8 @@
 //! this stage, under the protocol of a send.
 //!
 //! Always: a change is one row that is written before its call; one change at a time per reply; the switches are looked at when it
-//! is asked for and again, held, when it is armed. Nothing of it waits for a switch: whoever asks is there and hears at once why not.
+//! is asked for and again, held, when it is armed. What meets a switch that stands waits for it, a day at most, and another wish
+//! takes its place; when the switch is turned back the sweep goes on with it.
 //! A call whose answer was lost leaves the row `uncertain`: the platform is read back, and what is not seen there in the end counts
 //! as not done. It is never called again by itself; the person may ask once more.
 
@@ -14,9 +15,10 @@ pub use db::{ActionRow, list};
 pub(super) use db::{in_flight, left_of, waiting};
 pub use job::ReplyAct;
 
+use super::gate::{self, NotNow};
 use super::replies::{self, Reply};
+use super::rules;
 use super::situation::{self, Switches};
-use super::{gate, rules};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};
@@ -24,7 +26,7 @@ use crate::flow::approve::{Decision, checked_text};
 use crate::flow::safety;
 use crate::flow::suggestion::{self, ChangeError, Refusal, Suggestion};
 use crate::jobs;
-use crate::model::{ActionKind, ReplyStanding, Status};
+use crate::model::{ActionKind, ActionState, ReplyStanding, Status};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -61,13 +63,18 @@ pub async fn change_posted(app: &App, decision: Decision, wanted: Wanted) -> Res
         if open.kind() == kind && open.text == text {
             return Ok(open);
         }
-        return refuse("change-open", "A change of this reply is under way. Look again in a moment.");
+        if open.waits_for.is_none() {
+            return refuse("change-open", "A change of this reply is under way. Look again in a moment.");
+        }
+        give_way(&mut tx, &moment, &open, decision).await?;
     }
     let account = [suggestion.integration_id];
     let found = situation::load(&mut tx, &app.readers, &account, moment.now, Switches::MayTurn).await?;
-    if let Err((code, reason)) = gate::check_change(&rules(app), found.get(&suggestion.integration_id)) {
-        return refuse(code, format!("Nothing was changed: {reason}."));
-    }
+    let parked = match gate::check_change(&rules(app), found.get(&suggestion.integration_id)) {
+        Ok(()) => None,
+        Err(NotNow::WaitFor { switch, reason }) => Some((switch, reason)),
+        Err(NotNow::Refused { code, reason }) => return refuse(code, format!("Nothing was changed: {reason}.")),
+    };
     let id = db::insert(&mut tx, &moment, &suggestion, &reply, kind, text.as_deref(), decision.by).await?;
     let asked = if kind == ActionKind::Delete { Kind::ReplyUnpublishAsked } else { Kind::ReplyReviseAsked };
     let payload = json!({
@@ -76,10 +83,31 @@ pub async fn change_posted(app: &App, decision: Decision, wanted: Wanted) -> Res
     });
     let subject = Subject::Suggestion(suggestion.id);
     activity::record(&mut tx, &moment, suggestion.team_id, Some(decision.by), asked, subject, payload).await?;
+    if let Some((switch, reason)) = &parked {
+        db::park(&mut tx, id, *switch, reason).await?;
+    }
     let row = db::load(&mut tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-    jobs::enqueue(&mut tx, &ReplyAct::of(&row), moment.now).await?;
+    if parked.is_none() {
+        jobs::enqueue(&mut tx, &ReplyAct::of(&row), moment.now).await?;
+    }
     tx.commit().await?;
     Ok(row)
+}
+
+/// A change that waits for a switch was never begun: another wish takes its place.
+async fn give_way(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    open: &ActionRow,
+    decision: Decision,
+) -> Result<(), ChangeError> {
+    let reason = "another wish took its place before it was begun";
+    let next = db::Next { state: ActionState::NotDone, reason: Some(reason), exchange: None };
+    db::settle(conn, moment, open.id, &next).await?;
+    let payload = json!({ "action_id": open.id, "kind": open.kind, "reason": reason });
+    let subject = Subject::Suggestion(open.suggestion_id);
+    activity::record(conn, moment, open.team_id, Some(decision.by), Kind::ReplyChangeFailed, subject, payload).await?;
+    Ok(())
 }
 
 /// The reply, if one of ours still stands there as far as we know.

@@ -112,16 +112,31 @@ pub fn check(
     first.unwrap_or(Answer::Allow)
 }
 
-/// Whether what stands on a platform may be changed now, or a code and the reason why not. Nothing waits here: the person who asked
-/// is told, and asks again.
-pub fn check_change(rules: &Rules, situation: Option<&Situation>) -> Result<(), (&'static str, String)> {
+/// Why what stands on a platform may not be changed now.
+pub enum NotNow {
+    Refused {
+        code: &'static str,
+        reason: String,
+    },
+    /// It may when that is turned back.
+    WaitFor {
+        switch: Switch,
+        reason: String,
+    },
+}
+
+pub fn check_change(rules: &Rules, situation: Option<&Situation>) -> Result<(), NotNow> {
     if rules.dry_run {
-        return Err(("dry-run", "dry run is on (DRY_RUN), so nothing leaves this server".to_owned()));
+        let reason = "dry run is on (DRY_RUN), so nothing leaves this server".to_owned();
+        return Err(NotNow::Refused { code: "dry-run", reason });
     }
     match situation.map(switches) {
         Some(None) => Ok(()),
-        Some(Some(Answer::WaitFor { reason, .. })) => Err(("paused", reason)),
-        _ => Err(("not-connected", "the account is not connected any more".to_owned())),
+        Some(Some(Answer::WaitFor { switch, reason })) => Err(NotNow::WaitFor { switch, reason }),
+        _ => {
+            let reason = "the account is not connected any more".to_owned();
+            Err(NotNow::Refused { code: "not-connected", reason })
+        }
     }
 }
 

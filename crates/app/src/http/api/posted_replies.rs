@@ -28,7 +28,7 @@ pub struct ReviseBody {
 /// Take a posted reply down
 ///
 /// It is deleted on the platform, under the same protocol as a send: written down before the call, read back where the answer was lost.
-/// While sending is paused or in a dry run nothing is changed. The same wish again answers with the same change.
+/// While sending is paused it waits, a day at most, and says for what; in a dry run nothing is changed. The same wish again answers with the same change.
 #[utoipa::path(post, path = "/api/suggestions/{id}/unpublish", tag = "suggestions",
     responses((status = 202, description = "It will be taken down.", body = ActionAnswer)))]
 pub async fn unpublish_suggestion(

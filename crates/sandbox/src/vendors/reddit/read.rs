@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Caller, Params, answer, not_found, open_community, shapes};
 use crate::Shared;
-use crate::world::{Shown, World};
+use crate::world::{CommunityAccess, Shown, World};
 
 /// One entry of a listing before it is cut into pages: fullname, and the thing when the reader may see it.
 pub(super) struct Entry {
@@ -132,7 +132,9 @@ pub(super) async fn info(
             }
         } else if let Some(post) = world.post(id) {
             let shown = caller.view.of_post(post);
-            if shown != Shown::Absent {
+            // A private community shows its posts to members; of those only the author is sure to be one.
+            let private = world.communities[post.community].access == CommunityAccess::Private;
+            if shown != Shown::Absent && (!private || post.author == caller.account) {
                 things.push(shapes::post(&world, post, shown));
             }
         }

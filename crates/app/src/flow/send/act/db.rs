@@ -4,7 +4,7 @@ use super::super::pause::SwitchScope;
 use super::super::replies::Reply;
 use crate::clock::Moment;
 use crate::flow::suggestion::Suggestion;
-use crate::model::{ActionKind, ActionState};
+use crate::model::{ActionKind, ActionState, Switch};
 use rejoinder_platforms::Exchange;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -25,6 +25,10 @@ pub struct ActionRow {
     pub reason: Option<String>,
     pub requested_by: Uuid,
     pub requested_by_name: Option<String>,
+    /// The switch whose turning back it waits for.
+    pub waits_for: Option<String>,
+    /// When it is too late to make it. None: an hour after it was asked for.
+    pub patient_until: Option<OffsetDateTime>,
     pub tries: i32,
     pub worker_id: Option<Uuid>,
     pub armed_at: Option<OffsetDateTime>,
@@ -50,7 +54,7 @@ macro_rules! select_actions {
             ActionRow,
             "select id, team_id, suggestion_id, integration_id, kind, platform_reply_id, text, state, reason, requested_by,
                     (select name from users where users.id = requested_by) as requested_by_name,
-                    tries, worker_id, armed_at, call_ended_at, reads, created_at, finished_at
+                    waits_for, patient_until, tries, worker_id, armed_at, call_ended_at, reads, created_at, finished_at
              from platform_actions " + $rest,
             $($args),*
         )
@@ -79,14 +83,38 @@ pub async fn list(conn: &mut PgConnection, team_id: Uuid, suggestion_id: Uuid) -
         .await
 }
 
-/// Open ones that were asked for or armed before `before`, for the sweep.
+/// Waits for a switch from now on, a day at most from when it was asked for.
+pub(super) async fn park(conn: &mut PgConnection, id: Uuid, switch: Switch, reason: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update platform_actions
+         set state = 'waiting', waits_for = $2, reason = $3, patient_until = created_at + interval '24 hours' where id = $1",
+        id,
+        switch.as_str(),
+        reason,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Open ones that were asked for or armed before `before`, for the sweep; those that wait for a switch when it stands no more, or when
+/// they have waited too long.
 pub(in super::super) async fn waiting(
     conn: &mut PgConnection,
     before: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<ActionRow>, sqlx::Error> {
     select_actions!(
-        "where state in ('waiting', 'uncertain') and created_at <= $1 order by created_at limit $2",
+        "where state in ('waiting', 'uncertain') and created_at <= $1
+           and (waits_for is null or patient_until <= $1
+                or case waits_for
+                       when 'instance' then exists (select from instance_switches w where w.name = 'sending' and w.paused_at is null)
+                       when 'team' then not exists (select from team_settings t
+                                                    where t.team_id = platform_actions.team_id and t.paused_at is not null)
+                       else exists (select from integrations i
+                                    where i.id = integration_id and i.state not in ('paused', 'needs_reconnect'))
+                   end)
+         order by created_at limit $2",
         before,
         limit
     )
@@ -132,7 +160,7 @@ pub(super) async fn arm(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update platform_actions
-         set state = 'uncertain', reason = null, tries = tries + 1, worker_id = $2, armed_at = $3, call_ended_at = null, reads = 0
+         set state = 'uncertain', reason = null, waits_for = null, tries = tries + 1, worker_id = $2, armed_at = $3, call_ended_at = null, reads = 0
          where id = $1",
         action.id,
         worker_id,
@@ -160,7 +188,7 @@ pub(super) async fn settle(
     let exchange = next.exchange.cloned().unwrap_or_default();
     sqlx::query!(
         "update platform_actions
-         set state = $2, reason = $3, call_ended_at = case when armed_at is null then null else coalesce(call_ended_at, $4) end,
+         set state = $2, reason = $3, waits_for = null, call_ended_at = case when armed_at is null then null else coalesce(call_ended_at, $4) end,
              finished_at = case when $5 then $4 end, status = coalesce($6, status),
              request = case when $7 then $8 else request end, answer = case when $7 then $9 else answer end
          where id = $1",

@@ -1,7 +1,8 @@
 //! The job `reply.act`: one change, as far as it can go now.
 
+use super::super::gate::{self, NotNow};
 use super::super::situation::{self, Switches};
-use super::super::{Sender, WRITE_WITHIN, Writing, attempts, gate, replies, rules, trouble};
+use super::super::{Sender, WRITE_WITHIN, Writing, attempts, replies, rules, trouble};
 use super::db::{self, ActionRow, Next};
 use super::read_back;
 use crate::accounts::integrations::{self, Integration};
@@ -84,8 +85,9 @@ impl Acting<'_> {
     async fn act(&self, action: &ActionRow) -> Result<(), JobError> {
         let app = &self.state.app;
         let moment = app.moment();
-        if action.created_at + PATIENCE <= moment.now {
-            return self.over(action, "it could not be made within an hour", None).await;
+        if action.patient_until.unwrap_or(action.created_at + PATIENCE) <= moment.now {
+            let within = if action.patient_until.is_some() { "a day" } else { "an hour" };
+            return self.over(action, &format!("it could not be made within {within}"), None).await;
         }
         let mut conn = app.db.acquire().await?;
         let integration = integrations::load(&mut conn, action.team_id, action.integration_id).await?;
@@ -126,10 +128,21 @@ impl Acting<'_> {
         let Some(action) = db::hold(&mut tx, action.id).await?.filter(|row| row.state() == ActionState::Waiting) else {
             return Ok(None);
         };
-        if let Err((_, reason)) = gate::check_change(&rules(app), found.get(&action.integration_id)) {
-            drop(tx);
-            self.over(&action, &reason, None).await?;
-            return Ok(None);
+        match gate::check_change(&rules(app), found.get(&action.integration_id)) {
+            Ok(()) => {}
+            Err(NotNow::WaitFor { switch, reason }) => {
+                db::park(&mut tx, action.id, switch, &reason).await?;
+                let payload =
+                    json!({ "action_id": action.id, "kind": action.kind, "reason": reason, "waits_for": switch });
+                record(&mut tx, &action, &moment, Kind::ReplyChangePutOff, payload).await?;
+                tx.commit().await?;
+                return Ok(None);
+            }
+            Err(NotNow::Refused { reason, .. }) => {
+                drop(tx);
+                self.over(&action, &reason, None).await?;
+                return Ok(None);
+            }
         }
         db::arm(&mut tx, &moment, &action, worker_id).await?;
         let payload = json!({ "action_id": action.id, "kind": action.kind, "worker_id": worker_id });
