@@ -172,3 +172,40 @@ async fn what_could_not_be_asked_or_read_is_asked_and_read_soon() {
         end(h).await;
     }
 }
+
+#[tokio::test]
+async fn accounts_that_cannot_ask_hold_up_no_others() {
+    let h = Harness::start().await;
+    let mut all = vec![h.integration_id];
+    let mut last = String::new();
+    for name in ["kettle_one", "kettle_two", "kettle_three"] {
+        let (id, post) = another_brand(&h, name, "tea").await;
+        all.push(id);
+        last = post;
+    }
+    for id in &all {
+        poll(&h, *id).await;
+    }
+    // The access of the first three has ended, and their posts have waited longest.
+    let ended = "update integrations set expires_at = $2, refresh_token = null where id = any($1)";
+    let (dead, past) = (&all[..3], h.now() - Duration::hours(1));
+    sqlx::query(ended).bind(dead).bind(past).execute(h.pool()).await.unwrap();
+    sqlx::query("update posts set look_at = $2 where integration_id = any($1)")
+        .bind(dead)
+        .bind(past)
+        .execute(h.pool())
+        .await
+        .unwrap();
+    look(&h).await;
+    assert_eq!(told(&h, &last).await, None, "three were tried");
+    h.advance(Duration::seconds(2));
+    h.run_due().await;
+    assert_eq!(told(&h, &last).await, Some(0));
+    end(h).await;
+}
+
+/// How many comments the last look counted.
+async fn told(h: &Harness, post: &str) -> Option<i32> {
+    let found = sqlx::query_scalar("select comments_told from posts where platform_post_id = $1");
+    found.bind(post).fetch_one(h.pool()).await.unwrap()
+}

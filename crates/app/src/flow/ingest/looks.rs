@@ -101,7 +101,8 @@ impl Look<'_> {
                 candidates.push(post.integration_id);
             }
         }
-        for id in candidates.into_iter().take(CANDIDATES) {
+        candidates.truncate(CANDIDATES);
+        for &id in &candidates {
             let loaded = integrations::load_any_team(&mut *self.engine.app.db.acquire().await?, id).await?;
             let Some(asking) = loaded.filter(Integration::is_read) else { continue };
             match self.ask(&asking, due, urgency).await {
@@ -115,8 +116,9 @@ impl Look<'_> {
                 Err(FetchError::Unavailable(reason)) => return Err(JobError::RetryAt { at: now + TROUBLE, reason }),
             }
         }
-        let reason = "none of the accounts could ask".to_owned();
-        Err(JobError::RetryAt { at: now + TROUBLE * 5, reason })
+        // Theirs come later, so that those of other accounts come first next time.
+        put_off(&mut *self.engine.app.db.acquire().await?, &candidates, now + TROUBLE * 5).await?;
+        Err(JobError::RetryAt { at: now + time::Duration::SECOND, reason: "none of the accounts could ask".to_owned() })
     }
 
     async fn ask(
@@ -228,6 +230,18 @@ async fn due(conn: &mut PgConnection, of: &PostsLook, until: OffsetDateTime) -> 
     )
     .fetch_all(conn)
     .await
+}
+
+/// The posts of these accounts are not looked at before.
+async fn put_off(conn: &mut PgConnection, integration_ids: &[Uuid], until: OffsetDateTime) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update posts set look_at = $2 where integration_id = any($1) and look_at < $2 and deleted_at is null",
+        integration_ids,
+        until,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Own posts among these are looked at from now on.
