@@ -3,7 +3,7 @@
 use crate::coord::usage::Line;
 use rejoinder_platforms::tariff;
 
-/// "$1.23 of $20.00 this month: 120 posts read, 3 posts". None where the platform charges nothing.
+/// "$1.23 of $20.00 this month: posts read 120, posts 3". None where the platform charges nothing.
 pub fn sentence(platform: &str, used: &[Line], budget_cents: Option<i32>) -> Option<String> {
     let tariff = tariff(platform)?;
     let spent: u64 = used.iter().map(Line::micro_usd).sum();
@@ -12,7 +12,7 @@ pub fn sentence(platform: &str, used: &[Line], budget_cents: Option<i32>) -> Opt
     let count = |kind: &str| used.iter().find(|line| line.platform == platform && line.kind == kind);
     let parts = tariff.prices.iter().filter_map(|price| Some((price.name, count(price.kind)?.units)));
     let parts: Vec<String> =
-        parts.filter(|(_, units)| *units > 0).map(|(name, units)| format!("{units} {name}")).collect();
+        parts.filter(|(_, units)| *units > 0).map(|(name, units)| format!("{name} {units}")).collect();
     let parts = if parts.is_empty() { "nothing read or posted".to_owned() } else { parts.join(", ") };
     Some(format!("{}{budget} this month: {parts}", dollars(spent.div_ceil(10_000))))
 }
@@ -34,7 +34,7 @@ mod tests {
         let used = [line("x", "post_read", 121), line("x", "post_with_link", 1)];
         assert_eq!(
             sentence("x", &used, Some(2_000)).as_deref(),
-            Some("$0.81 of $20.00 this month: 121 posts read, 1 posts with a link")
+            Some("$0.81 of $20.00 this month: posts read 121, posts with a link 1")
         );
         assert_eq!(sentence("x", &[], None).as_deref(), Some("$0.00 this month: nothing read or posted"));
         assert_eq!(sentence("reddit", &used, None), None);

@@ -82,7 +82,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
     let spent = AccountState::Slow { sentence: format!("The last look did not bring everything: {}.", usage::SPENT) };
     let metered = AccountsPage {
         accounts: vec![AccountCard {
-            meter: Some("$19.98 of $20.00 this month: 1204 posts read, 830 users read, 4 posts".to_owned()),
+            meter: Some("$19.98 of $20.00 this month: posts read 1204, users read 830, posts 4".to_owned()),
             ..card(605, x(), "@acme_coffee", spent)
         }],
         frame: frame(),
