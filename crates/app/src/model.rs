@@ -138,7 +138,7 @@ text_enum! {
     NoticeKind {
         IntegrationPaused => "integration_paused", ReconnectNeeded => "reconnect_needed", SendUnknown => "send_unknown",
         TeamPaused => "team_paused", InstancePaused => "instance_paused", WebhookDisabled => "webhook_disabled",
-        AccessEnding => "access_ending", RulesPaused => "rules_paused",
+        AccessEnding => "access_ending", RulesPaused => "rules_paused", PlatformBudgetSpent => "platform_budget_spent",
     }
 }
 

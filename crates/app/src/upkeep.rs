@@ -5,7 +5,7 @@ use crate::accounts::{
     clerk, connect, event_tickets, invitations, mails, password_resets, second_steps, sessions, subscriptions, tokens,
 };
 use crate::clock::Moment;
-use crate::coord::{buckets, budget, idempotency};
+use crate::coord::{buckets, budget, idempotency, usage};
 use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep, looks, webhook_events};
 use crate::flow::{activity, places};
 use crate::jobs::{self, State};
@@ -143,6 +143,7 @@ impl Job<State> for Upkeep {
         connect::forget_old_states(&mut conn, &moment).await?;
         idempotency::delete_old(&mut conn, ctx.now, SWEEP).await?;
         places::forget_old(&mut conn, ctx.now - time::Duration::days(30)).await?;
+        usage::forget_old(&mut conn, ctx.now).await?;
         buckets::delete_idle(&mut conn, ctx.now - time::Duration::days(1), SWEEP).await?;
         Ok(())
     }

@@ -46,6 +46,9 @@ pub enum FetchError {
     /// Wait until the time has passed, then read again.
     #[error("rate limited; again in {} s", retry_after.as_secs())]
     RateLimited { retry_after: Duration },
+    /// The call could cost more than what is left of the team's budget for the month: nothing was asked. The next one begins after this.
+    #[error("the team's budget for what platforms charge is used up for this month")]
+    OverBudget { retry_after: Duration },
     /// The token is dead: refresh it, then read once more.
     #[error("the access token is not accepted")]
     AuthExpired,

@@ -13,14 +13,16 @@ mod reddit;
 pub use reddit::fuzz;
 #[cfg(feature = "fuzz")]
 pub use x::fuzz as x_fuzz;
+pub mod tariff;
 pub mod types;
 mod x;
 
 pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
 pub use instagram::{InstagramConfig, webhook as instagram_webhook};
-pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect};
+pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect, tariff};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
+pub use tariff::{Charge, Hold, Price, Tariff, Unpaid};
 pub use types::*;
 pub use x::XConfig;
 

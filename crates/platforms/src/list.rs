@@ -3,6 +3,7 @@
 use crate::http::ClientError;
 use crate::instagram::{self, InstagramConfig};
 use crate::reddit::{self, RedditConfig};
+use crate::tariff::Tariff;
 use crate::x::{self, XConfig};
 use crate::{Reader, Writer};
 use std::collections::BTreeMap;
@@ -11,6 +12,12 @@ use time::OffsetDateTime;
 
 /// Slug and name of every platform that this build knows, configured or not.
 pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit"), ("instagram", "Instagram"), ("x", "X")];
+
+/// What a platform charges for its API; None: nothing.
+pub fn tariff(slug: &str) -> Option<&'static Tariff> {
+    let all = [reddit::CAPABILITIES, instagram::CAPABILITIES, x::CAPABILITIES];
+    all.into_iter().find(|platform| platform.slug == slug)?.tariff
+}
 
 /// The clock, as the caller reads it.
 pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;

@@ -4,6 +4,7 @@
 //! go (`Admission`); the adapters ask before each request and tell after each answer, in `http::send`, so that no
 //! request of any kind is forgotten or counted twice.
 
+use crate::tariff::{Charge, Hold, Unpaid};
 use crate::types::Budget;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -50,6 +51,12 @@ pub trait Admission: Send + Sync {
 
     async fn ended(&self, host: Host, pass: Pass, ended: Ended);
 
+    /// Sets aside what a call may cost at most.
+    async fn afford(&self, most_micro_usd: u64) -> Result<Hold, Unpaid>;
+
+    /// The call is over and this is what it is charged for. Err: it could not be written down.
+    async fn charged(&self, hold: Hold, charges: &[Charge]) -> Result<(), String>;
+
     /// A pass that nobody used.
     fn unused(&self, host: Host, pass: Pass);
 }
@@ -81,6 +88,20 @@ impl Permits {
     /// How many requests went out by these.
     pub fn spent(&self) -> u32 {
         self.0.as_ref().map_or(0, |held| held.spent.load(Ordering::Relaxed))
+    }
+
+    pub(crate) async fn afford(&self, most_micro_usd: u64) -> Result<Hold, Unpaid> {
+        match &self.0 {
+            Some(held) => held.admission.afford(most_micro_usd).await,
+            None => Ok(Hold::default()),
+        }
+    }
+
+    pub(crate) async fn charged(&self, hold: Hold, charges: &[Charge]) -> Result<(), String> {
+        match &self.0 {
+            Some(held) if hold.0.is_some() || !charges.is_empty() => held.admission.charged(hold, charges).await,
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn admit(&self, host: Host) -> Result<Option<Pass>, Duration> {

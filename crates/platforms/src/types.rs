@@ -2,6 +2,7 @@
 //! Ids are the platform's own, as text. Times are UTC.
 
 use crate::permits::AccessToken;
+use crate::tariff::Tariff;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -101,6 +102,8 @@ pub struct Capabilities {
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
     pub scopes: &'static [ScopeAsked],
+    /// What its API costs; None: nothing.
+    pub tariff: Option<&'static Tariff>,
 }
 
 /// A permission that we ask for.
@@ -137,6 +140,8 @@ pub struct Polled {
     pub budget: Option<Budget>,
     /// The round ended early because no request may go out before this has passed.
     pub wait: Option<std::time::Duration>,
+    /// It ended so because the rest could cost more than what is left of the month's budget.
+    pub over_budget: bool,
     /// Things on the platform that could not be read, each with a reason; the rest went on.
     pub problems: Vec<String>,
 }

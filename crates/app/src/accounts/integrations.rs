@@ -11,8 +11,8 @@ mod state;
 pub use crate::model::PauseCause;
 pub use connection::{Connected, connect, lock_account, row_for_account};
 pub use rhythm::{
-    Reading, Rhythm, Round, doubt_sweep, list_now, listed, readings, rhythm, rounded, sweep_doubt, sweep_due_at,
-    sweeps_due, swept,
+    Reading, Rhythm, Round, doubt_sweep, list_now, listed, platforms_of, poll_those_with, readings, rhythm, rounded,
+    sweep_doubt, sweep_due_at, sweeps_due, swept,
 };
 pub use state::{
     Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume,

@@ -54,7 +54,7 @@ impl Job<State> for WebhookSubscribe {
             Ok(subscribed) => Ok(subscribed),
             Err(FetchError::Refused { code, reason, .. }) => Err(format!("{reason} ({code})")),
             Err(FetchError::AuthExpired) => Err("the access is not accepted".to_owned()),
-            Err(FetchError::RateLimited { retry_after }) => {
+            Err(FetchError::RateLimited { retry_after } | FetchError::OverBudget { retry_after }) => {
                 let reason = "the request budget of the platform is used up".to_owned();
                 return Err(JobError::RetryAt { at: ctx.now + retry_after, reason });
             }

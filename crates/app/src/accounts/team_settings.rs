@@ -7,6 +7,7 @@
 use crate::clock::Moment;
 use crate::flow::activity::{self, Actor, Kind, Subject};
 use crate::flow::ingest::normalise;
+use crate::flow::usage;
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use time::macros::format_description;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 const MAX_DAILY_CAP: i64 = 1_000_000;
 const MAX_GAP_SECS: i64 = 86_400;
+const MAX_BUDGET_CENTS: i64 = 100_000_000;
 const MAX_LINK_DOMAINS: usize = 100;
 const MAX_PHRASES: usize = 50;
 const MAX_PHRASE_CHARS: usize = 60;
@@ -37,6 +39,8 @@ pub struct TeamSettings {
     pub link_domains: Vec<String>,
     /// The team's own words by which somebody asks not to be answered.
     pub opt_out_words: Vec<String>,
+    /// What platforms may charge in a month, in cents of a US dollar; it stops reading, never replies. None: no limit.
+    pub platform_budget_cents: Option<i32>,
     pub paused_at: Option<OffsetDateTime>,
     pub pause_reason: Option<String>,
     /// None while it is paused: the operator of the installation did it.
@@ -56,6 +60,7 @@ pub struct Changes {
     pub quiet_to: Option<Option<String>>,
     pub link_domains: Option<Vec<String>>,
     pub opt_out_words: Option<Vec<String>>,
+    pub platform_budget_cents: Option<Option<i64>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +79,7 @@ macro_rules! select_settings {
     ($rest:literal, $($args:expr),* $(,)?) => {
         sqlx::query_as!(
             TeamSettings,
-            "select team_id, timezone, daily_cap, gap_secs, quiet_from, quiet_to, link_domains, opt_out_words, paused_at, pause_reason, paused_by,
+            "select team_id, timezone, daily_cap, gap_secs, quiet_from, quiet_to, link_domains, opt_out_words, platform_budget_cents, paused_at, pause_reason, paused_by,
                     (select name from users where users.id = paused_by) as paused_by_name, updated_at
              from team_settings where team_id = $1 " + $rest,
             $($args),*
@@ -122,7 +127,8 @@ pub async fn change(
     }
     sqlx::query!(
         "update team_settings
-         set timezone = $2, daily_cap = $3, gap_secs = $4, quiet_from = $5, quiet_to = $6, link_domains = $7, updated_at = $8, opt_out_words = $9
+         set timezone = $2, daily_cap = $3, gap_secs = $4, quiet_from = $5, quiet_to = $6, link_domains = $7, updated_at = $8, opt_out_words = $9,
+             platform_budget_cents = $10
          where team_id = $1",
         team_id,
         after.timezone,
@@ -133,9 +139,13 @@ pub async fn change(
         &after.link_domains,
         moment.now,
         &after.opt_out_words,
+        after.platform_budget_cents,
     )
     .execute(&mut *conn)
     .await?;
+    if after.platform_budget_cents != before.platform_budget_cents {
+        usage::budget_changed(conn, moment, team_id).await?;
+    }
     let payload = differences(&before, &after);
     activity::record(conn, moment, team_id, Some(by), Kind::TeamSettingsChanged, Subject::Team(team_id), payload)
         .await?;
@@ -167,6 +177,9 @@ impl Changes {
         if let Some(words) = self.opt_out_words {
             to.opt_out_words = phrases(words)?;
         }
+        if let Some(cents) = self.platform_budget_cents {
+            to.platform_budget_cents = budget(cents)?;
+        }
         Ok(to)
     }
 }
@@ -191,6 +204,17 @@ fn in_range(field: &'static str, value: Option<i64>, most: i64, unit: &str) -> R
             wrong(field, format!("{value} is not between 0 and {most} {unit}; leave it empty for the server's own"))
         }
         value => Ok(value.and_then(|value| i32::try_from(value).ok())),
+    }
+}
+
+fn budget(cents: Option<i64>) -> Result<Option<i32>, SettingsError> {
+    match cents {
+        Some(cents) if !(0..=MAX_BUDGET_CENTS).contains(&cents) => {
+            let message =
+                format!("{cents} cents are not between 0 and {MAX_BUDGET_CENTS}; leave it empty for no limit");
+            wrong("platform_budget_cents", message)
+        }
+        cents => Ok(cents.and_then(|cents| i32::try_from(cents).ok())),
     }
 }
 
@@ -277,6 +301,7 @@ fn differences(before: &TeamSettings, after: &TeamSettings) -> Value {
             "timezone": settings.timezone, "daily_cap": settings.daily_cap, "gap_secs": settings.gap_secs,
             "quiet_from": settings.quiet_from.map(clock_text), "quiet_to": settings.quiet_to.map(clock_text),
             "link_domains": settings.link_domains, "opt_out_words": settings.opt_out_words,
+            "platform_budget_cents": settings.platform_budget_cents,
         })
     };
     let (Value::Object(before), Value::Object(after)) = (fields(before), fields(after)) else { return json!({}) };

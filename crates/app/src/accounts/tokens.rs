@@ -208,7 +208,7 @@ async fn open(app: &App, conn: &mut PgConnection, integration: &Integration) -> 
 
 fn session_of(app: &App, integration: &Integration, token: SecretString, urgency: Urgency) -> Session {
     let account = Account { id: integration.platform_account_id.clone(), name: integration.display_name.clone() };
-    let permits = app.budgets.permits(platform_apps::key_of(app, integration), urgency);
+    let permits = app.budgets.permits(platform_apps::key_of(app, integration), integration.team_id, urgency);
     Session { account, access_token: AccessToken::new(token, permits) }
 }
 

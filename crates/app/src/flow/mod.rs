@@ -14,6 +14,7 @@
 //! | `safety`     | approve and send asks it | nothing: pure checks of a text                      |                      |
 //! | `intents`    | a person                | intents, intent_variations                          |                      |
 //! | `notices`    | called by all           | notices: what a team must know without having asked | live events          |
+//! | `usage`      | ingest and send         | nothing itself: the month's budget, through `coord::usage` | live events   |
 //! | `activity`   | called by all           | activity_logs, in the transaction of each change    | live events, webhooks |
 //! | `story`      | pages and the API        | nothing: a suggestion's life from the rows          |                      |
 
@@ -29,4 +30,5 @@ pub mod send;
 pub mod story;
 pub mod suggest;
 pub mod suggestion;
+pub mod usage;
 pub mod watches;

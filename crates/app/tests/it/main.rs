@@ -61,4 +61,5 @@ mod watches;
 mod webhooks_log;
 mod webhooks_out;
 mod x;
+mod x_cost;
 mod x_refusals;

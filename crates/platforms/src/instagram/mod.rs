@@ -54,6 +54,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "no comment can be read and no reply can be posted",
         },
     ],
+    tariff: None,
 };
 
 /// The app as registered with Meta, and where Meta is.

@@ -206,7 +206,7 @@ async fn read_due(
 /// Whether the rest of the round would fail likewise.
 fn stop_at(error: &FetchError, polled: &mut Polled) -> bool {
     match error {
-        FetchError::RateLimited { retry_after } => {
+        FetchError::RateLimited { retry_after } | FetchError::OverBudget { retry_after } => {
             let limit = polled.budget.map_or(100.0, |budget| budget.limit);
             polled.budget = Some(crate::types::Budget { limit, remaining: 0.0, resets_in: *retry_after });
             polled.wait = Some(*retry_after);

@@ -77,6 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "a reply that was posted cannot be corrected or taken back",
         },
     ],
+    tariff: None,
 };
 
 /// The app as registered with Reddit, and where Reddit is.

@@ -355,7 +355,7 @@ impl Round<'_> {
     /// True where no further call makes sense in this round.
     fn fail(&mut self, due: &Due, error: FetchError) -> bool {
         match error {
-            FetchError::RateLimited { retry_after } => {
+            FetchError::RateLimited { retry_after } | FetchError::OverBudget { retry_after } => {
                 let limit = self.polled.budget.map_or(0.0, |budget| budget.limit);
                 self.polled.budget = Some(Budget { limit, remaining: 0.0, resets_in: retry_after });
                 self.polled.wait = Some(retry_after);

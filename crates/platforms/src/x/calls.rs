@@ -1,9 +1,11 @@
 //! Reading calls: one GET, its status turned into the caller's decision before anything is parsed.
 
+use super::tariff::Reads;
 use super::{Api, address, limits, problem, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError, Unsent};
 use crate::permits::{AccessToken, Host};
+use crate::tariff::Unpaid;
 use crate::types::{Account, Budget};
 use serde_json::Value;
 use std::time::Instant;
@@ -19,6 +21,9 @@ pub(super) const POST_FIELDS: [(&str, &str); 3] = [
     ("user.fields", "username,name"),
 ];
 
+/// Posts of an answer at most: what is asked for on a page, and ids in a lookup.
+pub(super) const PAGE: usize = 100;
+
 /// A good answer and the budget it told.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -29,6 +34,21 @@ pub(super) struct Read {
 impl Api {
     /// `refused` is how far a 403 or 404 without a known reason reaches.
     pub(super) async fn get(
+        &self,
+        token: &AccessToken,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        (reads, refused): (Reads, Scope),
+    ) -> Result<Read, FetchError> {
+        let hold = token.permits().afford(reads.most_micro_usd()).await.map_err(unpaid)?;
+        let read = self.ask(token, segments, query, refused).await;
+        let charges = read.as_ref().map(|read| reads.charges(&read.body)).unwrap_or_default();
+        // What could not be counted is not used: read again on the same day, it costs nothing more.
+        token.permits().charged(hold, &charges).await.map_err(FetchError::Unavailable)?;
+        read
+    }
+
+    async fn ask(
         &self,
         token: &AccessToken,
         segments: &[&str],
@@ -60,10 +80,20 @@ impl Api {
         refused: Scope,
     ) -> Result<(wire::Page, Option<Budget>), FetchError> {
         let query: Vec<(&str, &str)> = query.iter().copied().chain(POST_FIELDS).collect();
-        let read = self.get(token, segments, &query, refused).await?;
+        let ids = query.iter().find(|(name, _)| *name == "ids").map(|(_, ids)| ids.split(',').count());
+        let reads = Reads::Posts(ids.unwrap_or(PAGE));
+        let read = self.get(token, segments, &query, (reads, refused)).await?;
         let page = wire::page(&read.body);
         let page = page.ok_or_else(|| FetchError::Unavailable("the posts came in an unknown form".to_owned()))?;
         Ok((page, read.budget))
+    }
+}
+
+/// Nothing was asked, for the sake of its cost.
+fn unpaid(unpaid: Unpaid) -> FetchError {
+    match unpaid {
+        Unpaid::OverBudget { retry_after } => FetchError::OverBudget { retry_after },
+        Unpaid::Unknown(reason) => FetchError::Unavailable(reason),
     }
 }
 

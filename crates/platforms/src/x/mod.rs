@@ -15,6 +15,7 @@ mod poll;
 mod problem;
 mod range;
 mod readback;
+mod tariff;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Duration;
+use tariff::Reads;
 use url::Url;
 
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -60,6 +62,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "the account must be connected again every two hours",
         },
     ],
+    tariff: Some(&tariff::TARIFF),
 };
 
 /// The app as registered with X, and where X is.
@@ -147,7 +150,8 @@ impl Reader for XReader {
     }
 
     async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError> {
-        let read = self.api.get(access_token, &["2", "users", "me"], &[], Scope::Account).await?;
+        let me = ["2", "users", "me"];
+        let read = self.api.get(access_token, &me, &[], (Reads::Me, Scope::Account)).await?;
         calls::account(&read.body)
     }
 

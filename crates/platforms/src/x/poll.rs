@@ -195,6 +195,12 @@ impl Round<'_> {
                 self.over = true;
                 Ok(())
             }
+            FetchError::OverBudget { retry_after } if !nothing_read => {
+                self.polled.wait = Some(retry_after);
+                self.polled.over_budget = true;
+                self.over = true;
+                Ok(())
+            }
             // A search that X does not take must not hold up the rest for ever.
             FetchError::Refused { scope: Scope::Item, .. } => {
                 self.polled.problems.push(format!("not all could be read: {error}"));
@@ -367,6 +373,7 @@ pub(super) async fn watch(
         more: left.is_some(),
         budget: read.budget,
         wait: None,
+        over_budget: false,
         problems: read.problems,
     })
 }

@@ -2,11 +2,12 @@
 //! never read as posted and never as safe to repeat: X has no idempotency key.
 
 use super::problem::{self, About};
-use super::{Api, CAPABILITIES, address, length, limits, wire};
+use super::{Api, CAPABILITIES, address, length, limits, tariff, wire};
 use crate::Writer;
 use crate::error::{Remedy, Scope, SendError};
 use crate::http::{self, Answer, Unsent};
 use crate::permits::Host;
+use crate::tariff::{Charge, Hold};
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -119,6 +120,12 @@ impl Writer for XWriter {
         let asked = json!({ "method": "DELETE", "path": "/2/tweets", "id": id });
         let request = self.client.delete(address(&self.api.config.api_base, &["2", "tweets", id]));
         let Sent { verdict, exchange } = self.send(session, request, asked).await?;
+        if matches!(verdict, Verdict::Deleted | Verdict::Uncertain(_)) {
+            let charge = Charge { kind: tariff::DELETE, thing: id.clone() };
+            if let Err(error) = session.access_token.permits().charged(Hold::default(), &[charge]).await {
+                tracing::error!(platform = "x", error, "the cost of a call could not be counted");
+            }
+        }
         match verdict {
             Verdict::Deleted => Ok(Acted { exchange }),
             // Not there any more: that is what was wanted.

@@ -1,6 +1,7 @@
 //! When an account is read next, and when what is stored of it is looked up: the columns of rounds and sweeps.
 
 use super::Integration;
+use crate::clock::Moment;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -184,4 +185,31 @@ pub async fn doubt_sweep(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Accounts of the team that are not read for this reason are read at once.
+pub async fn poll_those_with(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    team_id: Uuid,
+    problem: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update integrations set next_poll_at = least(next_poll_at, $2) where team_id = $1 and last_poll_problem = $3",
+        team_id,
+        moment.now,
+        problem,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Which platform each account is of.
+pub async fn platforms_of(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!("select id, platform from integrations where id = any($1)", ids).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.platform)).collect())
 }

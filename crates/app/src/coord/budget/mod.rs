@@ -13,15 +13,18 @@ mod ledger;
 mod share;
 pub mod window;
 
+use crate::coord::usage;
 use ledger::Ledger;
-use rejoinder_platforms::{Admission, Ended, Host, Pass, Permits};
+use rejoinder_platforms::{Admission, Charge, Ended, Hold, Host, Pass, Permits, Unpaid};
 pub use share::{Share, measure, share_of};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::error::chain;
 
 /// Who goes first where there is not enough for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,9 +92,9 @@ impl Budgets {
         Self(Arc::new(Shared { db, clock, ledgers: Mutex::default() }))
     }
 
-    /// For the calls of one piece of work.
-    pub fn permits(&self, key: Key, urgency: Urgency) -> Permits {
-        Permits::by(Arc::new(Door { budgets: self.clone(), key, urgency }))
+    /// For the calls of one piece of work, which this team pays.
+    pub fn permits(&self, key: Key, team_id: Uuid, urgency: Urgency) -> Permits {
+        Permits::by(Arc::new(Door { budgets: self.clone(), key, team_id, urgency }))
     }
 
     /// Writes what this process heard and did not write yet. For tests and for the end of a process.
@@ -121,6 +124,7 @@ impl Budgets {
 struct Door {
     budgets: Budgets,
     key: Key,
+    team_id: Uuid,
     urgency: Urgency,
 }
 
@@ -136,6 +140,26 @@ impl Admission for Door {
         let shared = &self.budgets.0;
         let ledger = self.budgets.ledger(&self.key, host);
         ledger.ended(&shared.db, pass, ended, shared.clock.now()).await;
+    }
+
+    /// What is on its way to be posted, and what a person does, never waits for money.
+    async fn afford(&self, most_micro_usd: u64) -> Result<Hold, Unpaid> {
+        if matches!(self.urgency.lane, Lane::Send | Lane::Token) {
+            return Ok(Hold::default());
+        }
+        let shared = &self.budgets.0;
+        usage::afford(&shared.db, self.team_id, most_micro_usd, shared.clock.now()).await
+    }
+
+    async fn charged(&self, hold: Hold, charges: &[Charge]) -> Result<(), String> {
+        let shared = &self.budgets.0;
+        let payer =
+            usage::Payer { team_id: self.team_id, platform: &self.key.platform, client_id: &self.key.client_id };
+        let counted = usage::settle(&shared.db, payer, hold, charges, shared.clock.now()).await;
+        counted.map_err(|error| {
+            tracing::error!(error = %chain(&error), "what a platform charges could not be counted");
+            "what the answer costs could not be counted: the database did not answer".to_owned()
+        })
     }
 
     fn unused(&self, host: Host, pass: Pass) {

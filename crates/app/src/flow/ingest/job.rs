@@ -14,6 +14,7 @@ use crate::coord::budget::{self, Lane, Urgency};
 use crate::engine::Engine;
 use crate::flow::etiquette::opt_outs;
 use crate::flow::places;
+use crate::flow::usage;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
 use rejoinder_platforms::{Cursor, FetchError, InboundItem, Parts, Polled, Scope};
@@ -73,6 +74,8 @@ impl Job<Arc<Engine>> for IntegrationPoll {
 /// Why a round brought nothing.
 enum Problem {
     NoPermit(Duration),
+    /// Until the next month.
+    OverBudget(Duration),
     Wait {
         after: Duration,
         reason: String,
@@ -159,6 +162,7 @@ impl From<FetchError> for Problem {
         }
         match error {
             FetchError::RateLimited { retry_after } => Self::NoPermit(retry_after),
+            FetchError::OverBudget { retry_after } => Self::OverBudget(retry_after),
             FetchError::AuthExpired => Self::TokenDead("the platform does not accept a fresh token".to_owned()),
             FetchError::Refused { code, reason, scope: Scope::Account } => {
                 Self::Account { cause: PauseCause::Failures, reason: format!("{reason} ({code})") }
@@ -178,7 +182,11 @@ impl Poll<'_> {
     async fn keep(&self, polled: Polled, requests: u32) -> Result<(), JobError> {
         let (app, moment, integration) = (&self.engine.app, self.moment, self.integration);
         let source = Source::of(integration);
-        let problem = (!polled.problems.is_empty()).then(|| polled.problems.join("; "));
+        let problem = match (polled.over_budget, polled.problems.is_empty()) {
+            (true, _) => Some(usage::SPENT.to_owned()),
+            (false, true) => None,
+            (false, false) => Some(polled.problems.join("; ")),
+        };
         let mut tx = app.db.begin().await?;
         let share = budget::share_of(&mut tx, &platform_apps::key_of(app, integration)).await?;
         let posts: Vec<String> = polled.items.iter().map(post_id).collect();
@@ -206,6 +214,11 @@ impl Poll<'_> {
         };
         let problem = problem.or_else(|| integration.last_poll_problem.clone().filter(|_| !self.parts.inbox));
         integrations::polled(&mut tx, moment, &source, &polled.cursor.0, next_at, problem.as_deref()).await?;
+        if polled.over_budget {
+            usage::tell(&mut tx, moment, integration.team_id).await?;
+        } else if integration.last_poll_problem.as_deref() == Some(usage::SPENT) {
+            usage::goes_on(&mut tx, moment, integration.team_id).await?;
+        }
         tx.commit().await?;
         tracing::debug!(?stored, requests, "polled");
         Ok(())
@@ -254,6 +267,11 @@ impl Poll<'_> {
                 let reason = "the request budget of the platform is used up for now";
                 let until = moment.now + rhythm::wait(after);
                 integrations::poll_put_off(&mut tx, integration, until, reason).await?;
+            }
+            Problem::OverBudget(after) => {
+                let until = moment.now + rhythm::wait(after);
+                integrations::poll_put_off(&mut tx, integration, until, usage::SPENT).await?;
+                usage::tell(&mut tx, moment, integration.team_id).await?;
             }
             Problem::Wait { after, reason } => {
                 let wait = time::Duration::try_from(after).unwrap_or(AFTER_TROUBLE).max(AFTER_TROUBLE);

@@ -111,8 +111,8 @@ impl Look<'_> {
                     let reason = "the request budget of the platform is used up for now".to_owned();
                     return Err(JobError::RetryAt { at: now + rhythm::wait(retry_after), reason });
                 }
-                // Trouble of this account: its own rounds tell it to its team.
-                Err(FetchError::AuthExpired | FetchError::Refused { .. }) => {}
+                // Trouble of this account or its team: its own rounds tell it.
+                Err(FetchError::AuthExpired | FetchError::Refused { .. } | FetchError::OverBudget { .. }) => {}
                 Err(FetchError::Unavailable(reason)) => return Err(JobError::RetryAt { at: now + TROUBLE, reason }),
             }
         }

@@ -131,6 +131,8 @@ impl Sweep<'_> {
             tracing::debug!(%error, "how things stand was not told");
             match error {
                 FetchError::RateLimited { retry_after } => rhythm::wait(retry_after),
+                // The budget may be raised: looking there costs nothing.
+                FetchError::OverBudget { retry_after } => rhythm::wait(retry_after).min(time::Duration::HOUR),
                 _ => later,
             }
         })

@@ -10,6 +10,7 @@ use crate::flow::activity::{self, Entry, Kind, Subject};
 use crate::flow::ingest::inbox;
 use crate::flow::notices;
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
+use crate::flow::usage;
 use crate::model::{NoticeKind, Outcome, Stage};
 use async_trait::async_trait;
 use serde_json::json;
@@ -57,12 +58,13 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
     let ours: Vec<&Ask> = asks.iter().filter(|ask| freed.contains_key(&ask.attempt_id)).collect();
     release(conn, &ours, &freed, &suggestions).await?;
     let (mut steps, mut posted, mut exchanges, mut known) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut stand = Vec::new();
+    let (mut stand, mut charged) = (Vec::new(), Vec::new());
     for ask in &ours {
         let Some(current) = suggestions.remove(&ask.suggestion_id) else { continue };
         if matches!(ask.change, Change::Posted { .. }) {
             posted.push(current.item_id);
             stand.push(current.id);
+            charged.extend(usage::Posted::of(&current, &ask.change));
         }
         if current.state.stage == Stage::Uncertain && !matches!(ask.change, Change::Uncertain { .. }) {
             known.push((current.team_id, current.id));
@@ -78,6 +80,7 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
     inbox::answered(conn, moment, &posted).await?;
     notices::resolve_all(conn, moment, NoticeKind::SendUnknown, &known).await?;
     activity::record_all(conn, moment, exchanges).await?;
+    usage::posted(conn, moment, charged).await?;
     Ok(asks.iter().map(|ask| freed.contains_key(&ask.attempt_id)).collect())
 }
 

@@ -15,6 +15,7 @@ use crate::flow::approve::Decision;
 use crate::flow::ingest::inbox;
 use crate::flow::notices;
 use crate::flow::suggestion::{self, Change, ChangeError, Refusal, Suggestion};
+use crate::flow::usage;
 use crate::model::{ItemState, NoticeKind, Outcome, Stage};
 use rejoinder_platforms::{FetchError, FoundReply, Reader, ReplyAt};
 use sqlx::PgConnection;
@@ -175,8 +176,10 @@ async fn stands_there(
     attempts::settle_all(conn, moment, &[(attempt.id, &settled)]).await?;
     let change = Change::Posted { reply_id: reply.id, url: reply.permalink.map(|link| link.to_string()) };
     let (team_id, item_id) = (suggestion.team_id, suggestion.item_id);
+    let charged = usage::Posted::of(&suggestion, &change);
     let resolved = suggestion::change_held(conn, moment, suggestion, Some(decision.by), change).await?;
     replies::stand(conn, moment, &[resolved.id]).await?;
+    usage::posted(conn, moment, charged.into_iter().collect()).await?;
     inbox::set_state(conn, moment, team_id, item_id, Some(decision.by), ItemState::Done).await?;
     Ok(resolved)
 }

@@ -117,7 +117,7 @@ async fn read(
         };
         let after = match &error {
             FetchError::RateLimited { retry_after } => time::Duration::try_from(*retry_after).unwrap_or(INTERVAL),
-            FetchError::Refused { .. } => REFUSED_AGAIN,
+            FetchError::OverBudget { .. } | FetchError::Refused { .. } => REFUSED_AGAIN,
             FetchError::AuthExpired | FetchError::Unavailable(_) => INTERVAL,
         };
         return Err((after.max(INTERVAL), error.to_string()));

@@ -30,6 +30,7 @@ mod suggestion_reads;
 mod suggestions;
 mod teams;
 mod tokens;
+mod usage;
 mod watches;
 mod webhooks;
 
@@ -143,6 +144,7 @@ routes! {
     patch  "/api/variations/{id}"                               intents::update_variation;
     delete "/api/variations/{id}"                               intents::delete_variation;
     get    "/api/teams/{team_id}/activity"                      activity::list_activity;
+    get    "/api/teams/{team_id}/usage"                         usage::get_usage;
     get    "/api/teams/{team_id}/settings"                      settings::get_settings;
     patch  "/api/teams/{team_id}/settings"                      settings::change_settings;
     get    "/api/teams/{team_id}/platform-apps"                 platform_apps::list_platform_apps;

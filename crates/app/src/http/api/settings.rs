@@ -38,6 +38,10 @@ pub struct SettingsAnswer {
     /// By these words, beside those of the server, somebody asks not to be answered any more.
     #[schema(example = json!(["no more coffee tips"]))]
     pub opt_out_words: Vec<String>,
+    /// What platforms that charge for their API may charge in a month of UTC, in cents of a US dollar. Before it is passed, reading
+    /// stops until the next month; replies still go out. Null: no limit.
+    #[schema(example = 2000)]
+    pub platform_budget_cents: Option<i32>,
     /// Since when nothing of the team goes out; null: it is not paused.
     #[serde(with = "time::serde::rfc3339::option")]
     pub paused_at: Option<OffsetDateTime>,
@@ -78,6 +82,10 @@ pub struct SettingsBody {
     #[serde(default, alias = "optOutWords", deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["no more coffee tips"]))]
     opt_out_words: Option<Option<Vec<String>>>,
+    /// Null: no limit.
+    #[serde(default, alias = "platformBudgetCents", deserialize_with = "given")]
+    #[schema(value_type = Option<i64>, example = 2000, minimum = 0, maximum = 100_000_000)]
+    platform_budget_cents: Option<Option<i64>>,
 }
 
 /// Null is something else than nothing.
@@ -95,6 +103,7 @@ impl SettingsBody {
             quiet_to: self.quiet_to,
             link_domains: self.link_domains.map(Option::unwrap_or_default),
             opt_out_words: self.opt_out_words.map(Option::unwrap_or_default),
+            platform_budget_cents: self.platform_budget_cents,
         }
     }
 }
@@ -110,6 +119,7 @@ impl From<TeamSettings> for SettingsAnswer {
             quiet_to: row.quiet_to.map(clock_text),
             link_domains: row.link_domains,
             opt_out_words: row.opt_out_words,
+            platform_budget_cents: row.platform_budget_cents,
             paused_at: row.paused_at,
             pause_reason: row.pause_reason,
             paused_by: row.paused_by,

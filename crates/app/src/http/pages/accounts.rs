@@ -4,6 +4,8 @@
 //! the forms that pause and resume, `confirm` the one that ends a consent which came back without a session.
 
 mod confirm;
+pub mod meter;
+mod offers;
 mod switches;
 
 pub use confirm::{Confirm, complete};
@@ -20,6 +22,7 @@ use crate::accounts::connect::{self, ConnectError};
 use crate::accounts::integrations::{self, Integration, PauseCause};
 use crate::accounts::{subscriptions, team_settings};
 use crate::app::App;
+use crate::coord::usage;
 use crate::error::Problem;
 use crate::flow::ingest::{inbox, rhythm};
 use crate::http::auth::{Admin, IntegrationRef, Loaded, PageMember, Viewer};
@@ -29,7 +32,6 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rejoinder_platforms::{AuthorizeRequest, Through};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -69,6 +71,8 @@ pub struct AccountCard {
     pub state: AccountState,
     /// How often it is read, where the request budget is short.
     pub rhythm: Option<String>,
+    /// What its platform charged the team this month.
+    pub meter: Option<String>,
     pub last_event_at: Option<OffsetDateTime>,
     pub events: Option<subscriptions::Health>,
     pub last_poll_at: Option<OffsetDateTime>,
@@ -134,6 +138,7 @@ pub async fn show(
     let events = subscriptions::health(&mut conn, person.team_id).await?;
     let rhythms = rhythms(&app, &mut conn, person.team_id).await?;
     let settings = team_settings::load(&mut conn, person.team_id).await?;
+    let used = usage::lines(&mut conn, person.team_id, usage::month_of(app.clock.now())).await?;
     let (confirm, no_ticket) = query.confirmation(&mut conn, &person).await?;
     let page = AccountsPage {
         confirm,
@@ -151,14 +156,15 @@ pub async fn show(
             .iter()
             .map(|account| AccountCard {
                 rhythm: rhythms.get(&account.id).cloned().flatten(),
+                meter: meter::sentence(&account.platform, &used, settings.platform_budget_cents),
                 events: events.iter().find(|health| health.integration_id == account.id).cloned(),
                 ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
             })
             .collect(),
-        offers: offers(&app),
+        offers: offers::all(&app),
         may_change: person.may_connect(),
     };
-    let origins = consent_origins(&app);
+    let origins = offers::consent_origins(&app);
     let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
     Ok(super::page_with_form_origins(StatusCode::OK, &page, &origins))
 }
@@ -232,38 +238,6 @@ async fn rhythms(
     Ok(readings.iter().map(|row| (row.integration_id, sentence(row))).collect())
 }
 
-fn offers(app: &App) -> Vec<Offer> {
-    let offer = |(slug, name): &(&str, &str)| {
-        let mark = Mark::new(slug, name);
-        match app.readers.get(slug) {
-            Ok(reader) => {
-                let scopes = reader.capabilities().scopes.iter();
-                let scopes = scopes.map(|scope| (scope.name.to_owned(), scope.why.to_owned())).collect();
-                Offer { mark, scopes, unavailable: None }
-            }
-            Err(_) => {
-                let setting = format!("{}_CLIENT_ID and {0}_CLIENT_SECRET", slug.to_uppercase());
-                let why = format!("Not set up on this server: whoever runs it enters {setting}.");
-                Offer { mark, scopes: Vec::new(), unavailable: Some(why) }
-            }
-        }
-    };
-    rejoinder_platforms::PLATFORMS.iter().map(offer).collect()
-}
-
-/// Where a "Connect" form may end.
-fn consent_origins(app: &App) -> Vec<String> {
-    let origin = |(slug, reader): (&str, &std::sync::Arc<dyn rejoinder_platforms::Reader>)| {
-        let request = AuthorizeRequest {
-            state: String::new(),
-            redirect_uri: connect::callback_url(app, slug),
-            code_challenge: String::new(),
-        };
-        reader.authorize_url(&Through::default(), &request).origin().ascii_serialization()
-    };
-    app.readers.iter().map(origin).collect()
-}
-
 impl AccountCard {
     fn of(app: &App, account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
         let mark = Mark::of(&account.platform);
@@ -275,6 +249,7 @@ impl AccountCard {
             mark,
             state: AccountState::of(account),
             rhythm: None,
+            meter: None,
             last_event_at,
             events: None,
             last_poll_at: account.last_polled_at,

@@ -108,6 +108,9 @@ impl NoticeLine {
             "integration" => Some(("Show the accounts", "/dashboard/accounts".to_owned())),
             "rule_pause" => Some(("Show where", "/dashboard/etiquette".to_owned())),
             "webhook" => Some(("Show the webhooks", "/dashboard/webhooks".to_owned())),
+            "team" if row.kind == NoticeKind::PlatformBudgetSpent.as_str() => {
+                Some(("Show the settings", "/dashboard/settings".to_owned()))
+            }
             "suggestion" => Some(("Show the reply", format!("/dashboard/suggestions/{}", row.subject_id))),
             _ => None,
         };
@@ -137,6 +140,7 @@ impl NoticeLine {
             NoticeKind::RulesPaused => "Rules paused",
             NoticeKind::WebhookDisabled => "Webhook disabled",
             NoticeKind::AccessEnding => "Access ends soon",
+            NoticeKind::PlatformBudgetSpent => "Month's budget used up",
         }
     }
 }

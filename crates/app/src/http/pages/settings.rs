@@ -45,6 +45,8 @@ pub struct SettingsForm {
     /// One phrase a line.
     #[serde(default)]
     pub opt_out_words: String,
+    /// Dollars a month; a form without it leaves it as it is.
+    pub platform_budget: Option<String>,
     /// The field that was refused and why.
     #[serde(skip)]
     pub error: Option<(String, String)>,
@@ -104,6 +106,7 @@ impl From<TeamSettings> for SettingsForm {
             quiet_to: settings.quiet_to.map(clock_text).unwrap_or_default(),
             link_domains: settings.link_domains.join("\n"),
             opt_out_words: settings.opt_out_words.join("\n"),
+            platform_budget: Some(settings.platform_budget_cents.map(dollars).unwrap_or_default()),
             error: None,
         }
     }
@@ -122,6 +125,7 @@ impl SettingsForm {
             quiet_to: Some(text(&self.quiet_to)),
             link_domains: Some(hosts.map(str::to_owned).collect()),
             opt_out_words: Some(self.opt_out_words.lines().map(str::to_owned).collect()),
+            platform_budget_cents: self.platform_budget.as_deref().map(cents).transpose()?,
         })
     }
 
@@ -129,6 +133,30 @@ impl SettingsForm {
     pub fn wrong(&self, field: &str) -> Option<&str> {
         self.error.as_ref().filter(|(named, _)| named == field).map(|(_, message)| message.as_str())
     }
+}
+
+/// "20.00"
+fn dollars(cents: i32) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// Cents of "20" or "20.50".
+fn cents(text: &str) -> Result<Option<i64>, SettingsError> {
+    let text = text.trim().trim_start_matches('$').trim_start();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = if digits(whole) && (part.is_empty() || (digits(part) && part.len() <= 2)) {
+        format!("{whole}{part:0<2}").parse().ok()
+    } else {
+        None
+    };
+    read.map(Some).ok_or_else(|| SettingsError::Field {
+        field: "platform_budget_cents",
+        message: format!("`{text}` is no amount; write dollars like `20` or `20.50`, or leave it empty for no limit"),
+    })
 }
 
 fn whole(field: &'static str, text: &str) -> Result<Option<i64>, SettingsError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::Duration;
 
 use super::shapes::{self, Wanted};
@@ -27,11 +27,11 @@ impl Caller {
 }
 
 pub(super) async fn me(State(shared): State<Arc<Shared>>, Extension(caller): Me) -> Response {
-    let world = shared.world();
-    match world.x.user(caller.user) {
-        Some(user) => answer(StatusCode::OK, json!({"data": shapes::user(user)})),
-        None => super::plain(401),
-    }
+    let mut world = shared.world();
+    let Some(user) = world.x.user(caller.user).map(shapes::user) else { return super::plain(401) };
+    let body = Map::from_iter([("data".to_owned(), user)]);
+    world.x.charge_answer(&body, true, caller.now);
+    answer(StatusCode::OK, Value::Object(body))
 }
 
 /// One page, newest first. Pages are cut before what is gone is left out, so they may be short, or empty and not the last.
@@ -85,8 +85,7 @@ fn page(
         meta["next_token"] = json!(cut.last().map(|last| base36(*last)));
     }
     body.insert("meta".into(), meta);
-    let read: Vec<u64> = shown.iter().map(|tweet| tweet.id).collect();
-    guard.x.charge_reads(read.into_iter(), caller.now);
+    guard.x.charge_answer(&body, false, caller.now);
     answer(StatusCode::OK, Value::Object(body))
 }
 
@@ -176,7 +175,6 @@ fn by_ids(shared: &Shared, caller: &Caller, asked: &Asked, ids: &[u64], alone: b
     if !errors.is_empty() {
         body.insert("errors".into(), json!(errors));
     }
-    let read: Vec<u64> = shown.iter().map(|tweet| tweet.id).collect();
-    guard.x.charge_reads(read.into_iter(), caller.now);
+    guard.x.charge_answer(&body, false, caller.now);
     answer(StatusCode::OK, Value::Object(body))
 }

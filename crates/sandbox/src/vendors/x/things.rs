@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::grants::Grants;
@@ -49,8 +50,11 @@ pub(crate) struct Landing {
 /// What the vendor charges for, since the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct XBill {
-    /// Posts read; the same post on the same day of UTC counts once.
+    /// Posts that answers held, also as what others refer to; the same post on the same day of UTC counts once.
     pub post_reads: u64,
+    /// Likewise users.
+    #[serde(default)]
+    pub user_reads: u64,
     pub posts: u64,
     pub posts_with_link: u64,
     pub deletes: u64,
@@ -67,6 +71,8 @@ pub(crate) struct XWorld {
     /// What was read on the last day that anything was read.
     read_day: i64,
     read_that_day: BTreeSet<u64>,
+    #[serde(default)]
+    users_read_that_day: BTreeSet<u64>,
     /// What strangers have still to say.
     #[serde(default)]
     pub(crate) prepared: Vec<(String, String, Option<u64>)>,
@@ -213,14 +219,22 @@ impl XWorld {
         }
     }
 
-    pub(crate) fn charge_reads(&mut self, ids: impl Iterator<Item = u64>, now: OffsetDateTime) {
+    /// Every resource that an answer holds is charged (docs.x.com, pricing).
+    pub(crate) fn charge_answer(&mut self, body: &Map<String, Value>, data_is_user: bool, now: OffsetDateTime) {
         let day = now.unix_timestamp().div_euclid(86_400);
         if day != self.read_day {
             self.read_day = day;
             self.read_that_day.clear();
+            self.users_read_that_day.clear();
         }
-        for id in ids {
+        let includes = |name: &str| ids_in(body.get("includes").and_then(|includes| includes.get(name)));
+        let (mut posts, mut users) = (includes("tweets"), includes("users"));
+        if data_is_user { &mut users } else { &mut posts }.extend(ids_in(body.get("data")));
+        for id in posts {
             self.bill.post_reads += u64::from(self.read_that_day.insert(id));
+        }
+        for id in users {
+            self.bill.user_reads += u64::from(self.users_read_that_day.insert(id));
         }
     }
 
@@ -228,6 +242,16 @@ impl XWorld {
         let counter = if text.contains("://") { &mut self.bill.posts_with_link } else { &mut self.bill.posts };
         *counter += 1;
     }
+}
+
+/// Of one resource, or of a list.
+fn ids_in(resources: Option<&Value>) -> Vec<u64> {
+    let all = match resources {
+        Some(Value::Array(all)) => all.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    all.iter().filter_map(|one| one.get("id")?.as_str()?.parse().ok()).collect()
 }
 
 /// Without the names at the beginning, which the vendor adds.

@@ -4,6 +4,7 @@ use super::super::Mark;
 use super::super::accounts::{AccountCard, AccountState, AccountsPage, Confirm, Offer, Stopped};
 use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
+use crate::flow::usage;
 use time::Duration;
 
 fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCard {
@@ -13,6 +14,7 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         name: name.to_owned(),
         state,
         rhythm: None,
+        meter: None,
         last_event_at: Some(ago(2)),
         events: None,
         last_poll_at: Some(ago(1)),
@@ -77,6 +79,15 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         may_pause: true,
         team_is_paused: false,
     };
+    let spent = AccountState::Slow { sentence: format!("The last look did not bring everything: {}.", usage::SPENT) };
+    let metered = AccountsPage {
+        accounts: vec![AccountCard {
+            meter: Some("$19.98 of $20.00 this month: posts read 1204, users read 830, posts 4".to_owned()),
+            ..card(605, x(), "@acme_coffee", spent)
+        }],
+        frame: frame(),
+        ..full.clone()
+    };
     let empty = AccountsPage { accounts: vec![], frame: frame(), ..full.clone() };
     let first = vec![AccountCard {
         last_event_at: None,
@@ -131,6 +142,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
     let viewer = AccountsPage { may_change: false, may_pause: false, ..paused.clone() };
     vec![
         ("full", full),
+        ("metered", metered),
         ("empty", empty),
         ("just-connected", connected),
         ("partial-consent", partial),

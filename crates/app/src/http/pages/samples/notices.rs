@@ -12,6 +12,7 @@ fn line(number: u128, kind: NoticeKind, text: &str, minutes: i64) -> NoticeLine 
         NoticeKind::SendUnknown => Some(("Show the reply", format!("/dashboard/suggestions/{}", id(number)))),
         NoticeKind::RulesPaused => Some(("Show where", "/dashboard/etiquette".to_owned())),
         NoticeKind::WebhookDisabled => Some(("Show the webhooks", "/dashboard/webhooks".to_owned())),
+        NoticeKind::PlatformBudgetSpent => Some(("Show the settings", "/dashboard/settings".to_owned())),
         NoticeKind::TeamPaused | NoticeKind::InstancePaused => None,
     };
     NoticeLine { id: id(number), kind, text: text.to_owned(), at: ago(minutes), ended: None, object }

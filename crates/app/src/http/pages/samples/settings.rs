@@ -12,6 +12,7 @@ pub fn pages() -> Vec<(&'static str, SettingsPage)> {
         quiet_to: "07:00".to_owned(),
         link_domains: "acme.coffee\nhelp.acme.coffee".to_owned(),
         opt_out_words: "no more coffee tips".to_owned(),
+        platform_budget: Some("20.00".to_owned()),
         error: None,
     };
     let full = SettingsPage {
@@ -40,6 +41,7 @@ pub fn pages() -> Vec<(&'static str, SettingsPage)> {
             timezone: HOSTILE.to_owned(),
             link_domains: HOSTILE.to_owned(),
             opt_out_words: HOSTILE.to_owned(),
+            platform_budget: Some(HOSTILE.to_owned()),
             error: refused("timezone", HOSTILE),
             ..form
         },
