@@ -49,7 +49,8 @@ pub struct DeletionAnswer {
 /// The accounts of the person are disconnected and their tokens deleted; their teams are told. A repetition changes nothing, and neither
 /// does a request from before a newer consent.
 #[utoipa::path(post, path = "/api/webhooks/meta/deauthorize", security(()), tag = "webhooks",
-    request_body(content = SignedForm, content_type = "application/x-www-form-urlencoded", description = "The form, as Meta sends it."),
+    request_body(content = SignedForm, content_type = "application/x-www-form-urlencoded", description = "The form, as Meta sends it.",
+        example = json!({ "signed_request": "SIGNATURE.PAYLOAD" })),
     responses(
         (status = 200, description = "Taken, whoever was named.", body = DeauthorizeAnswer),
         (status = 401, description = "Not signed with a secret of the app.", body = Problem, content_type = "application/problem+json"),
@@ -70,7 +71,8 @@ pub async fn deauthorize(State(app): State<App>, request: Request) -> ApiResult<
 /// The request is written down and carried out within minutes. The address in the answer shows how it stands, to anybody who has the code.
 /// The same request has the same code however often it comes.
 #[utoipa::path(post, path = "/api/webhooks/meta/data-deletion", security(()), tag = "webhooks",
-    request_body(content = SignedForm, content_type = "application/x-www-form-urlencoded", description = "The form, as Meta sends it."),
+    request_body(content = SignedForm, content_type = "application/x-www-form-urlencoded", description = "The form, as Meta sends it.",
+        example = json!({ "signed_request": "SIGNATURE.PAYLOAD" })),
     responses(
         (status = 200, description = "Written down, whoever was named.", body = DeletionAnswer),
         (status = 401, description = "Not signed with a secret of the app.", body = Problem, content_type = "application/problem+json"),
