@@ -11,6 +11,7 @@ use crate::flow::places::PlaceRead;
 use crate::flow::send::{PostSend, ReconcileSweep, ReplyAct, WatchReplies, WatchSweep};
 use crate::flow::suggest::{AiGenerate, SuggestSweep};
 use crate::flow::watches::{WatchPoll, WatchesSweep};
+use crate::privacy::PersonErase;
 use crate::queue::{self, Job, Registry};
 use crate::request_id;
 use crate::telemetry;
@@ -41,6 +42,7 @@ pub fn registry() -> Registry<State> {
         .job::<SecurityNotice>()
         .job::<PasswordForgot>()
         .job::<WebhookDeliver>()
+        .job::<PersonErase>()
         .every::<PollSweep>(Duration::from_secs(5))
         .every::<ReconcileSweep>(Duration::from_secs(15))
         .every::<WatchSweep>(Duration::from_secs(60))
@@ -82,6 +84,7 @@ const NAMES: &[&str] = &[
     SecurityNotice::NAME,
     PasswordForgot::NAME,
     WebhookDeliver::NAME,
+    PersonErase::NAME,
     PollSweep::NAME,
     ReconcileSweep::NAME,
     WatchSweep::NAME,

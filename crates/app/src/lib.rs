@@ -21,6 +21,7 @@ pub mod http;
 pub mod jobs;
 pub mod lifecycle;
 pub mod model;
+pub mod privacy;
 pub mod queue;
 pub mod request_id;
 pub mod secrets;

@@ -9,6 +9,7 @@ use crate::coord::{buckets, budget, idempotency, usage};
 use crate::flow::ingest::{IntegrationPoll, PostProcess, StandingSweep, looks, webhook_events};
 use crate::flow::{activity, places};
 use crate::jobs::{self, State};
+use crate::privacy;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,7 @@ impl Job<State> for Upkeep {
         let pushing = state.app.readers.iter().filter(|(_, reader)| reader.takes_webhooks());
         let pushing: Vec<String> = pushing.map(|(platform, _)| platform.to_owned()).collect();
         subscriptions::look_again(&mut conn, &pushing, ctx.now, SWEEP).await?;
+        privacy::take_up(&mut conn, ctx.now, SWEEP).await?;
         sessions::delete_expired(&mut conn, ctx.now, SWEEP).await?;
         second_steps::delete_expired(&mut conn, ctx.now).await?;
         password_resets::delete_old(&mut conn, ctx.now).await?;

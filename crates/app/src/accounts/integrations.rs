@@ -2,11 +2,12 @@
 //! `accounts::tokens` alone.
 //!
 //! An account that is paused writes nothing and is read all the same. `state` has every change of state, `connection` the
-//! end of a consent.
+//! end of a consent, `withdrawal` what its owner ends on the platform.
 
 mod connection;
 mod rhythm;
 mod state;
+mod withdrawal;
 
 pub use crate::model::PauseCause;
 pub use connection::{Connected, connect, lock_account, row_for_account};
@@ -17,6 +18,7 @@ pub use rhythm::{
 pub use state::{
     Switched, access_ends, access_renewed, disconnect, needs_reconnect, pause, pause_app, pause_by_person, resume,
 };
+pub use withdrawal::{erase, owned_by, withdraw};
 
 use crate::clock::Moment;
 use crate::flow::activity::{self, Kind, Subject};

@@ -4,7 +4,7 @@
 //! answers alike, and after the same work, for an unknown address and for a wrong password. Attempts are limited by the
 //! caller (`http/limits`), not here. Only this folder writes `users`, `teams`, `team_members`, `team_settings`, `integrations`,
 //! `sessions`, `setup_links`, `invitations`, `mails`, `oauth_states`, `pending_connections`, `password_resets`, `totp_secrets`,
-//! `recovery_codes`, `second_steps`, `platform_apps`, `api_tokens`, `event_tickets`.
+//! `recovery_codes`, `second_steps`, `platform_apps`, `api_tokens`, `event_tickets`, `webhook_subscriptions`.
 
 pub mod access;
 pub mod api_tokens;

@@ -93,6 +93,18 @@ async fn keep(
     Ok(())
 }
 
+/// Nothing stays of how the account is told of.
+pub async fn forget(conn: &mut PgConnection, team_id: Uuid, integration_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from webhook_subscriptions where team_id = $1 and integration_id = $2",
+        team_id,
+        integration_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Looks again at those that were looked at a day ago. `platforms`: those that send events.
 pub async fn look_again(
     conn: &mut PgConnection,

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
@@ -53,6 +53,8 @@ pub struct SignedRequest {
     pub user_id: String,
     /// Seconds since 1970.
     pub issued_at: Option<i64>,
+    /// The same for each repetition of the request, however it is written.
+    pub fingerprint: [u8; TAG_BYTES],
 }
 
 #[derive(Deserialize)]
@@ -84,7 +86,8 @@ pub fn open_signed_request(secrets: &[SecretString], text: &str) -> Option<Signe
         _ => return None,
     };
     let is_id = (1..=64).contains(&user_id.len()) && user_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_id.then_some(SignedRequest { user_id, issued_at: opened.issued_at })
+    let fingerprint = Sha256::digest(&tag).into();
+    is_id.then_some(SignedRequest { user_id, issued_at: opened.issued_at, fingerprint })
 }
 
 #[cfg(test)]
@@ -131,8 +134,13 @@ mod tests {
         let opened = open_signed_request(&secrets(&["other", "s"]), &request).unwrap();
         assert_eq!((opened.user_id.as_str(), opened.issued_at), ("218471", Some(1_291_836_800)));
         assert_eq!(open_signed_request(&secrets(&["other"]), &request), None);
+        assert_eq!(open_signed_request(&secrets(&["s"]), &request).unwrap(), opened, "a repetition is known");
         let number = signed("s", r#"{"algorithm":"HMAC-SHA256","user_id":218471}"#);
-        assert_eq!(open_signed_request(&secrets(&["s"]), &number).unwrap().user_id, "218471");
+        let other = open_signed_request(&secrets(&["s"]), &number).unwrap();
+        assert_eq!(other.user_id, "218471");
+        assert_ne!(other.fingerprint, opened.fingerprint);
+        let long = format!(r#"{{"algorithm":"HMAC-SHA256","user_id":"1","x":"{}"}}"#, "x".repeat(LONGEST_REQUEST));
+        assert_eq!(open_signed_request(&secrets(&["s"]), &signed("s", &long)), None, "signed, and too long");
         for payload in [
             r#"{"algorithm":"none","user_id":"1"}"#,
             r#"{"user_id":"1"}"#,

@@ -23,6 +23,7 @@ mod harness;
 mod ingest;
 mod inputs;
 mod instagram;
+mod instagram_callbacks;
 mod instagram_replays;
 mod instagram_webhooks;
 mod invitations;

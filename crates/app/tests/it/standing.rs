@@ -15,7 +15,7 @@ async fn sweep(h: &Harness) {
 }
 
 /// Everything that is stored, as text.
-async fn everything(h: &Harness) -> String {
+pub async fn everything(h: &Harness) -> String {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'",
     )

@@ -59,11 +59,11 @@ pub async fn connect(
     release_elsewhere(conn, moment, team_id, &connected).await?;
     sqlx::query!(
         "insert into integrations as kept (id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes,
-             expires_at, state, state_since, next_poll_at, created_at, updated_at, app_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'connected', $10, $10, $10, $10, $11)
+             expires_at, state, state_since, next_poll_at, created_at, updated_at, app_id, consented_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'connected', $10, $10, $10, $10, $11, $10)
          on conflict on constraint integrations_pkey do update
          set display_name = excluded.display_name, access_token = excluded.access_token, refresh_token = excluded.refresh_token,
-             scopes = excluded.scopes, expires_at = excluded.expires_at, app_id = excluded.app_id,
+             scopes = excluded.scopes, expires_at = excluded.expires_at, app_id = excluded.app_id, consented_at = excluded.consented_at,
              state = case when kept.pause_cause = 'person' then 'paused' else 'connected' end,
              state_reason = case when kept.pause_cause is distinct from 'person' then null
                                  when kept.state = 'paused' then kept.state_reason

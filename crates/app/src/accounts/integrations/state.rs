@@ -219,7 +219,7 @@ pub async fn access_renewed(
     notices::resolve(conn, moment, integration.team_id, NoticeKind::AccessEnding, integration.id).await.map(drop)
 }
 
-async fn raise_reconnect(
+pub(super) async fn raise_reconnect(
     conn: &mut PgConnection,
     moment: &Moment,
     current: &Integration,
@@ -232,7 +232,7 @@ async fn raise_reconnect(
     tell(conn, moment, current, NoticeKind::ReconnectNeeded, text).await
 }
 
-async fn tell(
+pub(super) async fn tell(
     conn: &mut PgConnection,
     moment: &Moment,
     current: &Integration,
@@ -250,7 +250,7 @@ pub async fn disconnect(
     integration: &Integration,
     actor: Actor,
 ) -> Result<(), sqlx::Error> {
-    disconnect_because(conn, moment, integration, actor, None).await
+    disconnect_because(conn, moment, integration, actor, None).await.map(drop)
 }
 
 /// The same for an account that was connected to another team: this one is told.
@@ -264,16 +264,17 @@ pub(super) async fn release(
     raise_reconnect(conn, moment, integration, "was connected to another team").await
 }
 
-async fn disconnect_because(
+/// False: it was disconnected already.
+pub(super) async fn disconnect_because(
     conn: &mut PgConnection,
     moment: &Moment,
     integration: &Integration,
     actor: Actor,
     reason: Option<&str>,
-) -> Result<(), sqlx::Error> {
-    let Some(current) = hold_to_change(conn, integration.team_id, integration.id).await? else { return Ok(()) };
+) -> Result<bool, sqlx::Error> {
+    let Some(current) = hold_to_change(conn, integration.team_id, integration.id).await? else { return Ok(false) };
     if current.state() == IntegrationState::Disconnected {
-        return Ok(());
+        return Ok(false);
     }
     let next = Next { state: IntegrationState::Disconnected, reason, cause: None, paused_by: None };
     set_state(conn, moment, &current, actor, Kind::IntegrationDisconnected, next).await?;
@@ -284,7 +285,8 @@ async fn disconnect_because(
     )
     .execute(&mut *conn)
     .await?;
-    settled(conn, moment, current.team_id, current.id).await
+    settled(conn, moment, current.team_id, current.id).await?;
+    Ok(true)
 }
 
 /// What was said about the account's state does not hold any more.

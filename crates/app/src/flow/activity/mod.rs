@@ -45,6 +45,8 @@ pub enum Kind {
     IntegrationPaused,
     IntegrationResumed,
     IntegrationDisconnected,
+    /// What was read through an account was deleted, as its owner asked.
+    IntegrationErased,
     PlatformAppSet,
     PlatformAppRemoved,
     TokenRefreshed,
@@ -140,6 +142,7 @@ impl Kind {
             Self::IntegrationPaused => "integration.paused",
             Self::IntegrationResumed => "integration.resumed",
             Self::IntegrationDisconnected => "integration.disconnected",
+            Self::IntegrationErased => "integration.erased",
             Self::PlatformAppSet => "platform_app.set",
             Self::PlatformAppRemoved => "platform_app.removed",
             Self::TokenRefreshed => "integration.token_refreshed",

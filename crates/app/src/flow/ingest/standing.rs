@@ -6,6 +6,7 @@
 
 use super::{Source, inbox, normalise};
 use crate::clock::Moment;
+use crate::coord::events;
 use crate::flow::approve;
 use crate::flow::suggestion::{self, Change, ChangeError};
 use rejoinder_platforms::{InboundComment, Standing, ThingState};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 const DELETED: &str = "the text was deleted on the platform";
 const REMOVED: &str = "the text was removed on the platform by its moderators or a filter";
+const ERASED: &str = "its author, or the owner of the account it was read through, had it deleted";
 const EDITED: &str = "the text that it answers was edited after this draft was written";
 
 /// When a thing that was read now is looked up again: recent ones more often, all within a day.
@@ -231,6 +233,52 @@ async fn wipe(conn: &mut PgConnection, moment: &Moment, source: &Source, ids: &[
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A stored thing that somebody wants deleted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub id: Uuid,
+    pub integration_id: Uuid,
+    pub team_id: Uuid,
+}
+
+/// What was read through these accounts or written by these authors, by account. Rare: it reads the tables from end to end.
+pub async fn of_person(
+    conn: &mut PgConnection,
+    platform: &str,
+    accounts: &[Uuid],
+    authors: &[String],
+    limit: i64,
+) -> Result<Vec<Wanted>, sqlx::Error> {
+    place_comments(conn).await?;
+    sqlx::query_as!(
+        Wanted,
+        r#"select thing.id as "id!", thing.integration_id as "integration_id!", thing.team_id as "team_id!"
+           from (
+               select id, integration_id, team_id, author_platform_id from comments where deleted_at is null
+               union all
+               select id, integration_id, team_id, author_platform_id from posts where deleted_at is null
+           ) thing
+           join integrations i on i.id = thing.integration_id and i.team_id = thing.team_id and i.platform = $1
+           where thing.integration_id = any($2) or thing.author_platform_id = any($3)
+           order by thing.integration_id, thing.id
+           limit $4"#,
+        platform,
+        accounts,
+        authors,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Deletes things of one account because a person wants it, however they stand on the platform.
+pub async fn erase(conn: &mut PgConnection, moment: &Moment, source: &Source, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    wipe(conn, moment, source, ids).await?;
+    let gone: Vec<(Uuid, &str)> = ids.iter().map(|id| (*id, ERASED)).collect();
+    tell(conn, moment, source, &gone, &[]).await?;
+    events::notify(conn, source.team_id, events::Kind::Item, source.integration_id).await
 }
 
 /// The stored comments whose text differs from what was read now. Asked before it is stored.

@@ -259,6 +259,25 @@ pub async fn known_posts(
     Ok(known.into_iter().collect())
 }
 
+/// What waits to be worked for these accounts is dropped: their owner wants it deleted.
+pub async fn forget_accounts(
+    conn: &mut PgConnection,
+    platform: &str,
+    integrations: &[Uuid],
+    account_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from webhook_events
+         where platform = $1 and processed_at is null and (integration_id = any($2) or platform_account_id = any($3))",
+        platform,
+        integrations,
+        account_ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Makes the partitions of this month and the next three.
 pub async fn prepare_months(conn: &mut PgConnection, moment: &Moment) -> Result<(), sqlx::Error> {
     sqlx::query!("select webhook_events_prepare_months($1, 3)", moment.now.date()).fetch_one(conn).await?;

@@ -19,7 +19,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-const PLATFORM: &str = "instagram";
+pub(super) const PLATFORM: &str = "instagram";
 /// What is kept of a body that nobody understands.
 const KEPT_CHARS: usize = 4_000;
 /// Of a body that is too large, so much is read and dropped before it is refused.
@@ -32,7 +32,7 @@ pub struct DeliveryAnswer {
     pub kept: usize,
 }
 
-fn settings(app: &App) -> ApiResult<&InstagramSettings> {
+pub(super) fn settings(app: &App) -> ApiResult<&InstagramSettings> {
     app.config.instagram.as_ref().ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,

@@ -15,6 +15,7 @@ mod invitations;
 mod items;
 mod me;
 mod members;
+mod meta_callbacks;
 mod meta_webhook;
 mod notices;
 mod own_account;
@@ -81,6 +82,8 @@ routes! {
     post   "/api/webhooks/clerk"                                clerk_webhook::clerk_webhook;
     get    "/api/webhooks/meta/instagram"                       meta_webhook::verify_instagram_webhook;
     post   "/api/webhooks/meta/instagram"                       meta_webhook::instagram_webhook;
+    post   "/api/webhooks/meta/deauthorize"                     meta_callbacks::deauthorize;
+    post   "/api/webhooks/meta/data-deletion"                   meta_callbacks::delete_data;
     get    "/api/teams"                                         teams::list_teams;
     post   "/api/teams"                                         teams::create_team;
     get    "/api/teams/{team_id}"                               teams::get_team;

@@ -13,6 +13,7 @@ pub mod assets;
 pub mod consent;
 mod counted;
 mod decide;
+pub mod deletion;
 pub mod error;
 pub mod etiquette;
 pub mod forgot;
@@ -74,6 +75,7 @@ pub fn routes() -> Router<App> {
         .route("/signin/code", get(signin_code::show).post(signin_code::submit))
         .route("/forgot", get(forgot::show).post(forgot::submit))
         .route("/reset", get(forgot::show_reset).post(forgot::submit_reset))
+        .route("/data-deletion/{code}", get(deletion::show))
         .route("/signout", post(signin::sign_out))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/enter", get(setup::enter))

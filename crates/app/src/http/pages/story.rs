@@ -30,6 +30,7 @@ pub fn told(row: &ActivityRow) -> (String, Tone) {
         "integration.paused" => ("paused an account", Tone::Held),
         "integration.resumed" => ("resumed an account", Tone::Plain),
         "integration.disconnected" => ("disconnected an account", Tone::Plain),
+        "integration.erased" => ("deleted what was read through an account, as its owner asked", Tone::Held),
         "integration.token_refreshed" => ("renewed the access of an account", Tone::Plain),
         "integration.event_unreadable" => ("got an event of the platform that cannot be read", Tone::Held),
         "api_token.created" => ("made an API token", Tone::Plain),

@@ -67,6 +67,7 @@ pub fn all() -> askama::Result<Vec<Rendered>> {
     add(&mut rendered, "platform-apps", super::platform_apps::PlatformAppsPage::samples())?;
     add(&mut rendered, "tokens", super::tokens::TokensPage::samples())?;
     add(&mut rendered, "webhooks", super::webhooks::WebhooksPage::samples())?;
+    add(&mut rendered, "data-deletion", super::deletion::DeletionPage::samples())?;
     add(&mut rendered, "frame", super::frame::FrameParts::samples())?;
     add(&mut rendered, "error", super::error::ErrorPage::samples())?;
     Ok(rendered)
