@@ -242,7 +242,8 @@ async fn what_cannot_be_read_now_is_read_later_and_what_is_gone_is_over() {
     let (id, value) = comment(&h, &fresh, "First!");
     delivered(&h, &change(&h, &value)).await;
     delivered(&h, &change(&h, &json!({"id": "17899999999999999", "text": "gone"}))).await;
-    h.platform.plan_reads(vec![rejoinder_sandbox::ReadFault::Html { code: 503 }]);
+    let away = || rejoinder_sandbox::ReadFault::Html { code: 503 };
+    h.platform.plan_reads(vec![away(), away()]);
     h.run_due().await;
     assert!(h.item_of(&id).await.is_none(), "the post could not be read");
     assert_eq!(count(&h, "webhook_events where processed_at is null").await, 2, "nothing is lost");
@@ -250,6 +251,22 @@ async fn what_cannot_be_read_now_is_read_later_and_what_is_gone_is_over() {
     assert!(h.item_of(&id).await.is_some());
     let over = outcomes(&h).await.into_iter().flatten().filter(|outcome| outcome.contains("gone")).count();
     assert_eq!(over, 1, "{:?}", outcomes(&h).await);
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_holds_up_nothing_else() {
+    let (h, _) = connected().await;
+    let fresh = h.platform.instagram_media(BRAND, "New today");
+    let (id, value) = comment(&h, &fresh, "First!");
+    delivered(&h, &change(&h, &json!({"id": "17899999999999999", "text": "asked for first"}))).await;
+    delivered(&h, &change(&h, &value)).await;
+    h.platform.plan_reads(vec![rejoinder_sandbox::ReadFault::Html { code: 503 }]);
+    h.run_due().await;
+    assert!(h.item_of(&id).await.is_some());
+    assert_eq!(count(&h, "webhook_events where processed_at is null").await, 1, "nothing is lost");
+    h.run_for(Duration::minutes(2)).await;
+    assert_eq!(count(&h, "webhook_events where processed_at is null").await, 0);
     h.finish().await;
 }
 
