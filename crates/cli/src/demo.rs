@@ -39,7 +39,7 @@ pub async fn run() -> Result<()> {
     link.query_pairs_mut().append_pair("token", token.expose_secret());
     eprintln!(
         "\nThe demo is running.\n\n  Dashboard         {link}\n                    (signs you in once; a new link at every start)\n  \
-         Simulated Reddit  {0}\n  and Instagram     {0}p\n\nEverything is kept in {folder}; delete that folder to begin anew. Ctrl-C stops.\n",
+         Simulated Reddit  {0}\n  and Instagram     {0}p\n  and X             {0}x\n\nEverything is kept in {folder}; delete that folder to begin anew. Ctrl-C stops.\n",
         sandbox.base_url()
     );
     let ended = run::until_stopped(server, &mut stop).await;
