@@ -11,6 +11,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use std::error::Error as _;
 use std::time::Duration;
+use url::Url;
 
 /// Largest answer that is read into memory.
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -63,6 +64,15 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
 
 fn finish(builder: ClientBuilder) -> Result<Client, ClientError> {
     builder.build().map_err(|error| ClientError(trouble(error)))
+}
+
+/// `base` with more path segments, each escaped.
+pub fn address(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 /// What a caller reads where the budget has no place for its request.

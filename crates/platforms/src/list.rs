@@ -9,6 +9,7 @@ use crate::{Reader, Writer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use time::OffsetDateTime;
+use url::Url;
 
 /// Slug and name of every platform that this build knows, configured or not.
 pub const PLATFORMS: &[(&str, &str)] = &[("reddit", "Reddit"), ("instagram", "Instagram"), ("x", "X")];
@@ -37,6 +38,17 @@ pub enum ConnectError {
     Setting { platform: &'static str, setting: &'static str, reason: String },
     #[error(transparent)]
     Client(#[from] ClientError),
+}
+
+/// Every address of a platform that is set must be one that HTTP goes to.
+pub(crate) fn check_bases(platform: &'static str, bases: &[(&'static str, &Url)]) -> Result<(), ConnectError> {
+    match bases.iter().find(|(_, base)| !matches!(base.scheme(), "http" | "https")) {
+        None => Ok(()),
+        Some((setting, _)) => {
+            let reason = "must be an http or https address".to_owned();
+            Err(ConnectError::Setting { platform, setting, reason })
+        }
+    }
 }
 
 /// Why there is no reader for a slug.

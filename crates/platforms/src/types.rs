@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
+mod polled;
+mod standing;
+
+pub use polled::*;
+pub use standing::*;
+
 /// Who we act as on one call: the account and a token that is valid now.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -125,118 +131,6 @@ impl Capabilities {
     }
 }
 
-/// Where a poll goes on. Opaque outside the adapter; stored as JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(pub serde_json::Value);
-
-/// One round of polling: what is new or changed, where to go on, what is left of the request budget.
-#[derive(Debug, Clone, Default)]
-pub struct Polled {
-    pub items: Vec<InboundItem>,
-    pub cursor: Cursor,
-    /// More is waiting: poll again soon instead of at the next interval.
-    pub more: bool,
-    pub budget: Option<Budget>,
-    /// The round ended early because no request may go out before this has passed.
-    pub wait: Option<std::time::Duration>,
-    /// It ended so because the rest could cost more than what is left of the month's budget.
-    pub over_budget: bool,
-    /// Things on the platform that could not be read, each with a reason; the rest went on.
-    pub problems: Vec<String>,
-}
-
-/// What a round reads, where the platform can be read in parts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
-    /// The list of the account's own posts.
-    pub own_posts: bool,
-    /// Answers and mentions, also in threads of others.
-    pub inbox: bool,
-    /// Own posts whose comments were counted since the last round: where the number is another one, they are read.
-    pub counted: Vec<PostCount>,
-}
-
-impl Parts {
-    pub fn all() -> Self {
-        Self { own_posts: true, inbox: true, counted: Vec::new() }
-    }
-}
-
-/// How many comments stand under a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostCount {
-    pub id: String,
-    pub created_at: OffsetDateTime,
-    pub comments: u64,
-}
-
-/// Request budget as the platform told it last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    pub limit: f64,
-    pub remaining: f64,
-    pub resets_in: std::time::Duration,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum InboundItem {
-    Post(InboundPost),
-    /// A post that only gives a comment its place: nobody has to answer it.
-    Thread(InboundPost),
-    Comment(InboundComment),
-}
-
-impl InboundItem {
-    /// A date in the future would stand above everything until then: it counts as now.
-    pub(crate) fn not_later_than(&mut self, now: OffsetDateTime) {
-        let (created_at, edited_at) = match self {
-            Self::Post(post) | Self::Thread(post) => (&mut post.created_at, &mut post.edited_at),
-            Self::Comment(comment) => (&mut comment.created_at, &mut comment.edited_at),
-        };
-        *created_at = (*created_at).min(now);
-        *edited_at = edited_at.map(|at| at.min(now));
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct InboundPost {
-    /// Id as replies must name it (Reddit: fullname `t3_...`).
-    pub id: String,
-    /// None where the author is deleted.
-    pub author_id: Option<String>,
-    pub author_name: Option<String>,
-    pub title: Option<String>,
-    pub body: String,
-    /// The place it stands in, as people write it ("r/espresso").
-    pub community: Option<String>,
-    pub permalink: Option<Url>,
-    pub created_at: OffsetDateTime,
-    pub edited_at: Option<OffsetDateTime>,
-    /// Nobody can reply here any more (locked, archived).
-    pub locked: bool,
-    /// Why the API takes no reply to it while a person on the website can write one; None where it does.
-    pub by_hand: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct InboundComment {
-    pub id: String,
-    pub post_id: String,
-    /// The comment it answers; None when it answers the post itself.
-    pub parent_comment_id: Option<String>,
-    pub author_id: Option<String>,
-    pub author_name: Option<String>,
-    pub text: String,
-    pub permalink: Option<Url>,
-    pub created_at: OffsetDateTime,
-    pub edited_at: Option<OffsetDateTime>,
-    /// The text is gone on the platform.
-    pub deleted: bool,
-    /// As for a post.
-    pub by_hand: Option<String>,
-}
-
 /// The state of a reply's target, read just before sending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetState {
@@ -317,40 +211,6 @@ pub struct Exchange {
     pub request: serde_json::Value,
     pub status: Option<u16>,
     pub answer: serde_json::Value,
-}
-
-/// One thing on the platform as it stands now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThingState {
-    pub id: String,
-    pub standing: Standing,
-    /// Body of a comment or post; None where it is gone, or where the thing has none.
-    pub text: Option<String>,
-    /// Of a post.
-    pub title: Option<String>,
-    /// Its author has no account any more. A platform that does not say who wrote says nothing of that either.
-    pub author_gone: bool,
-    pub edited_at: Option<OffsetDateTime>,
-    /// Nobody can reply here any more (locked, archived).
-    pub locked: bool,
-    pub score: Option<i64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    Here,
-    /// Taken down by moderators or a filter.
-    Removed,
-    /// Deleted by its author, or not known to the platform (any more).
-    Deleted,
-}
-
-/// How many things stand.
-#[derive(Debug, Clone, PartialEq)]
-pub struct States {
-    /// One per asked id, in the order asked.
-    pub things: Vec<ThingState>,
-    pub budget: Option<Budget>,
 }
 
 /// A community: may we answer there, and by which rules.

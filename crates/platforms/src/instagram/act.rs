@@ -1,10 +1,10 @@
 //! Taking back one of our own texts. Instagram lets no text be changed. Deleting twice does no harm: what is gone counts as deleted.
 
 use super::errors::{self, Decision};
+use super::wire;
 use super::write::{self, InstagramWriter, Verdict, decide_refusal, verdict_error};
-use super::{address, wire};
 use crate::error::{Remedy, Scope, SendError};
-use crate::http::Answer;
+use crate::http::{Answer, address};
 use crate::types::{Acted, Action, Exchange, Session};
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 //! Reading calls: one GET, its answer turned into the caller's decision before anything is parsed. Lists are followed by their
 //! `after` cursor; the full address in `paging.next` carries the token and is never used or kept.
 
-use super::{Api, address, errors, usage, wire};
+use super::{Api, errors, usage, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError, Unsent};
+use crate::http::{self, Answer, BodyError, Unsent, address};
 use crate::permits::{AccessToken, Host, Permits};
 use crate::types::{Account, Budget, Session, Subscribed};
 use reqwest::{RequestBuilder, Response};

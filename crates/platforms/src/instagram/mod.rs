@@ -26,6 +26,7 @@ pub use write::InstagramWriter;
 
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
+use crate::list::check_bases;
 use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
@@ -101,26 +102,14 @@ pub fn connect(config: InstagramConfig, now: Now) -> Result<(InstagramReader, In
     if !digits.is_some_and(|(major, minor)| is_number(major) && is_number(minor)) {
         return Err(wrong("version", "must look like v25.0"));
     }
-    let bases =
-        [("dialog base", &config.dialog_base), ("token base", &config.token_base), ("graph base", &config.graph_base)];
-    for (setting, base) in bases {
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong(setting, "must be an http or https address"));
-        }
-    }
+    check_bases(
+        "instagram",
+        &[("dialog base", &config.dialog_base), ("token base", &config.token_base), ("graph base", &config.graph_base)],
+    )?;
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()? };
     let writer = InstagramWriter::new(api.config.clone(), write);
     Ok((InstagramReader { api, now }, writer))
-}
-
-/// `base` with more path segments, each escaped.
-fn address(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 #[async_trait]

@@ -3,9 +3,9 @@
 //! Source: Meta's page "Business Login for Instagram". The token host words its errors in a shape of its own.
 
 use super::errors::{self, Decision, GraphError};
-use super::{Api, CAPABILITIES, address, wire};
+use super::{Api, CAPABILITIES, wire};
 use crate::error::{AuthError, Scope};
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::permits::{Host, Permits, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use reqwest::RequestBuilder;

@@ -68,22 +68,12 @@ pub(super) async fn poll(
     now: OffsetDateTime,
 ) -> Result<Polled, FetchError> {
     let mut polled = Polled::default();
-    let mut marks = read_marks(cursor, &mut polled.problems);
+    let mut marks = cursor.place(&mut polled.problems);
     let media = own_media(api, session, now, &mut polled).await?;
     let due = plan(media, &mut marks, now, &mut polled.items);
     read_due(api, session, due, &mut marks, now, &mut polled).await;
     polled.cursor = write_marks(marks);
     Ok(polled)
-}
-
-fn read_marks(cursor: &Cursor, problems: &mut Vec<String>) -> Marks {
-    if cursor.0.is_null() {
-        return Marks::default();
-    }
-    Marks::deserialize(&cursor.0).unwrap_or_else(|_| {
-        problems.push("the stored position could not be read; starting afresh".to_owned());
-        Marks::default()
-    })
 }
 
 fn write_marks(mut marks: Marks) -> Cursor {
@@ -92,7 +82,7 @@ fn write_marks(mut marks: Marks) -> Cursor {
     if let Some(oldest) = ages.get(MARKS) {
         marks.media.retain(|_, mark| mark.c > *oldest);
     }
-    Cursor(serde_json::to_value(marks).unwrap_or_default())
+    Cursor::of(&marks)
 }
 
 /// Newest first, over as many pages as young media fill. Only a failing first page fails the poll.

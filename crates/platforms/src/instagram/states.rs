@@ -33,28 +33,14 @@ async fn state(api: &Api, session: &Session, id: &str) -> Result<ThingState, Fet
         }
         read => read?,
     };
-    Ok(read.map_or_else(|| gone(id), |data| here(id, &data)))
-}
-
-fn gone(id: &str) -> ThingState {
-    ThingState {
-        id: id.to_owned(),
-        standing: Standing::Deleted,
-        text: None,
-        title: None,
-        author_gone: false,
-        edited_at: None,
-        locked: false,
-        score: None,
-    }
+    Ok(read.map_or_else(|| ThingState::bare(id, Standing::Deleted), |data| here(id, &data)))
 }
 
 fn here(id: &str, data: &Value) -> ThingState {
     let hidden = wire::is_hidden(data);
     ThingState {
-        standing: if hidden { Standing::Removed } else { Standing::Here },
         text: wire::text(data, "text").or_else(|| wire::text(data, "caption")).filter(|_| !hidden).map(str::to_owned),
         locked: data.get("is_comment_enabled").and_then(Value::as_bool) == Some(false),
-        ..gone(id)
+        ..ThingState::bare(id, if hidden { Standing::Removed } else { Standing::Here })
     }
 }

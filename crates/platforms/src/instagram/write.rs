@@ -2,10 +2,10 @@
 //! posted and never as safe to repeat. Reading says `text`, writing says `message`.
 
 use super::errors::{self, Decision};
-use super::{CAPABILITIES, InstagramConfig, act, address, calls, wire};
+use super::{CAPABILITIES, InstagramConfig, act, calls, wire};
 use crate::Writer;
 use crate::error::{Remedy, Scope, SendError};
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};
 use async_trait::async_trait;
 use reqwest::RequestBuilder;

@@ -1,8 +1,8 @@
 //! Reading calls: one GET, its status turned into the caller's decision before anything is parsed.
 
-use super::{Api, address, wire};
+use super::{Api, wire};
 use crate::error::{FetchError, LACKS_PERMISSION, Scope};
-use crate::http::{self, Answer, BodyError, Unsent};
+use crate::http::{self, Answer, BodyError, Unsent, address};
 use crate::permits::{AccessToken, Host};
 use crate::types::{Account, Budget, Session};
 use reqwest::header::{HeaderMap, USER_AGENT, WWW_AUTHENTICATE};

@@ -29,6 +29,7 @@ pub use write::RedditWriter;
 
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
+use crate::list::check_bases;
 use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
@@ -121,24 +122,11 @@ pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWr
     if config.user_agent.trim().is_empty() || HeaderValue::from_str(&config.user_agent).is_err() {
         return Err(wrong("user agent", "must be one line like `web:org.example.app:1.0 (by /u/name)`"));
     }
-    for (setting, base) in [("auth base", &config.auth_base), ("API base", &config.api_base)] {
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong(setting, "must be an http or https address"));
-        }
-    }
+    check_bases("reddit", &[("auth base", &config.auth_base), ("API base", &config.api_base)])?;
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()? };
     let writer = RedditWriter::new(api.config.clone(), write, now.clone());
     Ok((RedditReader { api, now }, writer))
-}
-
-/// `base` with more path segments, each escaped.
-fn address(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 #[async_trait]

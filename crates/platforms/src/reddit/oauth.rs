@@ -4,7 +4,7 @@
 
 use super::{Api, CAPABILITIES, wire};
 use crate::error::AuthError;
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::permits::{Host, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +16,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
-    let mut url = super::address(&api.config.auth_base, &["api", "v1", "authorize"]);
+    let mut url = address(&api.config.auth_base, &["api", "v1", "authorize"]);
     url.query_pairs_mut()
         .append_pair("client_id", client(api, through).0)
         .append_pair("response_type", "code")
@@ -71,7 +71,7 @@ async fn token(api: &Api, through: &Through, form: &[(&str, &str)]) -> Result<Gr
 
 async fn ask(api: &Api, through: &Through, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
     let (client_id, client_secret) = client(api, through);
-    let url = super::address(&api.config.auth_base, &["api", "v1", call]);
+    let url = address(&api.config.auth_base, &["api", "v1", call]);
     let request = api
         .read
         .post(url)

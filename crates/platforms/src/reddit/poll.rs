@@ -95,7 +95,7 @@ pub(super) async fn poll(
     now: OffsetDateTime,
 ) -> Result<Polled, FetchError> {
     let mut polled = Polled::default();
-    let mut marks = read_marks(cursor, &mut polled.problems);
+    let mut marks = cursor.place(&mut polled.problems);
     let again = if parts.own_posts {
         let posts = own_posts(api, session, now, &mut polled).await?;
         note_listed(posts, &mut marks, now, &mut polled.items)
@@ -121,16 +121,6 @@ pub(super) async fn poll(
     Ok(polled)
 }
 
-fn read_marks(cursor: &Cursor, problems: &mut Vec<String>) -> Marks {
-    if cursor.0.is_null() {
-        return Marks::default();
-    }
-    Marks::deserialize(&cursor.0).unwrap_or_else(|_| {
-        problems.push("the stored position could not be read; starting afresh".to_owned());
-        Marks::default()
-    })
-}
-
 fn write_marks(mut marks: Marks) -> Cursor {
     let mut ages: Vec<i64> = marks.posts.values().map(|mark| mark.c).collect();
     ages.sort_unstable_by(|a, b| b.cmp(a));
@@ -143,7 +133,7 @@ fn write_marks(mut marks: Marks) -> Cursor {
         places += rest.len();
         posts.contains_key(id) && places <= KEPT_PLACES
     });
-    Cursor(serde_json::to_value(marks).unwrap_or_default())
+    Cursor::of(&marks)
 }
 
 /// Newest first, over as many pages as young posts fill. Only a failing first page fails the poll.

@@ -13,7 +13,8 @@ pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Resu
     let mut told: HashMap<String, ThingState> = HashMap::new();
     let take = |thing: &Value| told.extend(state(thing).map(|state| (state.id.clone(), state)));
     let budget = ask(api, session, ids, take).await?;
-    let things = ids.iter().map(|id| told.get(id).cloned().unwrap_or_else(|| unknown(id))).collect();
+    let things =
+        ids.iter().map(|id| told.get(id).cloned().unwrap_or_else(|| ThingState::bare(id, Standing::Deleted))).collect();
     Ok(States { things, budget })
 }
 
@@ -55,19 +56,6 @@ async fn ask(
 
 fn is_askable(id: &str) -> bool {
     wire::bare(id, "t1_").or_else(|| wire::bare(id, "t3_")).is_some()
-}
-
-fn unknown(id: &str) -> ThingState {
-    ThingState {
-        id: id.to_owned(),
-        standing: Standing::Deleted,
-        text: None,
-        title: None,
-        author_gone: false,
-        edited_at: None,
-        locked: false,
-        score: None,
-    }
 }
 
 /// None for a thing of another kind or without a usable id.

@@ -35,11 +35,7 @@ pub(super) async fn watch(
 ) -> Result<Polled, FetchError> {
     let call = Call::of(watch)?;
     let mut polled = Polled::default();
-    let first = cursor.0.is_null();
-    let mut seen = Seen::deserialize(&cursor.0).unwrap_or_else(|_| {
-        polled.problems.extend((!first).then(|| "the stored position could not be read; starting afresh".to_owned()));
-        Seen::default()
-    });
+    let mut seen: Seen = cursor.place(&mut polled.problems);
     let pages = if seen.ids.is_empty() { 1 } else { PAGES };
     let mut after: Option<String> = None;
     for page in 0..pages {
@@ -109,7 +105,7 @@ impl Seen {
         let oldest = times.first().map_or(0, |newest| newest - LATE_SECS).max(times.get(KEPT).copied().unwrap_or(0));
         self.since = self.since.max(oldest);
         self.ids.retain(|_, created| *created > self.since);
-        Cursor(serde_json::to_value(self).unwrap_or_default())
+        Cursor::of(&self)
     }
 }
 

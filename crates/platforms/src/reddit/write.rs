@@ -5,9 +5,9 @@
 //! where it does not stand there either, it is still never sent again.
 
 use super::verdict::{Expected, Verdict, decide, failure, for_the_log};
-use super::{CAPABILITIES, RedditConfig, act, address, calls, wire};
+use super::{CAPABILITIES, RedditConfig, act, calls, wire};
 use crate::error::{FetchError, Scope, SendError};
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::permits::Host;
 use crate::types::{Acted, Action, Exchange, InboundComment, OutboundReply, PostedReply, Session};
 use crate::{Now, Writer};

@@ -1,9 +1,9 @@
 //! Reading calls: one GET, its status turned into the caller's decision before anything is parsed.
 
 use super::tariff::Reads;
-use super::{Api, address, limits, problem, wire};
+use super::{Api, limits, problem, wire};
 use crate::error::{FetchError, Scope};
-use crate::http::{self, Answer, BodyError, Unsent};
+use crate::http::{self, Answer, BodyError, Unsent, address};
 use crate::permits::{AccessToken, Host};
 use crate::tariff::Unpaid;
 use crate::types::{Account, Budget};

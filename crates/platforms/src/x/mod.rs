@@ -25,6 +25,7 @@ pub use write::XWriter;
 
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
+use crate::list::check_bases;
 use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
@@ -98,23 +99,10 @@ pub fn connect(config: XConfig, now: Now) -> Result<(XReader, XWriter), ConnectE
     if config.client_id.trim().is_empty() {
         return Err(wrong("client id", "is empty"));
     }
-    for (setting, base) in [("auth base", &config.auth_base), ("API base", &config.api_base)] {
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong(setting, "must be an http or https address"));
-        }
-    }
+    check_bases("x", &[("auth base", &config.auth_base), ("API base", &config.api_base)])?;
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()?, now };
     Ok((XReader { api: api.clone() }, XWriter::new(api, write)))
-}
-
-/// `base` with more path segments, each escaped.
-fn address(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 #[async_trait]

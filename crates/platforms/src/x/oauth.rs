@@ -4,7 +4,7 @@
 
 use super::{Api, CAPABILITIES, wire};
 use crate::error::AuthError;
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::permits::{Host, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use secrecy::{ExposeSecret, SecretString};
@@ -24,7 +24,7 @@ pub(super) enum Asked {
 
 pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeRequest) -> Url {
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
-    let mut url = super::address(&api.config.auth_base, &["i", "oauth2", "authorize"]);
+    let mut url = address(&api.config.auth_base, &["i", "oauth2", "authorize"]);
     url.query_pairs_mut()
         .append_pair("response_type", "code")
         .append_pair("client_id", client(api, through).0)
@@ -83,7 +83,7 @@ pub(super) async fn revoke(api: &Api, through: &Through, grant: &Grant) -> Resul
 }
 
 async fn ask(api: &Api, through: &Through, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
-    let url = super::address(&api.config.api_base, &["2", "oauth2", call]);
+    let url = address(&api.config.api_base, &["2", "oauth2", call]);
     let (id, secret) = client(api, through);
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };
     let request = api.read.post(url).basic_auth(id, Some(secret.expose_secret())).form(form);

@@ -49,7 +49,7 @@ pub(super) async fn poll(
     now: OffsetDateTime,
 ) -> Result<Polled, FetchError> {
     let mut problems = Vec::new();
-    let place = read_place(cursor, &mut problems);
+    let place: Place = cursor.place(&mut problems);
     let polled = Polled { problems, ..Polled::default() };
     let mut round = Round {
         api,
@@ -77,16 +77,6 @@ pub(super) async fn poll(
     round.close_threads();
     round.ask_for_roots().await?;
     Ok(round.finish())
-}
-
-fn read_place(cursor: &Cursor, problems: &mut Vec<String>) -> Place {
-    if cursor.0.is_null() {
-        return Place::default();
-    }
-    Place::deserialize(&cursor.0).unwrap_or_else(|_| {
-        problems.push("the stored position could not be read; starting afresh".to_owned());
-        Place::default()
-    })
 }
 
 struct Round<'a> {
@@ -317,7 +307,7 @@ impl Round<'_> {
         }
         keep_newest(&mut self.place.roots, ROOTS);
         keep_newest(&mut self.place.strange, STRANGE_ROOTS);
-        self.polled.cursor = Cursor(serde_json::to_value(&self.place).unwrap_or_default());
+        self.polled.cursor = Cursor::of(&self.place);
         self.polled
     }
 }

@@ -120,21 +120,16 @@ pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Resu
 fn state(id: &str, page: &Page) -> ThingState {
     let tweet = find(page, id);
     let closed = page.missing.iter().any(|missing| missing.id == id && !missing.not_found);
+    let standing = match (tweet, closed) {
+        (Some(_), _) => Standing::Here,
+        // Of a protected or suspended account: it may come back.
+        (None, true) => Standing::Removed,
+        (None, false) => Standing::Deleted,
+    };
     ThingState {
-        id: id.to_owned(),
-        standing: match (tweet, closed) {
-            (Some(_), _) => Standing::Here,
-            // Of a protected or suspended account: it may come back.
-            (None, true) => Standing::Removed,
-            (None, false) => Standing::Deleted,
-        },
         text: tweet.map(|tweet| tweet.text.clone()),
-        title: None,
-        // Posts go with the account that made them.
-        author_gone: false,
         edited_at: tweet.and_then(|tweet| tweet.edited_at),
-        locked: false,
-        score: None,
+        ..ThingState::bare(id, standing)
     }
 }
 

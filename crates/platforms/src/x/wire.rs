@@ -1,6 +1,7 @@
 //! X's JSON as plain values. Names are moving from "tweet" to "post", so each is read in both spellings; ids are decimal strings
 //! of 64 bits and never pass through a float; text arrives with `&`, `<` and `>` escaped and its indices count code points.
 
+use crate::http::address;
 use crate::types::{Account, FoundReply, InboundComment, InboundPost};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -161,7 +162,7 @@ impl Tweet {
 /// `/<name>/status/<id>`; where the name is not known, the form that works without it.
 pub(super) fn permalink(site: &Url, name: Option<&str>, id: &str) -> Option<Url> {
     let name = name.filter(|name| is_name(name)).unwrap_or("i/web");
-    is_id(id).then(|| super::address(site, &name.split('/').chain(["status", id]).collect::<Vec<_>>()))
+    is_id(id).then(|| address(site, &name.split('/').chain(["status", id]).collect::<Vec<_>>()))
 }
 
 pub(super) fn is_name(name: &str) -> bool {

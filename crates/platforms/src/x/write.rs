@@ -2,10 +2,10 @@
 //! never read as posted and never as safe to repeat: X has no idempotency key.
 
 use super::problem::{self, About};
-use super::{Api, CAPABILITIES, address, length, limits, tariff, wire};
+use super::{Api, CAPABILITIES, length, limits, tariff, wire};
 use crate::Writer;
 use crate::error::{Remedy, Scope, SendError};
-use crate::http::{self, Answer, Unsent};
+use crate::http::{self, Answer, Unsent, address};
 use crate::permits::Host;
 use crate::tariff::{Charge, Hold};
 use crate::types::{Acted, Action, Exchange, OutboundReply, PostedReply, Session};

@@ -17,7 +17,7 @@ use crate::flow::places;
 use crate::flow::usage;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Cursor, FetchError, InboundItem, Parts, Polled, Scope};
+use rejoinder_platforms::{Cursor, FetchError, Parts, Polled, Scope};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -189,8 +189,9 @@ impl Poll<'_> {
         };
         let mut tx = app.db.begin().await?;
         let share = budget::share_of(&mut tx, &platform_apps::key_of(app, integration)).await?;
-        let posts: Vec<String> = polled.items.iter().map(post_id).collect();
-        let comments: Vec<String> = polled.items.iter().filter_map(comment_id).collect();
+        let posts: Vec<String> = polled.items.iter().map(|item| item.post_id().to_owned()).collect();
+        let comments: Vec<String> =
+            polled.items.iter().filter_map(|item| item.comment_id().map(str::to_owned)).collect();
         let stored = store(&mut tx, moment, &source, polled.items).await?;
         opt_outs::notice(&mut tx, moment, &source, &comments, &app.config.opt_out_words).await?;
         places::wanted(&mut tx, moment, &source, &posts).await?;
@@ -291,20 +292,5 @@ impl Poll<'_> {
         }
         tx.commit().await?;
         Ok(())
-    }
-}
-
-/// Of the thread.
-fn post_id(item: &InboundItem) -> String {
-    match item {
-        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
-        InboundItem::Comment(comment) => comment.post_id.clone(),
-    }
-}
-
-fn comment_id(item: &InboundItem) -> Option<String> {
-    match item {
-        InboundItem::Comment(comment) => Some(comment.id.clone()),
-        InboundItem::Post(_) | InboundItem::Thread(_) => None,
     }
 }

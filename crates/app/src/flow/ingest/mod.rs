@@ -19,7 +19,7 @@ pub mod sweep;
 pub mod thread;
 pub mod webhook_events;
 
-pub use db::leave_to_people;
+pub use db::{found_by, leave_to_people};
 pub use job::IntegrationPoll;
 pub use looks::PostsLook;
 pub use process::PostProcess;
@@ -117,17 +117,6 @@ pub async fn store(
     webhooks::announce(conn, moment, &told.collect::<Vec<_>>()).await?;
     let new_elsewhere = db::elsewhere(conn, source, &new_items).await?;
     Ok(Stored { posts: posts.len(), comments: comments.len(), new_items: new_items.len(), new_elsewhere })
-}
-
-/// New items of these posts were found by a watch.
-pub async fn found_by(
-    conn: &mut PgConnection,
-    moment: &Moment,
-    source: &Source,
-    watch_id: Uuid,
-    post_ids: &[String],
-) -> Result<(), sqlx::Error> {
-    db::found_by(conn, moment, source, watch_id, post_ids).await
 }
 
 fn keep_last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {

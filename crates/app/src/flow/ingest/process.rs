@@ -274,7 +274,7 @@ impl Round<'_> {
             let (id, received_at) = (event.id, event.received_at);
             done.push(Done { id, received_at, outcome, payload: payload.to_string() });
         }
-        let ids: Vec<String> = items.iter().filter_map(comment_id).collect();
+        let ids: Vec<String> = items.iter().filter_map(|item| item.comment_id().map(str::to_owned)).collect();
         let ours = webhook_events::sent_by_us(&mut tx, (source.team_id, source.integration_id), &ids).await?;
         for item in &mut items {
             if let InboundItem::Comment(comment) = item
@@ -283,7 +283,7 @@ impl Round<'_> {
                 comment.author_id = Some(account.id.clone());
             }
         }
-        let posts: Vec<String> = items.iter().map(thread_of).collect();
+        let posts: Vec<String> = items.iter().map(|item| item.post_id().to_owned()).collect();
         let stored = store(&mut tx, self.moment, &source, items).await?;
         opt_outs::notice(&mut tx, self.moment, &source, &ids, &self.engine.app.config.opt_out_words).await?;
         places::wanted(&mut tx, self.moment, &source, &posts).await?;
@@ -312,21 +312,7 @@ fn post_of(fate: &Fate) -> Option<String> {
 /// The comment that an event brought whole.
 fn told_id(fate: &Fate) -> Option<String> {
     match fate {
-        Fate::Item(item) => comment_id(item),
+        Fate::Item(item) => item.comment_id().map(str::to_owned),
         Fate::Read(_) | Fate::Over(_) => None,
-    }
-}
-
-fn thread_of(item: &InboundItem) -> String {
-    match item {
-        InboundItem::Post(post) | InboundItem::Thread(post) => post.id.clone(),
-        InboundItem::Comment(comment) => comment.post_id.clone(),
-    }
-}
-
-fn comment_id(item: &InboundItem) -> Option<String> {
-    match item {
-        InboundItem::Comment(comment) => Some(comment.id.clone()),
-        InboundItem::Post(_) | InboundItem::Thread(_) => None,
     }
 }
