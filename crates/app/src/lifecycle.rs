@@ -313,8 +313,7 @@ pub(crate) fn readers(config: &Config, clock: &Clock) -> Result<Readers, StartEr
 
 fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), StartError> {
     let reddit = config.reddit.as_ref().map(|reddit| RedditConfig {
-        client_id: reddit.client_id.clone(),
-        client_secret: reddit.client_secret.clone(),
+        app: reddit.app.clone(),
         user_agent: reddit.user_agent.clone(),
         auth_base: reddit.auth_base.clone(),
         api_base: reddit.api_base.clone(),

@@ -3,7 +3,9 @@
 
 use crate::run::{self, Stop};
 use anyhow::{Context, Result, bail};
-use rejoinder_app::config::{AiProvider, Config, InstagramSettings, RedditSettings, XSettings, process_env};
+use rejoinder_app::config::{
+    AiProvider, AppCredentials, Config, InstagramSettings, RedditSettings, XSettings, process_env,
+};
 use rejoinder_app::demo_team;
 use rejoinder_app::lifecycle::{self, Roles};
 use rejoinder_sandbox::{Clock, Options, Sandbox, WorldKind};
@@ -84,8 +86,7 @@ fn point_at(config: &mut Config, base: &Url) {
         url
     };
     config.reddit = Some(RedditSettings {
-        client_id: "sandbox-client".to_owned(),
-        client_secret: "sandbox-secret".into(),
+        app: Some(AppCredentials { client_id: "sandbox-client".to_owned(), client_secret: "sandbox-secret".into() }),
         user_agent: concat!("demo:rejoinder:v", env!("CARGO_PKG_VERSION"), " (by /u/brassfinch)").to_owned(),
         auth_base: under("/reddit"),
         api_base: under("/reddit"),

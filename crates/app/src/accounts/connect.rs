@@ -45,6 +45,9 @@ pub enum ConnectError {
     /// The operator has not entered a client id for it.
     #[error("{0}")]
     NotConfigured(String),
+    /// The installation has none, and the team brought none.
+    #[error("This server has no app of its own at {0}: an admin of the team enters one under Settings, Own apps.")]
+    NoApp(&'static str),
     /// What the caller asked to be led back to.
     #[error("must be a path or an address below {0}, where the frontend is")]
     ForeignTarget(Url),
@@ -109,6 +112,9 @@ pub async fn start(
     let state_hash = Sha256::digest(state.as_bytes());
     let mut tx = app.db.begin().await?;
     let app_id = platform_apps::current(&mut tx, team_id, platform).await?;
+    if app_id.is_none() && reader.own_client().is_none() {
+        return Err(ConnectError::NoApp(reader.capabilities().name));
+    }
     let of = (team_id, platform);
     let through = platform_apps::through(app, &mut tx, of, app_id, Urgency::TOKEN).await?;
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };

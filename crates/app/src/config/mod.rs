@@ -22,6 +22,7 @@ use crate::clients::mail;
 use crate::flow::etiquette::rule_pauses::Pattern;
 use crate::secrets::SecretKey32;
 use reader::Reader;
+pub use rejoinder_platforms::AppCredentials;
 use secrecy::SecretString;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -86,8 +87,8 @@ pub struct Config {
 
 #[derive(Debug, Clone)]
 pub struct RedditSettings {
-    pub client_id: String,
-    pub client_secret: SecretString,
+    /// None: only teams that bring an app of their own connect accounts.
+    pub app: Option<AppCredentials>,
     pub user_agent: String,
     pub auth_base: Url,
     pub api_base: Url,
@@ -272,14 +273,10 @@ fn read_reddit(read: &mut Reader<'_>) -> Option<RedditSettings> {
             read.fault(missing, &format!("is required with {there}"));
         }
     }
-    Some(RedditSettings {
-        client_id: client_id?,
-        client_secret: client_secret?,
-        user_agent,
-        auth_base,
-        api_base,
-        settle_window,
-    })
+    let app = client_id.zip(client_secret);
+    let app = app.map(|(client_id, client_secret)| AppCredentials { client_id, client_secret });
+    let is_set_up = app.is_some() || read.is_set("REDDIT_USER_AGENT");
+    is_set_up.then_some(RedditSettings { app, user_agent, auth_base, api_base, settle_window })
 }
 
 fn read_mail(read: &mut Reader<'_>) -> Option<mail::Settings> {

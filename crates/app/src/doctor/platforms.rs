@@ -39,6 +39,10 @@ pub(super) async fn check(look: &Look<'_>) -> Vec<Finding> {
 async fn credentials(config: &Config, slug: &'static str, reader: &Arc<dyn Reader>) -> Finding {
     let name = reader.capabilities().name;
     let callback = connect::callback_of(config, slug);
+    if reader.own_client().is_none() {
+        let text = format!("{name} is open to teams that bring an app of their own; this server has none.");
+        return Finding::ok(slug, format!("{text} The redirect address of theirs is {callback}"));
+    }
     let answer = reader.refresh(&Through::default(), &SecretString::from(NO_TOKEN)).await;
     match answer {
         // It told our token from nothing, so it knew who asked.

@@ -253,10 +253,16 @@ async fn credentials_that_are_not_taken_are_named_with_what_to_register() {
     assert_eq!(found.not_ok(), ["clock", "reddit", "ai"]);
     look(&h, &[("GEMINI_MODEL", "no-such-model")]).await.says("ai", State::Fail, "GEMINI_MODEL");
     look(&h, &[("REDDIT_USER_AGENT", "")]).await.says("reddit", State::Warn, "Set REDDIT_USER_AGENT");
-    let nothing = [("REDDIT_CLIENT_ID", ""), ("REDDIT_CLIENT_SECRET", ""), ("AI_PROVIDER", "template")];
+    let nothing = [
+        ("REDDIT_CLIENT_ID", ""),
+        ("REDDIT_CLIENT_SECRET", ""),
+        ("AI_PROVIDER", "template"),
+        ("REDDIT_USER_AGENT", ""),
+    ];
     let found = look(&h, &nothing).await;
     found.says("platforms", State::Warn, "register http://localhost:3000/");
     found.says("ai", State::Ok, "no model is asked");
+    look(&h, &nothing[..3]).await.says("reddit", State::Ok, "teams that bring an app of their own");
     h.finish().await;
 }
 

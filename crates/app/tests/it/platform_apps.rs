@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::harness::{Harness, SCOPES};
+use crate::pages::Browser;
 use axum::http::Method;
 use rejoinder_app::accounts::connect;
 use rejoinder_sandbox::RateHost;
@@ -47,6 +48,33 @@ async fn every_call_about_an_account_goes_through_the_app_of_its_consent() {
     let by = (h.team_id, h.user_id);
     assert!(connect::disconnect(&h.app, &h.app.moment(), by, h.integration_id).await.unwrap());
     assert!(h.platform.journal().iter().any(|entry| entry.effect == "revoke"));
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_without_an_app_connects_accounts_through_those_of_its_teams() {
+    let none = [
+        ("REDDIT_CLIENT_ID", ""),
+        ("REDDIT_CLIENT_SECRET", ""),
+        ("REDDIT_USER_AGENT", "server:org.example.test:v1.0 (by /u/acme)"),
+    ];
+    let mut h = Harness::unconnected(&none).await;
+    let page = async |h: &Harness, path: &str| Browser::signed_in(h, h.user_id).await.get(path).await.html;
+    assert!(page(&h, "/dashboard/accounts").await.contains("enters one under Settings, Own apps"));
+    assert!(page(&h, "/dashboard/platform-apps").await.contains("without yours no account can be connected"));
+    let begin = "/api/integrations/reddit/oauth/start";
+    let (status, told) = Client::signed_in(&h).await.post(begin, &json!({ "team_id": h.team_id })).await;
+    assert_eq!((status, &told["type"]), (409, &json!("/problems/no-app")), "{told}");
+    bring(&h, "team-app").await;
+    assert!(page(&h, "/dashboard/accounts").await.contains("Connect Reddit"));
+    h.connect_by_consent().await;
+    let comment = h.stranger_comments("Hello");
+    h.run_due().await;
+    assert!(h.item_of(&comment).await.is_some());
+    h.platform.expire_tokens();
+    h.advance(Duration::minutes(6));
+    h.poll().await;
+    assert_eq!(h.integration().await.state, "connected");
     h.finish().await;
 }
 

@@ -5,6 +5,7 @@ use super::verdict::{self, Expected, Verdict};
 use super::{Api, RedditConfig, calls, inbox, oauth, place, states, tree, wire};
 use crate::error::Scope;
 use crate::http::{self, Answer};
+use crate::permits::AppCredentials;
 use crate::types::{Account, Polled, Session};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -25,8 +26,7 @@ fn api() -> &'static Api {
     static API: OnceLock<Api> = OnceLock::new();
     API.get_or_init(|| {
         let config = RedditConfig {
-            client_id: "app".into(),
-            client_secret: "secret".into(),
+            app: Some(AppCredentials { client_id: "app".into(), client_secret: "secret".into() }),
             user_agent: "fuzz".into(),
             auth_base: site(),
             api_base: site(),

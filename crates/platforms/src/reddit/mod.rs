@@ -30,7 +30,7 @@ pub use write::RedditWriter;
 use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
 use crate::list::check_bases;
-use crate::permits::{AccessToken, Through};
+use crate::permits::{AccessToken, AppCredentials, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
 use async_trait::async_trait;
@@ -84,8 +84,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 /// The app as registered with Reddit, and where Reddit is.
 #[derive(Debug, Clone)]
 pub struct RedditConfig {
-    pub client_id: String,
-    pub client_secret: SecretString,
+    /// None: every team brings its own.
+    pub app: Option<AppCredentials>,
     /// Unique and descriptive, `<platform>:<app id>:<version> (by /u/<name>)`: anything else is throttled hard.
     pub user_agent: String,
     /// Consent page, tokens and the links that people follow: `https://www.reddit.com`.
@@ -116,7 +116,7 @@ pub struct RedditReader {
 pub fn connect(config: RedditConfig, now: Now) -> Result<(RedditReader, RedditWriter), ConnectError> {
     let wrong =
         |setting, reason: &str| ConnectError::Setting { platform: "reddit", setting, reason: reason.to_owned() };
-    if config.client_id.trim().is_empty() {
+    if config.app.as_ref().is_some_and(|app| app.client_id.trim().is_empty()) {
         return Err(wrong("client id", "is empty"));
     }
     if config.user_agent.trim().is_empty() || HeaderValue::from_str(&config.user_agent).is_err() {
@@ -136,7 +136,7 @@ impl Reader for RedditReader {
     }
 
     fn own_client(&self) -> Option<&str> {
-        Some(&self.api.config.client_id)
+        Some(&self.api.config.app.as_ref()?.client_id)
     }
 
     fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url {

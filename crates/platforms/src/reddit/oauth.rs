@@ -5,7 +5,7 @@
 use super::{Api, CAPABILITIES, wire};
 use crate::error::AuthError;
 use crate::http::{self, Answer, Unsent, address};
-use crate::permits::{Host, Through};
+use crate::permits::{AppCredentials, Host, Through};
 use crate::types::{AuthorizeRequest, Grant};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeReq
     let scopes: Vec<&str> = CAPABILITIES.scopes.iter().map(|scope| scope.name).collect();
     let mut url = address(&api.config.auth_base, &["api", "v1", "authorize"]);
     url.query_pairs_mut()
-        .append_pair("client_id", client(api, through).0)
+        .append_pair("client_id", client(api, through).map_or("", |app| &app.client_id))
         .append_pair("response_type", "code")
         .append_pair("state", &request.state)
         .append_pair("redirect_uri", request.redirect_uri.as_str())
@@ -28,11 +28,8 @@ pub(super) fn authorize_url(api: &Api, through: &Through, request: &AuthorizeReq
 }
 
 /// The credentials that a call about tokens signs with.
-fn client<'a>(api: &'a Api, through: &'a Through) -> (&'a str, &'a SecretString) {
-    match &through.app {
-        Some(app) => (&app.client_id, &app.client_secret),
-        None => (&api.config.client_id, &api.config.client_secret),
-    }
+fn client<'a>(api: &'a Api, through: &'a Through) -> Option<&'a AppCredentials> {
+    through.app.as_ref().or(api.config.app.as_ref())
 }
 
 pub(super) async fn exchange_code(
@@ -70,12 +67,14 @@ async fn token(api: &Api, through: &Through, form: &[(&str, &str)]) -> Result<Gr
 }
 
 async fn ask(api: &Api, through: &Through, call: &'static str, form: &[(&str, &str)]) -> Result<Answer, AuthError> {
-    let (client_id, client_secret) = client(api, through);
+    let app = client(api, through);
+    let app =
+        app.ok_or_else(|| AuthError::AppRefused("this server has no app of its own there any more".to_owned()))?;
     let url = address(&api.config.auth_base, &["api", "v1", call]);
     let request = api
         .read
         .post(url)
-        .basic_auth(client_id, Some(client_secret.expose_secret()))
+        .basic_auth(&app.client_id, Some(app.client_secret.expose_secret()))
         .header(reqwest::header::USER_AGENT, &api.config.user_agent)
         .form(form);
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };

@@ -1,5 +1,6 @@
 use super::tree::take_all;
 use super::{Api, RedditConfig, calls, wire};
+use crate::permits::AppCredentials;
 use crate::types::{Account, Session};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -14,8 +15,7 @@ thread_local! {
 
 pub(super) fn api() -> Api {
     let config = RedditConfig {
-        client_id: "app".into(),
-        client_secret: "secret".into(),
+        app: Some(AppCredentials { client_id: "app".into(), client_secret: "secret".into() }),
         user_agent: "test:rejoinder:0 (by /u/acme)".into(),
         auth_base: Url::parse("https://www.reddit.com").unwrap(),
         api_base: Url::parse("https://oauth.reddit.com").unwrap(),

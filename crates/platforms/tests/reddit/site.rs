@@ -1,6 +1,8 @@
 //! A site on loopback that answers canned bytes and remembers what it was asked.
 
-use rejoinder_platforms::{Account, OutboundReply, Readers, RedditConfig, Session, Settings, Writers, connect};
+use rejoinder_platforms::{
+    Account, AppCredentials, OutboundReply, Readers, RedditConfig, Session, Settings, Writers, connect,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -73,8 +75,7 @@ impl Site {
 
 pub fn config(base: &Url, write_timeout: Duration) -> RedditConfig {
     RedditConfig {
-        client_id: "our-app".into(),
-        client_secret: "our-secret".into(),
+        app: Some(AppCredentials { client_id: "our-app".into(), client_secret: "our-secret".into() }),
         user_agent: "web:org.example.test:0.1 (by /u/acme)".into(),
         auth_base: base.clone(),
         api_base: base.clone(),

@@ -33,6 +33,7 @@ impl From<ConnectError> for Problem {
                 "not-configured",
                 format!("{error}. Whoever runs this server enters the client id and secret of its app."),
             ),
+            ConnectError::NoApp(_) => Self::conflict("no-app", error.to_string()),
             ConnectError::ForeignTarget(_) => Self::field("return_to", error.to_string()),
             ConnectError::Declined
             | ConnectError::StateUnknown
@@ -174,6 +175,7 @@ fn reason(error: &ConnectError) -> &'static str {
         ConnectError::NotAdmin => "not_admin",
         ConnectError::UnknownPlatform(_)
         | ConnectError::NotConfigured(_)
+        | ConnectError::NoApp(_)
         | ConnectError::ForeignTarget(_)
         | ConnectError::AppRefused(_) => "refused",
         ConnectError::Unavailable(_) | ConnectError::Database(_) | ConnectError::Seal(_) => "unavailable",

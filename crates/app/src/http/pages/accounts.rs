@@ -20,7 +20,7 @@ use super::samples;
 use super::signin::NoFields;
 use crate::accounts::connect::{self, ConnectError};
 use crate::accounts::integrations::{self, Integration, PauseCause};
-use crate::accounts::{subscriptions, team_settings};
+use crate::accounts::{platform_apps, subscriptions, team_settings};
 use crate::app::App;
 use crate::coord::usage;
 use crate::error::Problem;
@@ -161,7 +161,7 @@ pub async fn show(
                 ..AccountCard::of(&app, account, last_events.get(&account.id).copied())
             })
             .collect(),
-        offers: offers::all(&app),
+        offers: offers::all(&app, &platform_apps::list(&mut conn, person.team_id).await?),
         may_change: person.may_connect(),
     };
     let origins = offers::consent_origins(&app);

@@ -33,8 +33,9 @@ pub struct PlatformAppsPage {
 pub struct AppCard {
     pub mark: Mark,
     pub redirect_uri: String,
-    /// What stands; None: accounts go through the app of the server.
+    /// What stands; None: accounts go through the app of the server, where it has one.
     pub current: Option<CurrentApp>,
+    pub server_has_one: bool,
     /// As it was typed.
     pub client_id: String,
     /// The field that was refused and why.
@@ -145,6 +146,7 @@ impl PlatformAppsPage {
                     accounts: row.accounts,
                     updated_at: row.updated_at,
                 }),
+                server_has_one: app.readers.get(slug).is_ok_and(|reader| reader.own_client().is_some()),
                 client_id: row.map(|row| row.client_id.clone()).unwrap_or_default(),
                 error: None,
             }

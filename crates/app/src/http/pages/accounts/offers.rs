@@ -3,14 +3,19 @@
 use super::super::marks::Mark;
 use super::Offer;
 use crate::accounts::connect;
+use crate::accounts::platform_apps::PlatformApp;
 use crate::app::App;
 use rejoinder_platforms::{AuthorizeRequest, Through};
 
-/// Every platform that this build knows.
-pub(super) fn all(app: &App) -> Vec<Offer> {
+/// Every platform that this build knows. `own`: the platforms at which the team has an app.
+pub(super) fn all(app: &App, own: &[PlatformApp]) -> Vec<Offer> {
     let offer = |(slug, name): &(&str, &str)| {
         let mark = Mark::new(slug, name);
         match app.readers.get(slug) {
+            Ok(reader) if reader.own_client().is_none() && !own.iter().any(|app| app.platform == *slug) => {
+                let why = "This server has no app of its own there: an admin of the team enters one under Settings, Own apps.";
+                Offer { mark, scopes: Vec::new(), unavailable: Some(why.to_owned()) }
+            }
             Ok(reader) => {
                 let scopes = reader.capabilities().scopes.iter();
                 let scopes = scopes.map(|scope| (scope.name.to_owned(), scope.why.to_owned())).collect();

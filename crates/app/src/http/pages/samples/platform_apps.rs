@@ -9,6 +9,7 @@ pub fn pages() -> Vec<(&'static str, PlatformAppsPage)> {
         mark: Mark::new("reddit", "Reddit"),
         redirect_uri: "https://rejoinder.example.com/api/integrations/reddit/oauth/callback".to_owned(),
         current: None,
+        server_has_one: true,
         client_id: String::new(),
         error: None,
     };
@@ -23,8 +24,10 @@ pub fn pages() -> Vec<(&'static str, PlatformAppsPage)> {
         ..none.clone()
     };
     let page = |apps| PlatformAppsPage { frame: frame(), apps, saved: false };
+    let needed = AppCard { server_has_one: false, ..none.clone() };
     vec![
         ("none", page(vec![none])),
+        ("needed", page(vec![needed])),
         ("own", page(vec![own.clone()])),
         ("saved", PlatformAppsPage { saved: true, ..page(vec![own]) }),
         ("wrong", page(vec![wrong])),
