@@ -33,6 +33,10 @@ async fn round(h: &Harness) {
     h.run_due().await;
 }
 
+fn reads(h: &Harness) -> u64 {
+    h.platform.requests().values().sum()
+}
+
 async fn found(h: &Harness) -> Vec<ItemRow> {
     h.items().await.into_iter().filter(|item| item.watch_kind.is_some()).collect()
 }
@@ -69,9 +73,10 @@ async fn a_watched_community_feeds_the_inbox_and_stops_when_it_is_turned_off() {
     round(&h).await;
     // Also a round that was queued before.
     let id: Uuid = made["id"].as_str().unwrap().parse().unwrap();
+    let before = reads(&h);
     jobs::enqueue(&mut *h.conn().await, &WatchPoll { watch_id: id }, h.now()).await.unwrap();
     h.run_due().await;
-    assert_eq!(found(&h).await.len(), 2);
+    assert_eq!((found(&h).await.len(), reads(&h)), (2, before));
     client.patch(&path, &json!({ "active": true })).await;
     round(&h).await;
     assert_eq!(found(&h).await.len(), 3);
@@ -90,7 +95,6 @@ async fn a_round_that_is_under_way_while_its_watch_is_turned_off_stores_nothing(
     jobs::enqueue(&mut *h.conn().await, &WatchesSweep {}, h.now()).await.unwrap();
     let path = format!("/api/watches/{}", made["id"].as_str().unwrap());
     let client = Client::signed_in(&h).await;
-    let reads = |h: &Harness| h.platform.requests().values().sum::<u64>();
     let before = reads(&h);
     let turn = async {
         while reads(&h) == before {
@@ -132,10 +136,56 @@ async fn a_watch_that_the_platform_refuses_says_why_and_the_others_go_on() {
     round(&h).await;
     assert!(watch(&h, &closed).await["last_problem"].is_string());
     assert_eq!((&watch(&h, &open).await["last_problem"], found(&h).await.len()), (&Value::Null, 1));
-    let before: u64 = h.platform.requests().values().sum();
+    let before = reads(&h);
     round(&h).await;
-    assert_eq!(h.platform.requests().values().sum::<u64>(), before, "nobody asks before its time");
+    assert_eq!(reads(&h), before, "nobody asks before its time");
+    let client = Client::signed_in(&h).await;
+    client.patch(&format!("/api/watches/{}", open["id"].as_str().unwrap()), &json!({ "active": false })).await;
+    h.advance(Duration::minutes(59));
+    round(&h).await;
+    assert_eq!(reads(&h), before, "a refusal is not asked about again for an hour");
+    h.advance(Duration::minutes(2));
+    round(&h).await;
+    assert!(reads(&h) > before);
     assert!(h.integration().await.is_connected(), "the account itself is not concerned");
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_watch_of_an_account_that_is_not_connected_says_so_and_asks_nothing() {
+    let h = Harness::start().await;
+    let made = follow(&h, json!({ "kind": "community", "text": "coffee" })).await;
+    h.platform.add_post("newcomer", "coffee", "Which grinder?", "I have 200 to spend.");
+    let state = "update integrations set state = $2 where id = $1";
+    sqlx::query(state).bind(h.integration_id).bind("disconnected").execute(h.pool()).await.unwrap();
+    let before = reads(&h);
+    round(&h).await;
+    let told = watch(&h, &made).await["last_problem"].to_string();
+    assert!(told.contains("an admin has connected it again"), "{told}");
+    sqlx::query(state).bind(h.integration_id).bind("connected").execute(h.pool()).await.unwrap();
+    h.advance(Duration::minutes(59));
+    round(&h).await;
+    assert_eq!(reads(&h), before, "it is looked at once an hour");
+    h.advance(Duration::minutes(2));
+    round(&h).await;
+    assert_eq!((reads(&h) > before, &watch(&h, &made).await["last_problem"]), (true, &Value::Null));
+    h.finish().await;
+}
+
+#[tokio::test]
+async fn a_team_follows_fifty_things_and_not_one_more() {
+    let h = Harness::start().await;
+    let made = follow(&h, json!({ "kind": "community", "text": "number_1" })).await;
+    for number in 2..=50 {
+        follow(&h, json!({ "kind": "community", "text": format!("number_{number}") })).await;
+    }
+    let path = format!("/api/teams/{}/watches", h.team_id);
+    let one_more = json!({ "integration_id": h.integration_id, "kind": "community", "text": "one_more" });
+    let client = Client::signed_in(&h).await;
+    let (status, told) = client.post(&path, &one_more).await;
+    assert_eq!((status, &told["type"]), (409, &json!("/problems/full")), "{told}");
+    assert_eq!(client.delete(&format!("/api/watches/{}", made["id"].as_str().unwrap())).await.0, 204);
+    assert_eq!(client.post(&path, &one_more).await.0, 201);
     h.finish().await;
 }
 
