@@ -4,6 +4,10 @@
 //! listener. Every failure is one line that says what to do. Stop, in two steps: no new requests and no new jobs, running ones
 //! get time to finish, then everything is let go and the private cluster stops last.
 
+mod pools;
+
+pub use pools::BATCH_OPTIONS;
+
 use crate::accounts::clerk::Clerk;
 use crate::accounts::passwords::Passwords;
 use crate::accounts::setup;
@@ -31,8 +35,8 @@ use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
 use rejoinder_platforms::{InstagramConfig, Readers, RedditConfig, Writers, XConfig};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,15 +125,8 @@ async fn connect(
     max_connections: u32,
     cluster: Option<Cluster>,
 ) -> Result<Database, StartError> {
-    let options = options.application_name("rejoinder").options([
-        // A process that is stopped inside a transaction must not hold its locks for ever.
-        ("idle_in_transaction_session_timeout", "30s"),
-        // Every query has its index. A plan that was made while a table was empty would read all of it when it is full.
-        ("enable_seqscan", "off"),
-        ("jit", "off"),
-    ]);
-    let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(5));
-    let pool = alive(pool).connect_with(options.clone()).await?;
+    let options = pools::for_ours(options);
+    let pool = pools::shared(max_connections).connect_with(options.clone()).await?;
     Ok(Database { pool, options, cluster })
 }
 
@@ -229,7 +226,8 @@ pub async fn assemble(
     let mail = config.mail.as_ref().map(|mail| Mailer::new(mail, &config.public_url)).transpose();
     let mail = mail.map_err(StartError::Setting)?;
     let events = Bus::listen(&database.pool, clock.clone()).await?;
-    let (db, batch) = (database.pool.clone(), batch_pool(&database.options));
+    let db = database.pool.clone();
+    let batch = pools::batch(BATCH_CONNECTIONS).connect_lazy_with(pools::for_batches(&database.options));
     let approving =
         Approvals { batch: batch.clone(), clock: clock.clone(), entropy: entropy.clone(), readers: readers.clone() };
     let approvals = Rounds::start(approving, 1);
@@ -270,26 +268,6 @@ pub async fn assemble(
 const BATCH_CONNECTIONS: u32 = 5;
 /// What one process takes of the database at most: the two pools, and the one that holds its worker's identity.
 pub const CONNECTIONS: u32 = MAX_CONNECTIONS + BATCH_CONNECTIONS + 1;
-
-/// Statements on arrays: planned for the arrays of one call they would be planned anew for each. And a plan that was made while a
-/// table was as good as empty would read it whole until somebody counts it again: they all have an index, which is used from the start.
-fn batch_pool(options: &PgConnectOptions) -> PgPool {
-    let options = options.clone().options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
-    let pool = PgPoolOptions::new().max_connections(BATCH_CONNECTIONS).acquire_timeout(Duration::from_secs(5));
-    alive(pool).connect_lazy_with(options)
-}
-
-/// A connection that was used a moment ago is not asked whether it lives: that costs as much as most statements.
-fn alive(pool: PgPoolOptions) -> PgPoolOptions {
-    pool.idle_timeout(Duration::from_secs(60)).test_before_acquire(false).before_acquire(|connection, meta| {
-        Box::pin(async move {
-            if meta.idle_for > Duration::from_secs(1) {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    })
-}
 
 async fn keyring(config: &Config, pool: &PgPool, clock: &Clock, entropy: &Entropy) -> Result<Keyring, StartError> {
     let key = match &config.encryption_key {

@@ -8,9 +8,10 @@
 use crate::clock::Clock;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::postgres::{PgListener, PgNotification};
 use sqlx::{PgConnection, PgPool};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -24,6 +25,8 @@ const KEPT: usize = 1024;
 /// A returning subscriber is given this much more than it missed: processes stamp the same event at slightly different times.
 const OVERLAP_MILLIS: i64 = 60_000;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Postgres takes 8,000 bytes; a hint has at most 120.
+const HINTS_IN_PACKET: usize = 60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,21 +79,24 @@ struct Payload {
 
 /// Sends a hint with the caller's transaction: it leaves at commit, once per distinct (team, kind, id).
 pub async fn notify(conn: &mut PgConnection, team_id: Uuid, kind: Kind, object_id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("select pg_notify($1, $2)", CHANNEL, hint(team_id, kind, object_id)).execute(conn).await?;
-    Ok(())
+    notify_many(conn, kind, &[(team_id, object_id)]).await
 }
 
 /// The same for the things of many teams, in one statement.
 pub async fn notify_many(conn: &mut PgConnection, kind: Kind, things: &[(Uuid, Uuid)]) -> sqlx::Result<()> {
-    let hints: Vec<String> = things.iter().map(|(team, id)| hint(*team, kind, *id)).collect();
+    let hints = packets(things.iter().map(|(team, id)| (*team, kind, *id)));
     sqlx::query!("select pg_notify($1, hint) from unnest($2::text[]) hint", CHANNEL, &hints).fetch_all(conn).await?;
     Ok(())
 }
 
-/// A hint as `pg_notify` takes it on `CHANNEL`, for who sends many at once.
-pub fn hint(team_id: Uuid, kind: Kind, object_id: Uuid) -> String {
-    serde_json::to_string(&Payload { team: team_id, kind, id: object_id })
-        .expect("ids and a unit variant are always valid JSON")
+/// Many hints as `pg_notify` takes them on `CHANNEL`, each once, as many in a packet as it has room for: every process that listens is
+/// woken for each.
+pub fn packets(hints: impl Iterator<Item = (Uuid, Kind, Uuid)>) -> Vec<String> {
+    let mut known = HashSet::new();
+    let hints = hints.filter(|hint| known.insert(*hint));
+    let hints: Vec<Payload> = hints.map(|(team, kind, id)| Payload { team, kind, id }).collect();
+    let packet = |hints: &[Payload]| serde_json::to_string(hints).expect("ids and unit variants are always valid JSON");
+    hints.chunks(HINTS_IN_PACKET).map(packet).collect()
 }
 
 /// Clones share one listening connection, which ends with the last of them.
@@ -157,6 +163,16 @@ async fn pump(mut listener: PgListener, board: Arc<Board>, clock: Clock) {
     }
 }
 
+/// A hint or a packet of them, without those that only a newer process knows.
+fn understood(text: &str) -> Vec<Payload> {
+    let parts = match serde_json::from_str(text) {
+        Ok(Value::Array(parts)) => parts,
+        Ok(one) => vec![one],
+        Err(_) => Vec::new(),
+    };
+    parts.into_iter().filter_map(|part| serde_json::from_value(part).ok()).collect()
+}
+
 /// The recent events of all teams and the channel to the subscribers.
 struct Board {
     recent: Mutex<Recent>,
@@ -184,10 +200,8 @@ impl Board {
     }
 
     fn receive(&self, notification: &PgNotification, now: OffsetDateTime) {
-        match serde_json::from_str::<Payload>(notification.payload()) {
-            Ok(payload) => self.post(payload, now),
-            // A newer process may send kinds that this one does not know.
-            Err(error) => tracing::debug!(error = %error, "a live event was not understood"),
+        for payload in understood(notification.payload()) {
+            self.post(payload, now);
         }
     }
 
@@ -352,6 +366,26 @@ mod tests {
         let mut any = bus(&board).subscribe(Uuid::from_u128(1));
         board.lost(START);
         assert_eq!(any.next().await, Some(Message::Reset));
+    }
+
+    #[test]
+    fn a_packet_says_each_thing_once_and_fits_into_a_notification() {
+        let team = Uuid::from_u128(u128::MAX);
+        let hints = (0..100).chain(0..100).map(|n| (team, Kind::Integration, Uuid::from_u128(u128::MAX - n)));
+        let packets = packets(hints);
+        assert!(packets.iter().all(|packet| packet.len() < 8000));
+        let heard: Vec<Uuid> = packets.iter().flat_map(|packet| understood(packet)).map(|hint| hint.id).collect();
+        assert_eq!(heard, (0..100).map(|n| Uuid::from_u128(u128::MAX - n)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_only_a_newer_process_knows_takes_nothing_with_it() {
+        let known = Payload { team: Uuid::from_u128(1), kind: Kind::Item, id: Uuid::from_u128(2) };
+        let known = serde_json::to_string(&known).unwrap();
+        let unknown = known.replace("item", "comet");
+        let heard = |text: &str| understood(text).len();
+        assert_eq!((heard(&known), heard(&unknown), heard("nonsense")), (1, 0, 0));
+        assert_eq!(heard(&format!("[{unknown}, {known}]")), 1);
     }
 
     #[test]

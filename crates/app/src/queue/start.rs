@@ -43,7 +43,7 @@ impl Concurrency {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { ai: 8, send: 64, poll: 8, upkeep: 16, webhook: 32 }
+        Self { ai: 8, send: 128, poll: 8, upkeep: 16, webhook: 32 }
     }
 }
 

@@ -21,7 +21,7 @@ use super::worker::{Extension, Shared, recovery, settle_moment};
 use super::{Class, SCHEMA};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-const BREATH: Duration = Duration::from_millis(12);
+const BREATH: Duration = Duration::from_millis(25);
 /// Ended jobs are taken off together.
 const COMPLETION_DELAY: Duration = Duration::from_millis(12);
 /// Jobs of upkeep are short: many are fetched at once. Elsewhere a fetched job would wait for a slow one.
@@ -87,8 +87,14 @@ where
             Class::Upkeep => FAST_PREFETCH,
             Class::Ai | Class::Send | Class::Poll | Class::Webhook => self.concurrency,
         };
-        // Without a pause the engine's fetch wakes itself and asks again at once, for ever. One new job ends the pause.
-        let pause = RefetchDelayConfig::builder().duration(POLL_INTERVAL).threshold(0).max_abort_threshold(1).build();
+        // Without a pause the engine's fetch wakes itself and asks again at once, for ever. A new job ends the pause of those whose jobs
+        // somebody waits for; the others would be woken by each of these, and look through all of them for their own.
+        let wakes = match self.class {
+            Class::Send => 1,
+            Class::Ai | Class::Poll | Class::Upkeep | Class::Webhook => usize::MAX,
+        };
+        let pause = RefetchDelayConfig::builder().duration(POLL_INTERVAL).threshold(0);
+        let pause = pause.max_abort_threshold(wakes).build();
         let times = self.settings.recovery;
         let options = WorkerOptions::default()
             .database(self.pool.clone())

@@ -1,8 +1,9 @@
-//! The lists that people look at all day stay on their indexes however much there is.
+//! The lists that people look at all day stay on their indexes however much there is, and so does a send however little there was.
 
 use crate::harness::{COMMUNITY, Harness};
+use rejoinder_app::lifecycle::BATCH_OPTIONS;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Enough that reading all of it costs more than an index.
 const ROWS: i64 = 20_000;
@@ -50,8 +51,8 @@ fn with_values(query: &str, values: &[&str]) -> String {
 
 /// The text of the first query of a function in a source file.
 fn query_of(source: &str, function: &str) -> String {
-    let body = &source[source.find(&format!("pub async fn {function}(")).unwrap()..];
-    let after_macro = &body[body.find("query").unwrap()..];
+    let body = &source[source.find(&format!("async fn {function}(")).unwrap()..];
+    let after_macro = &body[body.find("sqlx::query").unwrap()..];
     let start = after_macro.find('"').unwrap() + 1;
     let raw = after_macro[..start].ends_with("r#\"");
     let end = after_macro[start..].find(if raw { "\"#" } else { "\"," }).unwrap();
@@ -67,6 +68,72 @@ fn scans<'a>(plan: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
     for child in plan["Plans"].as_array().into_iter().flatten() {
         scans(child, found);
     }
+}
+
+/// The tables that a plan reads, each with the condition by which an index finds the rows.
+fn lookups<'a>(plan: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
+    let scan = plan["Node Type"].as_str().is_some_and(|kind| kind.ends_with("Scan"));
+    if let (true, Some(table)) = (scan, plan["Relation Name"].as_str()) {
+        let condition = plan["Index Cond"].as_str().or(plan["Recheck Cond"].as_str());
+        found.push((table, condition.unwrap_or("none: all of it is read")));
+    }
+    for child in plan["Plans"].as_array().into_iter().flatten() {
+        lookups(child, found);
+    }
+}
+
+/// The plan that connections for statements on arrays keep for a query, whatever its values are.
+async fn kept_plan(conn: &mut PgConnection, query: &str) -> Value {
+    let values = (1..).take_while(|number| query.contains(&format!("${number}"))).map(|_| "null");
+    let values = values.collect::<Vec<_>>().join(", ");
+    sqlx::query(AssertSqlSafe(format!("prepare kept as {query}"))).execute(&mut *conn).await.unwrap();
+    let explain = AssertSqlSafe(format!("explain (format json) execute kept ({values})"));
+    let plan: Value = sqlx::query_scalar(explain).fetch_one(&mut *conn).await.unwrap();
+    sqlx::query("deallocate kept").execute(conn).await.unwrap();
+    plan
+}
+
+#[tokio::test]
+async fn a_plan_made_before_the_first_reply_looks_up_single_rows() {
+    let h = Harness::start().await;
+    // Nothing was posted yet when somebody counted the rows.
+    fill(&h).await;
+    let mut conn = h.pool().acquire().await.unwrap().detach();
+    for (name, value) in BATCH_OPTIONS.into_iter().chain([("enable_seqscan", "off")]) {
+        sqlx::query(AssertSqlSafe(format!("set {name} = '{value}'"))).execute(&mut conn).await.unwrap();
+    }
+    let manners = query_of(include_str!("../../src/flow/etiquette/mod.rs"), "of");
+    let posted = query_of(include_str!("../../src/flow/send/replies.rs"), "stand");
+    let released = query_of(include_str!("../../src/flow/send/attempts.rs"), "release_slots");
+    let stored = query_of(include_str!("../../src/flow/suggestion/db.rs"), "store_all");
+    let lately = query_of(include_str!("../../src/flow/suggestion/find.rs"), "posted_texts");
+    let elsewhere = query_of(include_str!("../../src/flow/suggestion/find.rs"), "posted_everywhere");
+    let answered = query_of(include_str!("../../src/flow/ingest/inbox.rs"), "answered");
+    let by_key = [
+        (&manners, "reply_slots", "target_platform_id = "),
+        (&manners, "suggestions", "id = "),
+        (&manners, "posts", "id = "),
+        (&manners, "comments", "id = "),
+        (&posted, "suggestions", "id = "),
+        (&posted, "posts", "id = "),
+        (&released, "reply_slots", "target_platform_id = "),
+        (&released, "suggestions", "id = "),
+        (&stored, "suggestions", "id = "),
+        (&lately, "suggestions", "integration_id = "),
+        (&elsewhere, "replies", "posted_at > "),
+        (&elsewhere, "suggestions", "id = "),
+        (&answered, "inbox_items", "id = "),
+    ];
+    for (query, table, by) in by_key {
+        let plan = kept_plan(&mut conn, query).await;
+        let mut found = Vec::new();
+        lookups(&plan[0]["Plan"], &mut found);
+        let of_table: Vec<_> = found.iter().filter(|(scanned, _)| *scanned == table).collect();
+        assert!(!of_table.is_empty(), "{table}\n{query}\n{plan:#}");
+        assert!(of_table.iter().all(|(_, condition)| condition.contains(by)), "{of_table:?}\n{query}\n{plan:#}");
+    }
+    conn.close().await.unwrap();
+    h.finish().await;
 }
 
 #[tokio::test]

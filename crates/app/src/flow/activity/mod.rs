@@ -280,9 +280,10 @@ pub async fn record_all(conn: &mut PgConnection, moment: &Moment, entries: Vec<E
     let subjects: Vec<(&str, Uuid)> = entries.iter().map(|entry| entry.subject.parts()).collect();
     let mut hints = Vec::new();
     for (entry, id) in entries.iter().zip(&ids) {
-        hints.push(events::hint(entry.team_id, events::Kind::Activity, *id));
-        hints.extend(announced(entry.subject).map(|(kind, id)| events::hint(entry.team_id, kind, id)));
+        hints.push((entry.team_id, events::Kind::Activity, *id));
+        hints.extend(announced(entry.subject).map(|(kind, id)| (entry.team_id, kind, id)));
     }
+    let hints = events::packets(hints.into_iter());
     let done = sqlx::query!(
         r#"with written as (
                insert into activity_logs (id, team_id, actor_user_id, type, subject_kind, subject_id, payload, request_id, created_at)

@@ -243,10 +243,10 @@ pub async fn close_gone(
     Ok(count)
 }
 
-/// Closes the items that a reply of ours now stands under, whatever their teams.
-pub async fn answered(conn: &mut PgConnection, moment: &Moment, item_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+/// Closes the items that a reply of ours now stands under, whatever their teams. Gives what the caller has to log of it.
+pub async fn answered(conn: &mut PgConnection, moment: &Moment, item_ids: &[Uuid]) -> Result<Vec<Entry>, sqlx::Error> {
     if item_ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let closed = sqlx::query!(
         "update inbox_items i set state = 'done', updated_at = $2
@@ -266,7 +266,7 @@ pub async fn answered(conn: &mut PgConnection, moment: &Moment, item_ids: &[Uuid
         payload: json!({ "before": { "state": row.before }, "after": { "state": ItemState::Done } }),
         request_id: None,
     });
-    activity::record_all(conn, moment, entries.collect()).await
+    Ok(entries.collect())
 }
 
 /// "Contains this text", whatever signs stand in it.

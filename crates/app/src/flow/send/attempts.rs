@@ -104,7 +104,13 @@ pub(super) async fn release_slots(conn: &mut PgConnection, suggestion_ids: &[Uui
     if suggestion_ids.is_empty() {
         return Ok(());
     }
-    sqlx::query!("delete from reply_slots where suggestion_id = any($1)", suggestion_ids).execute(conn).await?;
+    sqlx::query!(
+        "delete from reply_slots
+         where target_platform_id = any(array(select target_platform_id from suggestions where id = any($1))) and suggestion_id = any($1)",
+        suggestion_ids,
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -195,7 +201,7 @@ pub(super) async fn settle_all(
              finished_at = case when n.outcome = 'uncertain' then a.finished_at else $1 end
          from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[], $11::bool[])
               as n (id, outcome, reason, scope, status, known, request, answer, reply_id, taken)
-         where a.id = n.id and a.outcome = 'uncertain'
+         where a.id = n.id and a.id = any($2) and a.outcome = 'uncertain'
          returning a.id as attempt_id, a.usage_day, a.instance_day",
         moment.now,
         &settled.iter().map(|(id, _)| *id).collect::<Vec<_>>(),

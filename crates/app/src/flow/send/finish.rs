@@ -6,7 +6,7 @@ use super::{replies, reserve};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::coord::rounds::Work;
-use crate::flow::activity::{self, Entry, Kind, Subject};
+use crate::flow::activity::{Entry, Kind, Subject};
 use crate::flow::ingest::inbox;
 use crate::flow::notices;
 use crate::flow::suggestion::{self, Change, Step, Suggestion};
@@ -72,14 +72,15 @@ pub(super) async fn settle(conn: &mut PgConnection, moment: &Moment, asks: &[Ask
         exchanges.extend(exchange(&current, ask));
         steps.push(Step { current, change: ask.change.clone(), actor: None, request_id: ask.request_id.clone() });
     }
-    for refusal in suggestion::change_all(conn, moment, steps).await?.into_iter().filter_map(Result::err) {
+    let mut also = inbox::answered(conn, moment, &posted).await?;
+    also.extend(exchanges);
+    let changed = suggestion::change_all_and_record(conn, moment, steps, also).await?;
+    for refusal in changed.into_iter().filter_map(Result::err) {
         // Nobody but the settling leads out of an open attempt, so this is a hole of ours: the attempt is settled all the same.
         tracing::error!(code = refusal.code, detail = refusal.detail, "an outcome did not fit the suggestion");
     }
     replies::stand(conn, moment, &stand).await?;
-    inbox::answered(conn, moment, &posted).await?;
     notices::resolve_all(conn, moment, NoticeKind::SendUnknown, &known).await?;
-    activity::record_all(conn, moment, exchanges).await?;
     usage::posted(conn, moment, charged).await?;
     Ok(asks.iter().map(|ask| freed.contains_key(&ask.attempt_id)).collect())
 }

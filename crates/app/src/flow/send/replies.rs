@@ -63,7 +63,7 @@ pub(super) async fn stand(
         "insert into replies (suggestion_id, team_id, integration_id, platform_reply_id, community, standing, posted_at, check_at)
          select s.id, s.team_id, s.integration_id, s.platform_reply_id, p.community, 'here', $2, $3
          from suggestions s join posts p on p.id = s.post_id
-         where s.id = any($1) and s.platform_reply_id is not null
+         where s.id = any($1) and coalesce(s.platform_reply_id, '') <> ''
          on conflict on constraint replies_pkey do nothing",
         suggestion_ids,
         moment.now,

@@ -107,6 +107,16 @@ pub async fn change_all(
     moment: &Moment,
     steps: Vec<Step>,
 ) -> Result<Vec<Result<Suggestion, Refusal>>, sqlx::Error> {
+    change_all_and_record(conn, moment, steps, Vec::new()).await
+}
+
+/// The same, and writes what else is to be logged of it behind the changes.
+pub async fn change_all_and_record(
+    conn: &mut PgConnection,
+    moment: &Moment,
+    steps: Vec<Step>,
+    also: Vec<Entry>,
+) -> Result<Vec<Result<Suggestion, Refusal>>, sqlx::Error> {
     let nexts: Vec<Result<Option<State>, Refusal>> = steps
         .iter()
         .map(|step| {
@@ -129,8 +139,9 @@ pub async fn change_all(
     }
     if !changed.is_empty() {
         db::store_all(conn, moment, &changed).await?;
-        activity::record_all(conn, moment, entries).await?;
     }
+    entries.extend(also);
+    activity::record_all(conn, moment, entries).await?;
     let pairs = steps.into_iter().zip(nexts);
     Ok(pairs
         .map(|(step, next)| {
