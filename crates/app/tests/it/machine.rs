@@ -169,7 +169,7 @@ proptest! {
             }
             // Only a worker that takes it up, or the settling of an attempt, leads out of an unknown outcome: nobody's wish does.
             if current.stage == Stage::Uncertain && next.stage != Stage::Uncertain {
-                prop_assert!(["reclaim", "park", "return", "posted", "refused"].contains(&name), "{name}");
+                prop_assert!(["reclaim", "park", "park-for-switch", "return", "posted", "refused"].contains(&name), "{name}");
             }
             current = next;
         }
