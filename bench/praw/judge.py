@@ -1,47 +1,19 @@
 """Drives praw through the simulated Reddit and holds what it sees against the simulator's own truth."""
 
-import json
-import sys
-import urllib.error
-import urllib.parse
-import urllib.request
-
 import praw
 import prawcore
 
-BASE = sys.argv[1]
+from judging import BASE, control, end, pressed, raises, step, told
+
 BRAND = "brassfinch"
 AGENT = "test:org.example.judge:1.0 (by /u/brassfinch)"
 SCOPES = ["identity", "history", "read", "privatemessages", "submit", "edit"]
 REDIRECT = "http://127.0.0.1:1/callback"
-failed = []
-
-
-class Stay(urllib.request.HTTPRedirectHandler):
-    """A consent ends with a redirect that nobody follows here."""
-
-    def redirect_request(self, *_):
-        return None
-
-
-def control(path, body=None):
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(BASE + "/control" + path, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
 
 
 def consent(url, account=BRAND, decision="allow"):
-    """Presses the button on the consent page; gives the query that the browser brings back."""
-    fields = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
-    form = urllib.parse.urlencode({**fields, "account": account, "decision": decision}).encode()
-    opener = urllib.request.build_opener(Stay)
-    try:
-        opener.open(url.split("?")[0], form)
-    except urllib.error.HTTPError as redirect:
-        assert redirect.code == 302, redirect.code
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(redirect.headers["location"]).query))
-    raise AssertionError("no redirect")
+    """The query that the browser brings back."""
+    return told(pressed(url, account, decision))
 
 
 def client(**more):
@@ -49,28 +21,6 @@ def client(**more):
         client_id="sandbox-client", client_secret="sandbox-secret", user_agent=AGENT, redirect_uri=REDIRECT,
         oauth_url=BASE, reddit_url=BASE, check_for_updates=False, **more,
     )
-
-
-def step(name):
-    def run(act):
-        try:
-            said = act()
-        except Exception as error:  # noqa: BLE001 - every failure is a line of the table
-            failed.append(name)
-            print(f"FAILED  {name:<38} {type(error).__name__}: {error}")
-        else:
-            print(f"ok      {name:<38} {said}")
-        return act
-
-    return run
-
-
-def raises(kind, act):
-    try:
-        act()
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind} was not raised")
 
 
 for name in (BRAND, "curious_cat", "other_cat"):
@@ -256,6 +206,4 @@ def _():
     return f"insufficient_scope, {type(dead).__name__}"
 
 
-outcome = "all steps passed" if not failed else f"failed: {', '.join(failed)}"
-print(f"{outcome} (praw {praw.__version__}, prawcore {prawcore.__version__})")
-sys.exit(1 if failed else 0)
+end(f"praw {praw.__version__}, prawcore {prawcore.__version__}")

@@ -314,6 +314,7 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         client_secret: x.client_secret.clone(),
         auth_base: x.auth_base.clone(),
         api_base: x.api_base.clone(),
+        webhook_id: x.webhook_id.clone(),
         write_timeout: WRITE_TIMEOUT,
         settle_window: x.settle_window,
     });

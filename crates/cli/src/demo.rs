@@ -109,6 +109,8 @@ fn point_at(config: &mut Config, base: &Url) {
         auth_base: under("/x"),
         api_base: under("/x"),
         settle_window: SETTLE_WINDOW,
+        api_secret: None,
+        webhook_id: None,
     });
     if process_env("AI_PROVIDER").is_none() {
         config.ai.provider = AiProvider::Gemini;

@@ -18,6 +18,8 @@ pub enum Remedy {
     Nothing,
     /// Another text may pass.
     Edit,
+    /// The same: these words stand there already. Where an earlier try ended without an answer, they may be its.
+    EditUnlessOurs,
     /// The refusal holds for programs only: a person can answer this one on the platform's own page.
     ByHand,
     /// The account must write nothing more until somebody looked after it on the platform.

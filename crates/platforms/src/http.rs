@@ -102,7 +102,7 @@ pub async fn send_reading(
     request: RequestBuilder,
     permits: &Permits,
     host: Host,
-    read: fn(StatusCode, &HeaderMap) -> Told,
+    read: impl Fn(StatusCode, &HeaderMap) -> Told + Send,
 ) -> Result<Response, Unsent> {
     let pass = permits.admit(host).await.map_err(Unsent::NoPermit)?;
     let sent = request.send().await;

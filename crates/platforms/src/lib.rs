@@ -18,7 +18,7 @@ pub mod types;
 mod x;
 
 pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
-pub use instagram::{InstagramConfig, webhook as instagram_webhook};
+pub use instagram::InstagramConfig;
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect, tariff};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
@@ -117,6 +117,16 @@ pub trait Reader: Send + Sync {
     /// Has the account's events sent to the webhook that the app is registered with. Asking twice does no harm.
     async fn subscribe(&self, _session: &Session) -> Result<Subscribed, FetchError> {
         Ok(Subscribed::default())
+    }
+
+    /// Cuts what came to the webhook into single changes; what is meant for others is left out. Err: why it is no delivery. Asks nobody.
+    fn split(&self, _body: &[u8]) -> Result<Vec<Pushed>, String> {
+        Err("this platform sends no webhooks".to_owned())
+    }
+
+    /// What the platform charges for having told of a change.
+    fn told_charges(&self, _payload: &serde_json::Value) -> Vec<Charge> {
+        Vec::new()
     }
 
     /// What a change says that a webhook brought at `at`. Asks nobody.

@@ -110,6 +110,33 @@ pub struct Capabilities {
     pub scopes: &'static [ScopeAsked],
     /// What its API costs; None: nothing.
     pub tariff: Option<&'static Tariff>,
+    /// What can be followed there beside the account's own posts.
+    pub watching: Watching,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watching {
+    /// Nothing can be searched.
+    Nothing,
+    /// Words, wherever they are said.
+    Words,
+    /// Communities, and words in them or everywhere.
+    Communities,
+}
+
+impl Watching {
+    /// Why it cannot be followed; None where it can.
+    pub fn problem(self, platform: &str, watch: &Watch) -> Option<String> {
+        match (self, watch) {
+            (Self::Communities, _) | (Self::Words, Watch::Keyword { community: None, .. }) => None,
+            (Self::Words, _) => {
+                Some(format!("{platform} has no communities that can be followed; follow words instead"))
+            }
+            (Self::Nothing, _) => {
+                Some(format!("{platform} cannot be searched; what names the account comes by itself"))
+            }
+        }
+    }
 }
 
 /// A permission that we ask for.
@@ -307,10 +334,25 @@ pub struct Pushed {
 pub enum Heard {
     /// All that is needed of a comment.
     Comment(InboundComment),
+    /// All that is needed of a post.
+    Post(InboundPost),
     /// Things that must be read to know more.
     Named(Named),
     /// Nothing to do, for this reason.
     Nothing(&'static str),
+}
+
+impl Heard {
+    /// A date in the future would stand above everything until then: it counts as now.
+    pub(crate) fn not_later_than(&mut self, now: OffsetDateTime) {
+        let (created_at, edited_at) = match self {
+            Self::Comment(comment) => (&mut comment.created_at, &mut comment.edited_at),
+            Self::Post(post) => (&mut post.created_at, &mut post.edited_at),
+            Self::Named(_) | Self::Nothing(_) => return,
+        };
+        *created_at = (*created_at).min(now);
+        *edited_at = edited_at.map(|at| at.min(now));
+    }
 }
 
 /// Things by their ids, as a change named them.

@@ -44,6 +44,9 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/posts/delete", post(|world: World, fields: Fields| change(world, fields, Control::delete_post)))
         .route("/x/posts", get(|world: World| async move { Json(json!(control(&world).x_posts())) }).post(x_post))
         .route("/x/tokens", post(x_token))
+        .route("/x/limit", post(x_limit))
+        .route("/x/webhook", post(x_webhook))
+        .merge(crate::control_instagram::router())
         .route("/x/bill", get(|world: World| async move { Json(json!(control(&world).x_bill())) }))
         .route("/messages", post(add_message))
         .route("/faults", post(plan))
@@ -200,6 +203,26 @@ async fn x_token(world: World, fields: Fields) -> Answer {
     let scope = fields.get("scope").map_or("tweet.read users.read tweet.write offline.access", String::as_str);
     let token = control(&world).x_issue_token(field(&fields, "account")?, scope);
     Ok(Json(json!({"access_token": token.access_token, "refresh_token": token.refresh_token})))
+}
+
+#[derive(Deserialize)]
+struct LimitBody {
+    limit: Option<u32>,
+}
+
+async fn x_limit(world: World, Json(body): Json<LimitBody>) -> Json<Value> {
+    control(&world).x_rate_limit(body.limit);
+    Json(json!({}))
+}
+
+async fn x_webhook(world: World, fields: Fields) -> Answer {
+    let url = field(&fields, "url")?;
+    let address = url::Url::parse(url).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    if !crate::sender::answers_challenge(&address).await {
+        return Err(StatusCode::CONFLICT);
+    }
+    control(&world).x_webhook(url);
+    Ok(Json(json!({"id": crate::X_WEBHOOK_ID})))
 }
 
 async fn add_message(world: World, fields: Fields) -> Answer {

@@ -1,12 +1,20 @@
-//! The control handle's part for Instagram. Ids are the platform's; methods that take one panic where it does not exist.
+//! The control handle's part for Instagram. Ids are the platform's; methods that take one panic where it does not exist, routes for other
+//! processes answer 404.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Serialize;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::Control;
 use crate::vendors::instagram::store::{Comment, LONG_LIFE};
+use crate::{Control, Shared};
 
 /// A comment on Instagram as it really is.
 #[derive(Clone, Debug, Serialize)]
@@ -144,4 +152,59 @@ impl Control {
     pub fn instagram_token_life() -> Duration {
         LONG_LIFE
     }
+}
+
+type World = State<Arc<Shared>>;
+type Fields = HashMap<String, String>;
+type Answer = Result<Json<Value>, StatusCode>;
+
+pub(crate) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/instagram/media", post(add_media))
+        .route("/instagram/comments", get(comments).post(add_comment))
+        .route("/instagram/close", post(close))
+        .route("/instagram/tokens", post(token))
+}
+
+fn field<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, StatusCode> {
+    fields.get(name).map(String::as_str).ok_or(StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn control(world: &World) -> Control {
+    Control::new(world.0.clone())
+}
+
+fn known(world: &World, id: &str) -> Result<(), StatusCode> {
+    let world = world.0.world();
+    let known = world.instagram.comment(id).is_some() || world.instagram.media(id).is_some();
+    if known { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
+}
+
+async fn add_media(world: World, Json(fields): Json<Fields>) -> Answer {
+    let id = control(&world).instagram_media(field(&fields, "owner")?, field(&fields, "caption")?);
+    Ok(Json(json!({"id": id})))
+}
+
+async fn comments(world: World, Query(fields): Query<Fields>) -> Answer {
+    Ok(Json(json!(control(&world).instagram_under(field(&fields, "under")?))))
+}
+
+async fn add_comment(world: World, Json(fields): Json<Fields>) -> Answer {
+    let [author, target, text] = ["author", "target", "text"].map(|name| field(&fields, name));
+    known(&world, target?)?;
+    Ok(Json(json!({"id": control(&world).instagram_comment(author?, target?, text?)})))
+}
+
+async fn close(world: World, Json(fields): Json<Fields>) -> Answer {
+    let id = field(&fields, "media")?;
+    world.0.world().instagram.media(id).ok_or(StatusCode::NOT_FOUND)?;
+    control(&world).instagram_close(id, true);
+    Ok(Json(json!({})))
+}
+
+async fn token(world: World, Json(fields): Json<Fields>) -> Answer {
+    let (account, scopes) = (field(&fields, "account")?, field(&fields, "scope")?);
+    let (access_token, id) =
+        (control(&world).instagram_token(account, scopes), control(&world).instagram_account(account));
+    Ok(Json(json!({"access_token": access_token, "id": id})))
 }

@@ -1,6 +1,7 @@
 //! The control handle of X. Ids are text here as they are on the wire.
 
 use crate::Control;
+use crate::vendors::clerk::SignedMessage;
 use crate::vendors::x::XWorld;
 use crate::vendors::x::things::{Tweet, XBill};
 use crate::world::oauth::IssuedToken;
@@ -30,6 +31,11 @@ fn view(world: &XWorld, tweet: &Tweet) -> XPost {
         deleted: tweet.deleted,
         hidden: tweet.hidden,
     }
+}
+
+/// The signature of X over these bytes, as in its header.
+pub fn x_signature(bytes: &[u8]) -> String {
+    crate::vendors::x::activity::signature(bytes)
 }
 
 fn number(id: &str) -> u64 {
@@ -82,9 +88,14 @@ impl Control {
         world.x.tweets.values().map(|tweet| view(&world.x, tweet)).collect()
     }
 
-    /// The direct answers to a post, oldest first, also deleted ones.
+    /// The direct answers to a post, whichever of its versions they name, oldest first, also deleted ones.
     pub fn x_replies_under(&self, id: &str) -> Vec<XPost> {
-        self.x_posts().into_iter().filter(|post| post.replied_to.as_deref() == Some(id)).collect()
+        let mut versions = vec![id.to_owned()];
+        if let Some(tweet) = self.shared().world().x.tweets.get(&number(id)) {
+            versions.extend(tweet.versions.iter().map(u64::to_string));
+        }
+        let under = |post: &XPost| post.replied_to.as_ref().is_some_and(|parent| versions.contains(parent));
+        self.x_posts().into_iter().filter(under).collect()
     }
 
     /// Tokens for an account on X (made if needed) without the consent page.
@@ -111,6 +122,21 @@ impl Control {
     /// Every token of X is dead.
     pub fn x_revoke_tokens(&self) {
         self.shared().world().x.grants.revoke_all();
+    }
+
+    /// Events go to this address from now on; to none that begins with `http://`: the test delivers them itself.
+    pub fn x_webhook(&self, url: &str) {
+        self.shared().world().x.activity.register(url);
+    }
+
+    /// Events that nobody has taken yet, each with its number: signed, as the vendor sends them.
+    pub fn x_events(&self) -> Vec<(u64, SignedMessage)> {
+        self.shared().world().x.events()
+    }
+
+    /// How a delivery was answered; what was not with 200 comes again.
+    pub fn x_event_answered(&self, number: u64, status: u16) {
+        self.shared().world().x.activity.answered(number, status);
     }
 
     /// What the vendor has charged for so far.

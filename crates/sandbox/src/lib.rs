@@ -6,7 +6,7 @@
 //! - `/reddit`: both hosts of Reddit (`REDDIT_AUTH_BASE` = `REDDIT_API_BASE` = `{base}/reddit`); the same calls without it, for
 //!   clients that can name nothing but a host;
 //! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
-//!   `{base}/instagram`); its world is reached through [`Control`] in the same process;
+//!   `{base}/instagram`);
 //! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
@@ -46,6 +46,13 @@
 //! | POST `/control/x/posts` | `{"author","text","answers"}` (`answers`: an id, may be missing) | `{"id"}` |
 //! | POST `/control/x/tokens` | `{"account","scope"}` | `{"access_token","refresh_token"}` |
 //! | GET `/control/x/bill` | | what X charged for |
+//! | POST `/control/x/limit` | `{"limit"}` calls per 15 minutes of every route, null: as documented | `{}` |
+//! | POST `/control/x/webhook` | `{"url"}`: X asks it a challenge, and sends events there, signed with `sandbox-api-secret` | `{"id"}`, 409 where the challenge is not answered |
+//! | POST `/control/instagram/media` | `{"owner","caption"}` | `{"id"}` |
+//! | POST `/control/instagram/comments` | `{"author","target","text"}` | `{"id"}` |
+//! | GET `/control/instagram/comments?under=id` | | comments as they are, directly below a post or comment |
+//! | POST `/control/instagram/close` | `{"media"}`: no more comments | `{}` |
+//! | POST `/control/instagram/tokens` | `{"account","scope"}` | `{"access_token","id"}` |
 //! | POST `/control/trickle` | | `{"fullname"}` or null: the next prepared stranger speaks |
 //!
 //! With [`Options::state`] the world outlives the process: every change stands in that file, synced, before its answer
@@ -69,6 +76,7 @@ mod control_x;
 mod demo_world;
 mod pages;
 mod pages_instagram;
+mod sender;
 mod state_file;
 mod vendors;
 mod world;
@@ -91,8 +99,9 @@ pub use clock::{Clock, FixedClock};
 pub use control::{Control, HoldGuard};
 pub use control_clerk::{ClerkToken, ClerkUser, clerk_public_key};
 pub use control_instagram::InstagramComment;
-pub use control_x::XPost;
+pub use control_x::{XPost, x_signature};
 pub use vendors::clerk::{Outage, SignedMessage};
+pub use vendors::x::activity::{API_SECRET as X_API_SECRET, WEBHOOK_ID as X_WEBHOOK_ID};
 pub use vendors::x::things::XBill;
 pub use world::faults::{AiFault, HoldPoint, ReadFault, WriteFault};
 pub use world::oauth::IssuedToken;
@@ -209,6 +218,7 @@ pub struct Sandbox {
     control: Control,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     trickle: Option<tokio::task::JoinHandle<()>>,
+    sender: tokio::task::JoinHandle<()>,
 }
 
 /// Starts a sandbox. Errors: the address cannot be listened on; the state can neither be read nor put aside, or a fresh
@@ -224,7 +234,8 @@ pub async fn start(options: Options) -> std::io::Result<Sandbox> {
         axum::serve(CutListener(listener), router).with_graceful_shutdown(stopping.cancelled_owned()).await
     });
     let trickle = options.trickle.map(|every| tokio::spawn(trickle(shared.clone(), every)));
-    Ok(Sandbox { base_url, control: Control::new(shared), server, trickle })
+    let sender = tokio::spawn(sender::run(shared.clone()));
+    Ok(Sandbox { base_url, control: Control::new(shared), server, trickle, sender })
 }
 
 /// The world that the file holds, else a fresh one, which the file then holds.
@@ -273,6 +284,7 @@ impl Drop for Sandbox {
         if let Some(trickle) = &self.trickle {
             trickle.abort();
         }
+        self.sender.abort();
     }
 }
 

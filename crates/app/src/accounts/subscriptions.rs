@@ -1,7 +1,7 @@
 //! Having events sent: after connecting, and looked at again every day, since platforms drop a subscription without a word. Where it cannot
 //! be had, the account is read all the same, only later.
 
-use super::integrations;
+use super::integrations::{self, Integration};
 use super::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::jobs::{self, State};
@@ -15,6 +15,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 const LOOK_AGAIN: time::Duration = time::Duration::DAY;
+/// Without an event for so long the account is looked at as if none were sent.
+const FLOWING: time::Duration = time::Duration::DAY;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WebhookSubscribe {
@@ -127,6 +129,26 @@ pub async fn look_again(
         jobs::enqueue_if_absent(conn, &WebhookSubscribe { integration_id }, now).await?;
     }
     Ok(())
+}
+
+/// Whether the account's events come in: it has them sent, and one came lately.
+pub async fn are_flowing(
+    conn: &mut PgConnection,
+    integration: &Integration,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from webhook_subscriptions s
+               where s.integration_id = $1 and s.team_id = $2 and s.problem is null and s.fields <> '{}'
+                 and exists (select from webhook_events e where e.integration_id = s.integration_id and e.received_at > $3)
+           ) as "flowing!""#,
+        integration.id,
+        integration.team_id,
+        now - FLOWING,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// How events reach an account.

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 const TAG_BYTES: usize = 32;
 const LONGEST_REQUEST: usize = 16 * 1024;
 

@@ -6,3 +6,4 @@ pub mod mail;
 pub mod meta;
 pub mod outbound;
 pub mod signatures;
+pub mod x_signing;

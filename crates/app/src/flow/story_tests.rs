@@ -48,6 +48,7 @@ fn attempt(number: i32, armed: i64, outcome: &str, finished: Option<i64>) -> Att
         finished_at: finished.map(at),
         call_ended_at: None,
         taken: false,
+        words_there: false,
     }
 }
 

@@ -64,3 +64,4 @@ mod webhooks_out;
 mod x;
 mod x_cost;
 mod x_refusals;
+mod x_webhooks;

@@ -304,3 +304,32 @@ async fn a_closed_community_takes_no_draft_and_says_so() {
     assert!(page.html.contains("is quarantined"), "{}", page.html);
     h.finish().await;
 }
+
+#[tokio::test]
+async fn what_a_platform_cannot_search_is_refused_before_it_is_made() {
+    let (h, _) = crate::instagram::connected().await;
+    let x = crate::x::world().await;
+    for (h, fields, said) in [
+        (&h, json!({ "kind": "keyword", "text": "grinder" }), "Instagram cannot be searched"),
+        (&x.h, json!({ "kind": "community", "text": "espresso" }), "X has no communities"),
+        (&x.h, json!({ "kind": "keyword", "text": "grinder", "community": "espresso" }), "follow words instead"),
+    ] {
+        let mut body = json!({ "integration_id": h.integration_id });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (status, told) = Client::signed_in(h).await.post(&format!("/api/teams/{}/watches", h.team_id), &body).await;
+        assert_eq!(
+            (status, told["type"].as_str().unwrap_or_default().ends_with("cannot-be-followed")),
+            (409, true),
+            "{told}"
+        );
+        assert!(told["detail"].as_str().unwrap().contains(said), "{told}");
+    }
+    let page = Browser::signed_in(&h, h.user_id).await.get("/dashboard/watches").await.html;
+    assert!(
+        !page.contains(&format!("value=\"{}\"", h.integration_id)),
+        "no account that cannot look is offered: {page}"
+    );
+    follow(&x.h, json!({ "kind": "keyword", "text": "grinder" })).await;
+    x.h.finish_leaving(&[]).await;
+    h.finish().await;
+}

@@ -11,13 +11,14 @@ use rejoinder_sandbox::{ReadFault, WriteFault, XPost};
 use serde_json::json;
 use std::collections::HashMap;
 use time::Duration;
+use uuid::Uuid;
 
 pub const TEXT: &str = "It does, all 58 mm baskets fit.";
 
 /// A team whose account on X is connected and has one post.
 pub struct World {
     pub h: Harness,
-    post: String,
+    pub post: String,
 }
 
 pub async fn world() -> World {
@@ -28,23 +29,34 @@ pub async fn world() -> World {
 }
 
 async fn unconnected() -> Harness {
+    unconnected_with(&[]).await
+}
+
+pub async fn unconnected_with(more: &[(&str, &str)]) -> Harness {
     let settings = |base: &url::Url| {
         let pairs = [("X_CLIENT_ID", "sandbox-client"), ("X_CLIENT_SECRET", "sandbox-secret")];
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let bases = ["X_AUTH_BASE", "X_API_BASE"].map(|name| (name.to_owned(), format!("{base}x")));
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(bases).collect()
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(bases).chain(more).collect()
     };
     Harness::unconnected_at(settings).await
 }
 
 async fn connect_by_consent(h: &mut Harness) {
+    h.integration_id = connect_account(h, BRAND).await;
+}
+
+/// Through the consent page. Returns the integration.
+pub async fn connect_account(h: &Harness, name: &str) -> Uuid {
+    h.platform.x_user(name);
     let (app, moment) = (&h.app, h.app.moment());
     let page = connect::start(app, &moment, (h.team_id, h.user_id), "x", None).await.unwrap();
     let asked: HashMap<String, String> = page.query_pairs().into_owned().collect();
     assert_eq!((page.path(), asked["code_challenge_method"].as_str()), ("/x/i/oauth2/authorize", "S256"));
-    let code = h.platform.x_grant_code(BRAND, &asked["redirect_uri"], &asked["scope"], &asked["code_challenge"]);
+    let code = h.platform.x_grant_code(name, &asked["redirect_uri"], &asked["scope"], &asked["code_challenge"]);
     let callback = connect::Callback { state: asked["state"].clone(), code: Some(code), error: None };
     match connect::come_back(app, &moment, "x", Some(h.user_id), callback).await.arrived {
-        Ok(connect::Arrived::Connected(id)) => h.integration_id = id,
+        Ok(connect::Arrived::Connected(id)) => id,
         other => panic!("{other:?}"),
     }
 }
@@ -268,6 +280,24 @@ async fn an_edited_post_is_read_in_its_newest_version() {
     w.h.poll().await;
     assert_eq!(w.h.comment_row(&item).await.text, "@brassfinch Do the new baskets fit?");
     assert_eq!(w.h.items().await.len(), 1, "a new version is no new answer");
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn a_reply_under_an_edited_post_is_found_there_whichever_version_x_names() {
+    let w = world().await;
+    let answer = w.h.platform.x_reply("curious_cat", &w.post, "Do the old baskets fit?");
+    w.h.advance(Duration::minutes(10));
+    w.h.platform.x_edit(&answer, "@brassfinch Do the new baskets fit?");
+    w.h.poll().await;
+    let item = w.h.item_of(&answer).await.expect("known by its first version");
+    let ready = w.h.write_reply(&item, TEXT).await;
+    let sent = w.h.approve(&ready).await.unwrap();
+    w.h.platform.plan_write(vec![WriteFault::DoneThenDropped]);
+    w.h.run_for(Duration::minutes(12)).await;
+    assert_eq!(w.h.stands(&sent).await, (Status::Posted, Stage::Done), "{}", w.h.reason(&sent).await);
+    assert_eq!((w.posts_sent(), w.ours_under(&answer).len()), (1, 1));
+    assert_ne!(w.ours_under(&answer)[0].replied_to.as_ref(), Some(&answer), "X names the version that stands there");
     w.h.finish().await;
 }
 

@@ -1,8 +1,10 @@
 //! What X refuses and limits: what each refusal says of the reply, of the account and of the whole app.
 
 use crate::harness::Harness;
-use crate::x::{TEXT, World, world};
+use crate::x::{TEXT, World, connect_account, world};
+use rejoinder_app::flow::ingest::IntegrationPoll;
 use rejoinder_app::flow::suggestion::Suggestion;
+use rejoinder_app::jobs;
 use rejoinder_app::model::{Stage, Status};
 use rejoinder_sandbox::{ReadFault, WriteFault};
 use time::Duration;
@@ -24,6 +26,48 @@ async fn the_same_words_again_are_refused_for_this_reply_alone_and_not_sent_agai
     let reason = w.h.reason(&sent).await;
     assert!(reason.contains("look at the account's posts") && reason.contains("Change the text"), "{reason}");
     assert_eq!((w.posts_sent(), account(&w.h).await.as_str()), (1, "connected"));
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn words_that_stand_there_already_may_be_those_of_a_try_without_an_answer_and_are_looked_for() {
+    let w = world().await;
+    let unseen = WriteFault::DroppedAndHidden { millis: 9 * 60_000 };
+    let (answer, sent) = w.send_through(vec![unseen], Duration::minutes(7)).await;
+    assert_eq!(w.posts_sent(), 2, "the first one counts as never posted, the second one meets it");
+    assert_eq!(w.h.stands(&sent).await.1, Stage::Uncertain, "{}", w.h.reason(&sent).await);
+    w.h.run_for(Duration::minutes(8)).await;
+    assert_eq!(w.h.stands(&sent).await, (Status::Posted, Stage::Done), "{}", w.h.reason(&sent).await);
+    assert_eq!((w.posts_sent(), w.ours_under(&answer).len()), (2, 1));
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn words_that_stand_elsewhere_are_for_a_person_to_change_and_are_not_sent_for_ever() {
+    let w = world().await;
+    let faults = vec![WriteFault::DroppedBefore, WriteFault::Refuse { code: "duplicate".to_owned() }];
+    let (answer, sent) = w.send_through(faults, Duration::minutes(30)).await;
+    assert_eq!(w.h.stands(&sent).await, (Status::Failed, Stage::Done), "{}", w.h.reason(&sent).await);
+    let reason = w.h.reason(&sent).await;
+    assert!(reason.contains("duplicate_content") && reason.contains("change the text"), "{reason}");
+    assert_eq!((w.posts_sent(), w.ours_under(&answer).len()), (2, 0));
+    assert_eq!(account(&w.h).await, "connected");
+    w.h.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_of_one_account_shuts_no_other_one_out() {
+    let w = world().await;
+    let other = connect_account(&w.h, "other_brand").await;
+    w.h.run_due().await;
+    let mention = w.h.platform.x_post("maren", "@other_brand does it fit?");
+    w.h.platform.plan_reads(vec![ReadFault::TooManyRequests { secs: 600 }]);
+    w.h.poll().await;
+    let limited = w.h.integration().await;
+    assert_eq!(limited.next_poll_at, w.h.now() + Duration::minutes(10), "{:?}", limited.last_poll_problem);
+    jobs::enqueue(&mut *w.h.conn().await, &IntegrationPoll { integration_id: other }, w.h.now()).await.unwrap();
+    w.h.run_due().await;
+    assert!(w.h.item_of(&mention).await.is_some(), "the other account is read at the same moment");
     w.h.finish().await;
 }
 

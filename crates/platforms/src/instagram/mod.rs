@@ -16,7 +16,7 @@ mod poll;
 mod readback;
 mod states;
 mod usage;
-pub mod webhook;
+mod webhook;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -56,6 +56,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         },
     ],
     tariff: None,
+    watching: Watching::Nothing,
 };
 
 /// The app as registered with Meta, and where Meta is.
@@ -188,6 +189,10 @@ impl Reader for InstagramReader {
 
     async fn subscribe(&self, session: &Session) -> Result<Subscribed, FetchError> {
         calls::subscribe(&self.api, session).await
+    }
+
+    fn split(&self, body: &[u8]) -> Result<Vec<Pushed>, String> {
+        webhook::split(body)
     }
 
     fn heard(&self, account: &Account, payload: &serde_json::Value, at: OffsetDateTime) -> Heard {

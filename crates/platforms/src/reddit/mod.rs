@@ -79,6 +79,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         },
     ],
     tariff: None,
+    watching: Watching::Communities,
 };
 
 /// The app as registered with Reddit, and where Reddit is.

@@ -21,8 +21,8 @@ pub(super) const POST_FIELDS: [(&str, &str); 3] = [
     ("user.fields", "username,name"),
 ];
 
-/// Posts of an answer at most: what is asked for on a page, and ids in a lookup.
-pub(super) const PAGE: usize = 100;
+/// Posts that a page is asked for, the largest first; a search gives no fewer than the last.
+const PAGES: [usize; 3] = [100, 30, 10];
 
 /// A good answer and the budget it told.
 #[derive(Debug)]
@@ -48,6 +48,27 @@ impl Api {
         read
     }
 
+    /// The largest page that what is left of the month's budget can pay.
+    async fn page(
+        &self,
+        token: &AccessToken,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        refused: Scope,
+    ) -> Result<Read, FetchError> {
+        let mut too_dear = None;
+        for size in PAGES {
+            let max_results = size.to_string();
+            let size_asked = ("max_results", max_results.as_str());
+            let query: Vec<(&str, &str)> = query.iter().copied().chain([size_asked]).chain(POST_FIELDS).collect();
+            match self.get(token, segments, &query, (Reads::Posts(size), refused)).await {
+                Err(error @ FetchError::OverBudget { .. }) => too_dear = Some(error),
+                read => return read,
+            }
+        }
+        Err(too_dear.unwrap_or_else(|| FetchError::Unavailable("no page was asked for".to_owned())))
+    }
+
     async fn ask(
         &self,
         token: &AccessToken,
@@ -58,7 +79,8 @@ impl Api {
         let started = Instant::now();
         let url = address(&self.config.api_base, segments);
         let request = self.read.get(url).query(query).bearer_auth(token.expose_secret());
-        let response = http::send(request, token.permits(), Host::Api).await.map_err(unsent)?;
+        let read = |status, headers: &_| limits::told(status, headers, (self.now)());
+        let response = http::send_reading(request, token.permits(), Host::Api, read).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
         tracing::debug!(platform = "x", call = segments.join("/"), status, millis, "answered");
@@ -79,10 +101,15 @@ impl Api {
         query: &[(&str, &str)],
         refused: Scope,
     ) -> Result<(wire::Page, Option<Budget>), FetchError> {
-        let query: Vec<(&str, &str)> = query.iter().copied().chain(POST_FIELDS).collect();
-        let ids = query.iter().find(|(name, _)| *name == "ids").map(|(_, ids)| ids.split(',').count());
-        let reads = Reads::Posts(ids.unwrap_or(PAGE));
-        let read = self.get(token, segments, &query, (reads, refused)).await?;
+        let asked = |name: &str| query.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let read = match asked("ids") {
+            Some(ids) => {
+                let reads = Reads::Posts(ids.split(',').count());
+                let query: Vec<(&str, &str)> = query.iter().copied().chain(POST_FIELDS).collect();
+                self.get(token, segments, &query, (reads, refused)).await?
+            }
+            None => self.page(token, segments, query, refused).await?,
+        };
         let page = wire::page(&read.body);
         let page = page.ok_or_else(|| FetchError::Unavailable("the posts came in an unknown form".to_owned()))?;
         Ok((page, read.budget))
@@ -98,7 +125,7 @@ fn unpaid(unpaid: Unpaid) -> FetchError {
 }
 
 /// Nothing came.
-fn unsent(unsent: Unsent) -> FetchError {
+pub(super) fn unsent(unsent: Unsent) -> FetchError {
     match unsent {
         Unsent::NoPermit(retry_after) => FetchError::RateLimited { retry_after },
         Unsent::Failed(error) => FetchError::Unavailable(http::trouble(error)),

@@ -5,6 +5,7 @@ use super::problem::{About, Said, cap_ends};
 use crate::error::Scope;
 use crate::http;
 use crate::types::Budget;
+use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -20,6 +21,18 @@ fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
 fn until(epoch_secs: f64, now: OffsetDateTime) -> Duration {
     let left = epoch_secs - now.unix_timestamp_nanos() as f64 / 1e9;
     Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+}
+
+/// What an answer says of the app's budget. X counts calls by user, so a used-up limit shuts nobody else out, unless it names the app.
+pub(super) fn told(status: StatusCode, headers: &HeaderMap, now: OffsetDateTime) -> http::Told {
+    let of_app = DAY_LIMITS
+        .iter()
+        .find(|(name, scope)| *scope == Scope::App && number(headers, &format!("{name}-remaining")) == Some(0.0));
+    let closed_for = of_app.filter(|_| status == StatusCode::TOO_MANY_REQUESTS).map(|(name, _)| {
+        let told = number(headers, &format!("{name}-reset")).map_or(DEFAULT_WAIT, |at| until(at, now));
+        told.max(Duration::from_secs(1))
+    });
+    (None, closed_for)
 }
 
 /// What is left of the tightest limit that the answer names.
@@ -89,6 +102,19 @@ mod tests {
             assert_eq!(budget(&headers(&pairs), NOW).map(|left| left.remaining), Some(0.0));
         }
         assert_eq!(wait(&headers(&minutes), &Said::default(), NOW), (Duration::from_secs(60), Scope::Account));
+    }
+
+    #[test]
+    fn only_a_limit_of_the_app_shuts_the_others_out() {
+        let of = |name: &str, status| {
+            let (remaining, reset) = (format!("{name}-remaining"), format!("{name}-reset"));
+            told(status, &headers(&[(remaining.as_str(), "0".into()), (reset.as_str(), at(7200))]), NOW).1
+        };
+        let refused = StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(of("x-rate-limit", refused), None);
+        assert_eq!(of("x-user-limit-24hour", refused), None);
+        assert_eq!(of("x-app-limit-24hour", refused), Some(Duration::from_secs(7200)));
+        assert_eq!(of("x-app-limit-24hour", StatusCode::OK), None, "the last call that was let through");
     }
 
     #[test]

@@ -10,12 +10,14 @@ mod fixtures;
 pub mod fuzz;
 mod length;
 mod limits;
+mod named;
 mod oauth;
 mod poll;
 mod problem;
 mod range;
 mod readback;
 mod tariff;
+mod webhook;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -27,6 +29,7 @@ use crate::error::{AuthError, FetchError, Scope};
 use crate::http;
 use crate::list::check_bases;
 use crate::permits::{AccessToken, Through};
+use crate::tariff::Charge;
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
 use async_trait::async_trait;
@@ -34,6 +37,7 @@ use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Duration;
 use tariff::Reads;
+use time::OffsetDateTime;
 use url::Url;
 
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -64,6 +68,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         },
     ],
     tariff: Some(&tariff::TARIFF),
+    watching: Watching::Words,
 };
 
 /// The app as registered with X, and where X is.
@@ -75,6 +80,8 @@ pub struct XConfig {
     pub auth_base: Url,
     /// `https://api.x.com`.
     pub api_base: Url,
+    /// The webhook that the app registered for events; None: nothing is sent to us, everything is polled.
+    pub webhook_id: Option<String>,
     /// Bounds one write as a whole.
     pub write_timeout: Duration,
     /// How long a write without an answer may still appear.
@@ -171,6 +178,36 @@ impl Reader for XReader {
     /// X has no communities with rules of their own.
     async fn place(&self, _session: &Session, community: &str) -> Result<Place, FetchError> {
         Ok(Place { name: community.to_owned(), access: Access::Open, rules: Vec::new() })
+    }
+
+    fn takes_webhooks(&self) -> bool {
+        self.api.config.webhook_id.is_some()
+    }
+
+    async fn subscribe(&self, session: &Session) -> Result<Subscribed, FetchError> {
+        webhook::subscribe(&self.api, session).await
+    }
+
+    fn split(&self, body: &[u8]) -> Result<Vec<Pushed>, String> {
+        webhook::split(body)
+    }
+
+    fn told_charges(&self, payload: &serde_json::Value) -> Vec<Charge> {
+        webhook::charges(payload)
+    }
+
+    fn heard(&self, account: &Account, payload: &serde_json::Value, at: OffsetDateTime) -> Heard {
+        webhook::heard(&self.api.config.auth_base, account, payload, at)
+    }
+
+    fn without_words(&self, payload: &mut serde_json::Value) {
+        webhook::without_words(payload);
+    }
+
+    async fn read_named(&self, session: &Session, named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+        let mut items = named::read(&self.api, session, named).await?;
+        items.iter_mut().for_each(|item| item.not_later_than((self.api.now)()));
+        Ok(items)
     }
 
     async fn watch(&self, session: &Session, watch: &Watch, cursor: &Cursor) -> Result<Polled, FetchError> {

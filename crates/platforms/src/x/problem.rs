@@ -135,7 +135,8 @@ pub(super) fn scope(about: About, otherwise: Scope) -> Scope {
 /// What a person can do about a refused write of this kind.
 pub(super) fn remedy(about: About) -> Remedy {
     match about {
-        About::Duplicate | About::TooLong => Remedy::Edit,
+        About::Duplicate => Remedy::EditUnlessOurs,
+        About::TooLong => Remedy::Edit,
         About::NotSummoned => Remedy::ByHand,
         About::Access | About::Locked => Remedy::StopAccount,
         About::Account | About::Credits | About::UsageCap | About::Gone | About::Other => Remedy::Nothing,

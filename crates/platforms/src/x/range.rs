@@ -73,7 +73,7 @@ async fn page(
 ) -> Result<(Page, Option<Budget>), FetchError> {
     let id = &session.account.id;
     let (since, until) = (range.since.to_string(), range.until.map(|until| until.to_string()));
-    let mut query = vec![("max_results", "100")];
+    let mut query = Vec::new();
     if range.since > 0 {
         query.push(("since_id", since.as_str()));
     }

@@ -10,6 +10,8 @@ use url::Url;
 use wire::{Page, Tweet};
 
 const IDS_PER_CALL: usize = 100;
+/// So few are asked for at once where more could cost more than is left of the month's budget.
+const LEAST_IDS: usize = 5;
 /// Pages of our own posts since the target; beyond them a reply of ours may stand unseen, and the reading back after a send would find it.
 const OWN_PAGES: usize = 3;
 /// X shows the newest 3200 of an account.
@@ -36,6 +38,12 @@ async fn versions(api: &Api, session: &Session, ids: &[&str]) -> Result<(Page, O
         Err(FetchError::Refused { code, .. }) if code == "gone" => Ok((Page::default(), None)),
         answered => answered,
     }
+}
+
+/// One post in its newest version; None where it is gone or closed to us.
+pub(super) async fn one(api: &Api, session: &Session, id: &str) -> Result<Option<Tweet>, FetchError> {
+    let (page, _) = lookup(api, session, &[id]).await?;
+    Ok(find(&page, id).or(page.tweets.first()).cloned())
 }
 
 /// A post by any of its versions: an edit made a new id, and we keep the first.
@@ -105,14 +113,24 @@ pub(super) async fn find_own_reply(api: &Api, session: &Session, probe: &ReplyPr
 
 pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Result<States, FetchError> {
     let mut states = States { things: Vec::with_capacity(ids.len()), budget: None };
-    for some in ids.chunks(IDS_PER_CALL) {
+    let (mut rest, mut at_once) = (ids, IDS_PER_CALL);
+    while !rest.is_empty() {
+        let (some, later) = rest.split_at(at_once.min(rest.len()));
         let known: Vec<&str> = some.iter().map(String::as_str).filter(|id| wire::is_id(id)).collect();
         let mut page = Page::default();
         if !known.is_empty() {
-            let (read, budget) = lookup(api, session, &known).await?;
-            (page, states.budget) = (read, budget.or(states.budget));
+            match lookup(api, session, &known).await {
+                Ok((read, budget)) => (page, states.budget) = (read, budget.or(states.budget)),
+                // Fewer may still be paid.
+                Err(FetchError::OverBudget { .. }) if some.len() > LEAST_IDS => {
+                    at_once = (some.len() / 4).max(LEAST_IDS);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
         }
         states.things.extend(some.iter().map(|id| state(id, &page)));
+        rest = later;
     }
     Ok(states)
 }

@@ -38,6 +38,8 @@ pub(super) enum Reads {
     /// At most so many posts, each with an answered and a quoted one, and with the authors of all.
     Posts(usize),
     Me,
+    /// Nothing that X charges for.
+    Nothing,
 }
 
 impl Reads {
@@ -45,6 +47,7 @@ impl Reads {
         let (posts, users) = match self {
             Self::Posts(count) => (3 * count as u64, 3 * count as u64),
             Self::Me => (0, 1),
+            Self::Nothing => (0, 0),
         };
         posts * TARIFF.micro_usd(POST_READ) + users * TARIFF.micro_usd(USER_READ)
     }
@@ -53,6 +56,7 @@ impl Reads {
         let data = match self {
             Self::Posts(_) => POST_READ,
             Self::Me => USER_READ,
+            Self::Nothing => return Vec::new(),
         };
         let included = body.get("includes").unwrap_or(&Value::Null);
         let users = list(included.get("users")).iter().map(|user| user.get("data").unwrap_or(user));

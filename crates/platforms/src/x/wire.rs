@@ -213,8 +213,11 @@ pub(super) fn page(body: &Value) -> Option<Page> {
         };
         let quoted = referenced(one, "quoted").and_then(|id| page.others.get(&id)?.author_id.clone());
         tweet.quoted_author = quoted;
-        let parent = tweet.replied_to.as_ref().and_then(|id| page.others.get(id)?.author_id.clone());
-        tweet.replied_to_user = tweet.replied_to_user.or(parent);
+        if let Some(parent) = tweet.replied_to.as_ref().and_then(|id| page.others.get(id)) {
+            // An answer to a later version answers the same thing.
+            tweet.replied_to = Some(parent.id.clone());
+            tweet.replied_to_user = tweet.replied_to_user.or_else(|| parent.author_id.clone());
+        }
         page.tweets.push(tweet);
     }
     page.next = body.get("meta").and_then(|meta| text(meta, "next_token")).map(str::to_owned);
@@ -222,7 +225,7 @@ pub(super) fn page(body: &Value) -> Option<Page> {
     Some(page)
 }
 
-fn names(included: &Value) -> HashMap<String, String> {
+pub(super) fn names(included: &Value) -> HashMap<String, String> {
     let users = included.get("users").and_then(Value::as_array).into_iter().flatten();
     // Activity events wrap each user once more.
     let users = users.map(|user| user.get("data").unwrap_or(user));

@@ -39,7 +39,8 @@ impl XWriter {
     async fn send(&self, session: &Session, request: reqwest::RequestBuilder, asked: Value) -> Result<Sent, SendError> {
         let token = &session.access_token;
         let request = request.bearer_auth(token.expose_secret());
-        let response = match http::send(request, token.permits(), Host::Api).await {
+        let read = |status, headers: &_| limits::told(status, headers, (self.api.now)());
+        let response = match http::send_reading(request, token.permits(), Host::Api, read).await {
             Ok(response) => response,
             Err(Unsent::NoPermit(retry_after)) => {
                 let exchange = Exchange { request: asked, status: None, answer: Value::Null };

@@ -56,7 +56,7 @@ fn every_known_refusal_has_its_code_and_reach() {
             detail("You are not allowed to create a Tweet with duplicate content."),
             "duplicate_content",
             Scope::Item,
-            Remedy::Edit,
+            Remedy::EditUnlessOurs,
         ),
         (
             403,

@@ -101,7 +101,8 @@ impl Caller {
     }
 
     fn is_me(&self, world: &World, id: &str) -> bool {
-        id == "me" || world.instagram.account(&self.account).is_some_and(|account| account.id == id)
+        id == "me"
+            || world.instagram.account(&self.account).is_some_and(|account| account.id == id || account.scoped_id == id)
     }
 }
 
@@ -113,6 +114,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
             get(write::subscriptions).post(write::subscribe).delete(write::unsubscribe),
         )
         .route("/{version}/{id}", get(read::node).post(write::change).delete(write::delete))
+        // As Meta's own libraries write it.
+        .route("/{version}/{id}/", get(read::node).post(write::change).delete(write::delete))
         .route("/{version}/{id}/media", get(read::media))
         .route("/{version}/{id}/comments", get(read::comments).post(write::comment))
         .route("/{version}/{id}/replies", get(read::replies).post(write::comment))

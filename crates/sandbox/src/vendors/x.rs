@@ -3,7 +3,9 @@
 //!
 //! Always: an answer carries `x-rate-limit-*`; only the members that were asked for are shown; what is read is billed once a day.
 
+pub(crate) mod activity;
 mod grants;
+mod links;
 mod oauth;
 pub(crate) mod pages;
 mod query;
@@ -57,6 +59,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/2/tweets", get(read::many).post(write::create))
         .route("/2/tweets/{id}", get(read::one).delete(write::delete))
         .route("/2/tweets/{id}/hidden", put(write::hide))
+        .route("/2/activity/subscriptions", get(activity::list).post(activity::subscribe))
         .layer(from_fn_with_state(shared.clone(), door));
     api.merge(oauth::router()).merge(pages::router())
 }
@@ -65,6 +68,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
 fn rules_of(method: &Method, route: &str) -> (&'static str, u32) {
     let route = route.trim_start_matches("/x");
     match (method.as_str(), route) {
+        (_, "/2/activity/subscriptions") => ("tweet.read", 500),
         ("POST", _) => ("tweet.write", 100),
         ("DELETE", _) => ("tweet.write", 50),
         ("PUT", _) => ("tweet.moderate.write", 50),
@@ -181,8 +185,7 @@ fn with_left(mut response: Response, left: Left) -> Response {
 
 /// A refusal in X's usual form.
 fn problem(status: u16, title: &str, detail: &str, kind: &str) -> Response {
-    let kind =
-        if kind == "about:blank" { kind.to_owned() } else { format!("https://api.twitter.com/2/problems/{kind}") };
+    let kind = if kind == "about:blank" { kind.to_owned() } else { format!("https://api.x.com/2/problems/{kind}") };
     let body = json!({"title": title, "detail": detail, "type": kind, "status": status});
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, Json(body)).into_response();
@@ -204,7 +207,7 @@ fn invalid(parameter: &str, value: &str, message: &str) -> Response {
     let body = json!({
         "errors": [{"parameters": {parameter: [value]}, "message": message}],
         "title": "Invalid Request", "detail": "One or more parameters to your request was invalid.",
-        "type": "https://api.twitter.com/2/problems/invalid-request",
+        "type": "https://api.x.com/2/problems/invalid-request",
     });
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }

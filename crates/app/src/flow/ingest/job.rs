@@ -8,6 +8,7 @@
 use super::{Source, Stored, looks, rhythm, store};
 use crate::accounts::integrations::{self, Integration, PauseCause, Rhythm, Round};
 use crate::accounts::platform_apps;
+use crate::accounts::subscriptions;
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::coord::budget::{self, Lane, Urgency};
@@ -31,6 +32,8 @@ const AFTER_TROUBLE: time::Duration = time::Duration::seconds(60);
 const REFUSED_AGAIN: time::Duration = time::Duration::HOUR;
 /// When more is waiting, and nothing of the last round was news: old threads of a new account, in no hurry.
 const BACKLOG: time::Duration = time::Duration::seconds(30);
+
+const SHORTEST: time::Duration = time::Duration::ZERO;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntegrationPoll {
@@ -237,7 +240,8 @@ impl Poll<'_> {
         // What is said under own posts shows when they are looked at; the rounds are for the rest.
         let heard = if self.in_parts() { stored.new_elsewhere } else { stored.new_items };
         let last_heard_at = if heard > 0 { Some(now) } else { self.before.last_heard_at };
-        let wanted = rhythm::wanted(now, last_heard_at);
+        let told = subscriptions::are_flowing(tx, integration, now).await?;
+        let wanted = rhythm::wanted(now, last_heard_at).max(if told { rhythm::BESIDE_EVENTS } else { SHORTEST });
         let interval = rhythm::stretched(wanted, next.stretch);
         let next_at = now + next.again.unwrap_or(interval);
         let due_at = if next.at_once { now } else { next_at };

@@ -7,9 +7,11 @@
 use super::webhook_events::{self, Done, Waiting};
 use super::{Source, store};
 use crate::accounts::integrations::{self, Integration};
+use crate::accounts::platform_apps;
 use crate::accounts::tokens::{self, TokenError};
 use crate::clock::Moment;
 use crate::coord::budget::{Lane, Urgency};
+use crate::coord::usage::{self, Payer};
 use crate::engine::Engine;
 use crate::flow::etiquette::opt_outs;
 use crate::flow::places;
@@ -91,7 +93,7 @@ struct Round<'a> {
 /// What becomes of an event in this round.
 #[allow(clippy::large_enum_variant, reason = "lives for one round; most are items")]
 enum Fate {
-    /// It brings this comment.
+    /// It brings this comment or post.
     Item(InboundItem),
     /// These must be read first.
     Read(Named),
@@ -126,6 +128,7 @@ impl Round<'_> {
         };
         let fate = match self.reader.heard(account, &payload, event.received_at) {
             Heard::Comment(comment) => Fate::Item(InboundItem::Comment(comment)),
+            Heard::Post(post) => Fate::Item(InboundItem::Post(post)),
             Heard::Named(named) => Fate::Read(named),
             Heard::Nothing(why) => Fate::Over(format!("nothing to do: {why}")),
         };
@@ -270,6 +273,10 @@ impl Round<'_> {
                 Fate::Over(outcome) => outcome,
                 Fate::Read(_) => continue,
             };
+            let key = platform_apps::key_of(&self.engine.app, self.integration);
+            let (team_id, platform) = (source.team_id, key.platform.as_str());
+            let payer = Payer { team_id, platform, client_id: &key.client_id };
+            usage::count(&mut tx, payer, &self.reader.told_charges(&payload), event.received_at).await?;
             self.reader.without_words(&mut payload);
             let (id, received_at) = (event.id, event.received_at);
             done.push(Done { id, received_at, outcome, payload: payload.to_string() });

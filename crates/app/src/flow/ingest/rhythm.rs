@@ -29,6 +29,9 @@ pub fn wanted(now: OffsetDateTime, last_heard_at: Option<OffsetDateTime>) -> Dur
     }
 }
 
+/// Where a platform tells of what happens, looking is for the gaps alone.
+pub const BESIDE_EVENTS: Duration = Duration::minutes(15);
+
 /// The interval of counting the comments under a post, by when its number changed last, or since it stands.
 pub fn look_wanted(now: OffsetDateTime, created_at: OffsetDateTime, changed_at: Option<OffsetDateTime>) -> Duration {
     match now - changed_at.map_or(created_at, |at| at.max(created_at)) {

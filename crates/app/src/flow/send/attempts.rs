@@ -33,6 +33,8 @@ pub struct Attempt {
     pub call_ended_at: Option<OffsetDateTime>,
     /// The platform said that it took it: however often it is not found, it is not sent again.
     pub taken: bool,
+    /// It said that these words stand there already, while an earlier attempt had ended without an answer.
+    pub words_there: bool,
 }
 
 macro_rules! select_attempts {
@@ -40,7 +42,7 @@ macro_rules! select_attempts {
         sqlx::query_as!(
             Attempt,
             "select id, suggestion_id, number, worker_id, armed_at, outcome, reason, status, request, answer, platform_reply_id, absent_reads,
-                    last_read_at, finished_at, call_ended_at, taken
+                    last_read_at, finished_at, call_ended_at, taken, words_there
              from send_attempts " + $rest,
             $($args),*
         )
@@ -163,6 +165,7 @@ pub(super) struct Settled {
     pub exchange: Option<Exchange>,
     pub platform_reply_id: Option<String>,
     pub taken: bool,
+    pub words_there: bool,
 }
 
 impl Settled {
@@ -174,6 +177,7 @@ impl Settled {
             exchange: None,
             platform_reply_id: None,
             taken: false,
+            words_there: false,
         }
     }
 }
@@ -197,10 +201,12 @@ pub(super) async fn settle_all(
         "update send_attempts a
          set outcome = n.outcome, reason = n.reason, scope = n.scope, status = coalesce(n.status, a.status),
              request = case when n.known then n.request else a.request end, answer = case when n.known then n.answer else a.answer end,
-             platform_reply_id = n.reply_id, taken = a.taken or n.taken, call_ended_at = coalesce(a.call_ended_at, $1),
+             platform_reply_id = n.reply_id, taken = a.taken or n.taken, words_there = a.words_there or n.words_there,
+             call_ended_at = coalesce(a.call_ended_at, $1),
              finished_at = case when n.outcome = 'uncertain' then a.finished_at else $1 end
-         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[], $11::bool[])
-              as n (id, outcome, reason, scope, status, known, request, answer, reply_id, taken)
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::bool[], $8::jsonb[], $9::jsonb[], $10::text[], $11::bool[],
+                     $12::bool[])
+              as n (id, outcome, reason, scope, status, known, request, answer, reply_id, taken, words_there)
          where a.id = n.id and a.id = any($2) and a.outcome = 'uncertain'
          returning a.id as attempt_id, a.usage_day, a.instance_day",
         moment.now,
@@ -217,8 +223,25 @@ pub(super) async fn settle_all(
         &settled.iter().map(|(_, settled)| exchange(settled).answer).collect::<Vec<_>>(),
         &settled.iter().map(|(_, settled)| settled.platform_reply_id.clone()).collect::<Vec<_>>() as &[Option<String>],
         &settled.iter().map(|(_, settled)| settled.taken).collect::<Vec<_>>(),
+        &settled.iter().map(|(_, settled)| settled.words_there).collect::<Vec<_>>(),
     )
     .fetch_all(conn)
+    .await
+}
+
+/// When the first of the other attempts was armed whose call ended without an answer that says what came of it.
+pub(super) async fn first_without_answer(
+    conn: &mut PgConnection,
+    suggestion_id: Uuid,
+    but: Uuid,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select min(armed_at) from send_attempts
+         where suggestion_id = $1 and id <> $2 and (status is null or status in (408, 425, 499) or status >= 500)",
+        suggestion_id,
+        but,
+    )
+    .fetch_one(conn)
     .await
 }
 

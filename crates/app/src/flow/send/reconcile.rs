@@ -13,7 +13,7 @@ use crate::coord::budget::Urgency;
 use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::notices::{self, Notice};
 use crate::flow::suggestion::{self, Change, Suggestion};
-use crate::model::{NoticeKind, Outcome};
+use crate::model::{NoticeKind, Outcome, Reach};
 use crate::queue::JobError;
 use rejoinder_platforms::{FetchError, Probe, ReplyProbe};
 use serde_json::json;
@@ -34,6 +34,11 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
     }
     let mut conn = app.db.acquire().await?;
     let integration = integrations::load(&mut conn, suggestion.team_id, suggestion.integration_id).await?;
+    // Words that stood there before this attempt are looked for from the earlier one on.
+    let since = match attempt.words_there {
+        true => attempts::first_without_answer(&mut conn, suggestion.id, attempt.id).await?,
+        false => None,
+    };
     drop(conn);
     let Some(integration) = integration.filter(|integration| integration.access_token.is_some()) else {
         return give_to_person(
@@ -60,7 +65,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         target_id: suggestion.target.platform_id.clone(),
         post_id: suggestion.target.post_platform_id.clone(),
         text: suggestion.state.text.clone().unwrap_or_default(),
-        armed_at: attempt.armed_at,
+        armed_at: since.unwrap_or(attempt.armed_at),
         skew: CLOCK_SKEW,
     };
     let mut read = reader.find_own_reply(&session, &probe).await;
@@ -144,6 +149,13 @@ async fn absent(
     let subject = Subject::Suggestion(suggestion.id);
     activity::record(&mut tx, &moment, suggestion.team_id, None, Kind::ReplyReadBack, subject, payload).await?;
     tx.commit().await?;
+    if reads >= ABSENT_READS && moment.now >= settles_at && attempt.words_there {
+        let said = attempt.reason.as_deref().unwrap_or_default();
+        let reason = format!("{said}. No reply of ours was found there: change the text, then send it again.");
+        let settled = Settled { reach: Some(Reach::Item), ..Settled::of(Outcome::Refused, reason.clone()) };
+        send.finish(suggestion, attempt.id, settled, Change::Refused { reason }).await?;
+        return Ok(());
+    }
     if reads >= ABSENT_READS && moment.now >= settles_at {
         let reason = format!("read back {reads} times and not there: it was never posted, so it is sent again");
         return send.not_sent(suggestion, attempt.id, None, moment.now, reason).await;

@@ -37,6 +37,7 @@ impl Send<'_> {
                     exchange: Some(posted.exchange),
                     platform_reply_id: Some(posted.id),
                     taken: true,
+                    words_there: false,
                 };
                 self.posted(suggestion, attempt_id, settled, url).await
             }
@@ -82,8 +83,13 @@ impl Send<'_> {
         match remedy {
             Remedy::StopAccount => trouble::stop(app, &ready.integration, &reason).await?,
             Remedy::Reconnect => trouble::reconnect(app, &ready.integration, &reason).await?,
-            Remedy::Nothing | Remedy::Edit | Remedy::ByHand => {
-                let edit = if remedy == Remedy::Edit { ". Change the text, then send it again." } else { "" };
+            Remedy::EditUnlessOurs if self.may_be_ours(suggestion, attempt_id).await? => {
+                let settled = Settled { words_there: true, ..failed(Outcome::Uncertain, &reason, Some(exchange)) };
+                return self.uncertain(suggestion, attempt_id, settled, &reason).await;
+            }
+            Remedy::Nothing | Remedy::Edit | Remedy::EditUnlessOurs | Remedy::ByHand => {
+                let edit = matches!(remedy, Remedy::Edit | Remedy::EditUnlessOurs);
+                let edit = if edit { ". Change the text, then send it again." } else { "" };
                 let reason = format!("{reason}{edit}");
                 let settled =
                     Settled { reach: Some(reach(scope)), ..failed(Outcome::Refused, &reason, Some(exchange)) };
@@ -98,6 +104,12 @@ impl Send<'_> {
             }
         }
         self.not_sent(suggestion, attempt_id, Some(exchange), self.moment().now, reason).await
+    }
+
+    /// Whether an earlier attempt may have put these words there.
+    async fn may_be_ours(&self, suggestion: &Suggestion, attempt_id: Uuid) -> Result<bool, JobError> {
+        let mut conn = self.state.app.db.acquire().await?;
+        Ok(attempts::first_without_answer(&mut conn, suggestion.id, attempt_id).await?.is_some())
     }
 
     /// Refreshes and goes on. A platform that refuses fresh tokens as well wants a person.

@@ -8,10 +8,9 @@ use crate::clock::Moment;
 use crate::flow::ingest::{self, Source};
 use crate::flow::places;
 use crate::jobs::{self, State};
-use crate::model::WatchKind;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Cursor, FetchError, InboundItem, Polled, Watch};
+use rejoinder_platforms::{Cursor, FetchError, InboundItem, Polled};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -98,10 +97,7 @@ async fn read(
 ) -> Result<Polled, (time::Duration, String)> {
     let app = &state.app;
     let reader = app.readers.get(&integration.platform).map_err(|error| (REFUSED_AGAIN, error.to_string()))?;
-    let wanted = match watch.kind() {
-        WatchKind::Community => Watch::Community { name: watch.text.clone() },
-        WatchKind::Keyword => Watch::Keyword { text: watch.text.clone(), community: watch.community.clone() },
-    };
+    let wanted = super::what(watch.kind(), &watch.text, watch.community.as_deref());
     let cursor = Cursor(watch.cursor.clone());
     let mut dead = None;
     loop {

@@ -13,6 +13,7 @@ use crate::error::{Problem, violated_constraint};
 use crate::flow::activity::{self, Kind, Subject};
 use crate::flow::ingest::normalise;
 use crate::model::WatchKind;
+use rejoinder_platforms::{Capabilities, Readers, Watch};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -77,6 +78,8 @@ pub enum WatchError {
     Same,
     #[error("a team follows at most {MAX_WATCHES} things; delete one first")]
     Full,
+    #[error("{0}")]
+    NotThere(String),
     #[error("{field}: {message}")]
     Field { field: &'static str, message: String },
     #[error(transparent)]
@@ -98,6 +101,7 @@ impl From<WatchError> for Problem {
             WatchError::NotFound(what) => Self::not_found(what),
             WatchError::Same => Self::conflict("same-watch", "The team follows this already with this account."),
             WatchError::Full => Self::conflict("full", format!("{error}.")),
+            WatchError::NotThere(reason) => Self::conflict("cannot-be-followed", format!("{reason}.")),
             WatchError::Field { field, message } => Self::field(field, message),
             WatchError::Database(error) => error.into(),
         }
@@ -151,6 +155,7 @@ async fn load_any_team(conn: &mut PgConnection, id: Uuid) -> Result<Option<Watch
 
 pub async fn create(
     conn: &mut PgConnection,
+    readers: &Readers,
     moment: &Moment,
     team_id: Uuid,
     by: Uuid,
@@ -160,6 +165,11 @@ pub async fn create(
     let integration = integration.filter(|account| account.state() != crate::model::IntegrationState::Disconnected);
     let integration = integration.ok_or(WatchError::NotFound("integration"))?;
     let (text, community) = checked(new.kind, &new.text, new.community.as_deref())?;
+    let followed = what(new.kind, &text, community.as_deref());
+    if let Ok(reader) = readers.get(&integration.platform) {
+        let Capabilities { name, watching, .. } = reader.capabilities();
+        watching.problem(name, &followed).map_or(Ok(()), |reason| Err(WatchError::NotThere(reason)))?;
+    }
     let there = sqlx::query_scalar!(r#"select count(*) as "n!" from watches where team_id = $1"#, team_id)
         .fetch_one(&mut *conn)
         .await?;
@@ -252,6 +262,14 @@ pub async fn delete(
     let payload = json!({ "before": { "name": text } });
     activity::record(conn, moment, team_id, Some(by), Kind::WatchDeleted, Subject::Watch(id), payload).await?;
     Ok(())
+}
+
+/// In the adapters' terms.
+fn what(kind: WatchKind, text: &str, community: Option<&str>) -> Watch {
+    match kind {
+        WatchKind::Community => Watch::Community { name: text.to_owned() },
+        WatchKind::Keyword => Watch::Keyword { text: text.to_owned(), community: community.map(str::to_owned) },
+    }
 }
 
 /// Words and community as they are stored.

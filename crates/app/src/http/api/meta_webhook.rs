@@ -1,36 +1,17 @@
-//! Where Meta tells of comments on Instagram. Whoever knows an app secret may tell; nothing of a body is looked at before its signature.
-//! The answer is 200 once everything is stored, also for what nobody understands: Meta would only send it again.
+//! Where Meta tells of comments on Instagram. Whoever knows an app secret may tell.
 
+use super::deliveries::{self, DeliveryAnswer, Door};
 use crate::app::App;
 use crate::clients::meta;
 use crate::config::InstagramSettings;
 use crate::error::{ApiResult, Problem};
-use crate::flow::ingest::intake::LARGEST_BYTES;
-use crate::telemetry::{self, Delivery};
 use axum::Json;
-use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use futures::StreamExt;
-use rejoinder_platforms::{Pushed, instagram_webhook};
+use axum::http::{StatusCode, Uri};
 use secrecy::ExposeSecret;
-use serde::Serialize;
-use serde_json::json;
 use subtle::ConstantTimeEq;
-use utoipa::ToSchema;
 
 pub(super) const PLATFORM: &str = "instagram";
-/// What is kept of a body that nobody understands.
-const KEPT_CHARS: usize = 4_000;
-/// Of a body that is too large, so much is read and dropped before it is refused.
-const PASSED_OVER_BYTES: usize = 16 * 1024 * 1024;
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeliveryAnswer {
-    /// Changes that are kept; those that came before count too.
-    #[schema(example = 1)]
-    pub kept: usize,
-}
 
 pub(super) fn settings(app: &App) -> ApiResult<&InstagramSettings> {
     app.config.instagram.as_ref().ok_or_else(|| {
@@ -94,72 +75,13 @@ pub async fn verify_instagram_webhook(State(app): State<App>, uri: Uri) -> ApiRe
         (status = 413, description = "Larger than 4 MiB.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too much is under way; send it again.", body = Problem, content_type = "application/problem+json"),
     ))]
-pub async fn instagram_webhook(
-    State(app): State<App>,
-    headers: HeaderMap,
-    request: Request,
-) -> ApiResult<Json<DeliveryAnswer>> {
+pub async fn instagram_webhook(State(app): State<App>, request: Request) -> ApiResult<Json<DeliveryAnswer>> {
     let settings = settings(&app)?;
-    let Some(signature) = headers.get(meta::SIGNATURE_HEADER).and_then(|value| value.to_str().ok()) else {
-        // Takes no room from what is signed.
-        return Err(unsigned());
+    let door = Door {
+        platform: PLATFORM,
+        signature_header: "X-Hub-Signature-256",
+        is_signed: &|signature, body| meta::is_signed(&settings.signing_secrets, signature, body),
+        secrets: "META_APP_SECRET and INSTAGRAM_APP_SECRET",
     };
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|length| length > LARGEST_BYTES) {
-        pass_over(request.into_body()).await;
-        return Err(too_large());
-    }
-    let Some(_room) = app.intake.room(told.unwrap_or(LARGEST_BYTES)) else {
-        telemetry::webhook_answered(PLATFORM, Delivery::TurnedAway);
-        return Err(Problem::unavailable("Too many deliveries are under way. Send it again in a moment."));
-    };
-    let body = to_bytes(request.into_body(), LARGEST_BYTES).await.map_err(|_| too_large())?;
-    if !meta::is_signed(&settings.signing_secrets, signature, &body) {
-        return Err(unsigned());
-    }
-    let (changes, outcome) = match instagram_webhook::split(&body) {
-        Ok(changes) if changes.is_empty() => (changes, Delivery::Ignored),
-        Ok(changes) => (changes, Delivery::Kept),
-        Err(problem) => (vec![unreadable(&body, problem)], Delivery::Unreadable),
-    };
-    let kept = changes.len();
-    if kept > 0 {
-        app.intake.keep(PLATFORM, changes).await?;
-    }
-    telemetry::webhook_answered(PLATFORM, outcome);
-    Ok(Json(DeliveryAnswer { kept }))
-}
-
-fn unsigned() -> Problem {
-    telemetry::webhook_answered(PLATFORM, Delivery::Unsigned);
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "signature-invalid",
-        "Not signed by Meta",
-        "The delivery is not believed: X-Hub-Signature-256 is missing or fits no secret. Check META_APP_SECRET and INSTAGRAM_APP_SECRET.",
-    )
-}
-
-/// A sender that is cut off while it sends sees a broken connection instead of the answer.
-async fn pass_over(body: Body) {
-    let mut chunks = body.into_data_stream();
-    let mut left = PASSED_OVER_BYTES;
-    while let Some(Ok(chunk)) = chunks.next().await {
-        left = left.saturating_sub(chunk.len());
-        if left == 0 {
-            return;
-        }
-    }
-}
-
-fn too_large() -> Problem {
-    let detail = "A delivery may have at most 4 MiB, and must arrive in full.";
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
-}
-
-/// A signed body that is no delivery, kept so that somebody can look at it.
-fn unreadable(body: &[u8], problem: String) -> Pushed {
-    let text: String = String::from_utf8_lossy(body).chars().take(KEPT_CHARS).collect();
-    let payload = json!({ "unreadable": text, "bytes": body.len() }).to_string();
-    Pushed { account_id: None, kind: "unreadable", key: None, sent_at: None, payload, problem: Some(problem) }
+    deliveries::take(&app, door, request).await
 }

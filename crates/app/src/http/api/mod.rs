@@ -6,6 +6,7 @@
 mod activity;
 mod clerk_webhook;
 mod connect;
+mod deliveries;
 mod docs;
 mod etiquette;
 mod health;
@@ -34,6 +35,7 @@ mod tokens;
 mod usage;
 mod watches;
 mod webhooks;
+mod x_webhook;
 
 use super::auth::{Demand, demand_of};
 use super::events;
@@ -84,6 +86,8 @@ routes! {
     post   "/api/webhooks/meta/instagram"                       meta_webhook::instagram_webhook;
     post   "/api/webhooks/meta/deauthorize"                     meta_callbacks::deauthorize;
     post   "/api/webhooks/meta/data-deletion"                   meta_callbacks::delete_data;
+    get    "/api/webhooks/x"                                    x_webhook::verify_x_webhook;
+    post   "/api/webhooks/x"                                    x_webhook::x_webhook;
     get    "/api/teams"                                         teams::list_teams;
     post   "/api/teams"                                         teams::create_team;
     get    "/api/teams/{team_id}"                               teams::get_team;

@@ -120,7 +120,7 @@ pub async fn create_watch(
     let new =
         NewWatch { integration_id: body.integration_id, kind: body.kind, text: body.text, community: body.community };
     let mut tx = app.db.begin().await?;
-    let row = watches::create(&mut tx, &app.moment(), member.team_id, member.caller.user_id, new).await?;
+    let row = watches::create(&mut tx, &app.readers, &app.moment(), member.team_id, member.caller.user_id, new).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(row.into())))
 }

@@ -211,7 +211,7 @@ pub async fn per_caller(
 /// Platforms send in bursts, all from a few addresses, and what is not signed costs one hash. A limit would let anybody behind the same
 /// proxy keep their deliveries out.
 fn is_platform_webhook(path: &str) -> bool {
-    path.starts_with("/api/webhooks/meta/")
+    path.starts_with("/api/webhooks/meta/") || path == "/api/webhooks/x"
 }
 
 /// Whether a token that this process has not seen yet is a good one of Clerk's, as each is once a minute: its signature is checked

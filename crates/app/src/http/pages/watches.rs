@@ -18,6 +18,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use rejoinder_platforms::Watching;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -100,7 +101,9 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let mut tx = app.db.begin().await?;
     let made = match sent.wanted() {
-        Ok(new) => watches::create(&mut tx, &app.moment(), member.team_id, member.caller.user_id, new).await,
+        Ok(new) => {
+            watches::create(&mut tx, &app.readers, &app.moment(), member.team_id, member.caller.user_id, new).await
+        }
         Err(error) => Err(error),
     };
     match made {
@@ -108,7 +111,7 @@ pub async fn create(
             tx.commit().await?;
             Ok(see_other("/dashboard/watches"))
         }
-        Err(error @ (WatchError::Field { .. } | WatchError::Same | WatchError::Full)) => {
+        Err(error @ (WatchError::Field { .. } | WatchError::Same | WatchError::Full | WatchError::NotThere(_))) => {
             drop(tx);
             let status = if matches!(error, WatchError::Field { .. }) {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -203,6 +206,10 @@ impl WatchesPage {
         let rows = watches::list(&mut conn, person.team_id, None, SHOWN).await?;
         let accounts = integrations::list(&mut conn, person.team_id).await?.into_iter();
         let accounts = accounts.filter(|account| account.state() != IntegrationState::Disconnected);
+        let looks = |platform: &str| {
+            app.readers.get(platform).is_ok_and(|reader| reader.capabilities().watching != Watching::Nothing)
+        };
+        let accounts = accounts.filter(|account| looks(&account.platform));
         Ok(Self {
             frame: person.frame(&mut conn).await?,
             watches: rows.into_iter().map(WatchCard::of).collect(),

@@ -11,7 +11,8 @@ use super::things::{Tweet, User, XWorld};
 pub(super) struct Wanted {
     fields: BTreeSet<String>,
     expansions: BTreeSet<String>,
-    user_fields: BTreeSet<String>,
+    /// Asked in the names of the API description of 2026: posts instead of tweets. The answer then speaks likewise.
+    posts: bool,
 }
 
 impl Wanted {
@@ -20,11 +21,54 @@ impl Wanted {
             let told = query.get(name).map_or("", String::as_str);
             told.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };
-        Self { fields: list("tweet.fields"), expansions: list("expansions"), user_fields: list("user.fields") }
+        let expansions: BTreeSet<String> = list("expansions");
+        let posts = query.contains_key("post.fields") || expansions.contains("referenced_posts");
+        let mut fields: BTreeSet<String> = list("tweet.fields");
+        fields.extend(list("post.fields"));
+        Self { fields, expansions, posts }
     }
 
+    /// As events show a post.
+    pub(super) fn everything() -> Self {
+        let names = [
+            "author_id",
+            "created_at",
+            "conversation_id",
+            "in_reply_to_user_id",
+            "referenced_tweets",
+            "reply_settings",
+            "entities",
+            "note_tweet",
+        ];
+        Self { fields: names.map(str::to_owned).into(), expansions: BTreeSet::new(), posts: false }
+    }
+
+    /// A field, or one that an expansion brings along.
     fn asked(&self, field: &str) -> bool {
-        self.fields.contains(field)
+        self.fields.contains(field) || self.fields.contains(renamed(field)) || self.expands(field)
+    }
+
+    fn expands(&self, field: &str) -> bool {
+        match field {
+            "referenced_tweets" => {
+                ["referenced_tweets.id", "referenced_posts"].iter().any(|name| self.expansions.contains(*name))
+            }
+            _ => self.expansions.contains(field),
+        }
+    }
+
+    fn name(&self, field: &'static str) -> &'static str {
+        if self.posts { renamed(field) } else { field }
+    }
+}
+
+fn renamed(field: &str) -> &str {
+    match field {
+        "referenced_tweets" => "referenced_posts",
+        "edit_history_tweet_ids" => "edit_history_post_ids",
+        "note_tweet" => "note_post",
+        "tweets" => "posts",
+        same => same,
     }
 }
 
@@ -67,7 +111,7 @@ pub(super) fn tweet(world: &XWorld, tweet: &Tweet, wanted: &Wanted) -> Value {
     told.insert("text".into(), json!(shown));
     let versions = if tweet.versions.is_empty() { vec![tweet.id] } else { tweet.versions.clone() };
     let versions: Vec<String> = versions.iter().map(u64::to_string).collect();
-    told.insert("edit_history_tweet_ids".into(), json!(versions));
+    told.insert(wanted.name("edit_history_tweet_ids").into(), json!(versions));
     if wanted.asked("author_id") {
         told.insert("author_id".into(), json!(tweet.author.to_string()));
     }
@@ -89,7 +133,7 @@ pub(super) fn tweet(world: &XWorld, tweet: &Tweet, wanted: &Wanted) -> Value {
         let all: Vec<Value> =
             both.iter().filter_map(|(kind, id)| Some(json!({"type": kind, "id": (*id)?.to_string()}))).collect();
         if !all.is_empty() {
-            told.insert("referenced_tweets".into(), json!(all));
+            told.insert(wanted.name("referenced_tweets").into(), json!(all));
         }
     }
     if wanted.asked("entities") {
@@ -109,7 +153,7 @@ pub(super) fn tweet(world: &XWorld, tweet: &Tweet, wanted: &Wanted) -> Value {
         }
     }
     if long && wanted.asked("note_tweet") {
-        told.insert("note_tweet".into(), json!({"text": whole}));
+        told.insert(wanted.name("note_tweet").into(), json!({"text": whole}));
     }
     Value::Object(told)
 }
@@ -130,7 +174,7 @@ pub(super) fn body(
         body.insert("data".into(), tweets.iter().map(|one| tweet(world, one, wanted)).collect());
     }
     let (mut included, mut errors): (Vec<&Tweet>, Vec<Value>) = (Vec::new(), Vec::new());
-    if wanted.expansions.contains("referenced_tweets.id") {
+    if wanted.expands("referenced_tweets") {
         for id in tweets.iter().flat_map(|tweet| [tweet.replied_to, tweet.quoted]).flatten().collect::<BTreeSet<u64>>()
         {
             match world.tweets.get(&id).filter(|tweet| visible(tweet)) {
@@ -140,13 +184,13 @@ pub(super) fn body(
         }
     }
     let mut includes = Map::new();
-    if wanted.expansions.contains("author_id") && !tweets.is_empty() {
+    if wanted.expands("author_id") && !tweets.is_empty() {
         let authors: BTreeSet<u64> = tweets.iter().chain(&included).map(|tweet| tweet.author).collect();
         let users: Vec<Value> = authors.into_iter().filter_map(|id| world.user(id)).map(user).collect();
         includes.insert("users".into(), json!(users));
     }
     if !included.is_empty() {
-        includes.insert("tweets".into(), included.iter().map(|one| tweet(world, one, wanted)).collect());
+        includes.insert(wanted.name("tweets").into(), included.iter().map(|one| tweet(world, one, wanted)).collect());
     }
     if !includes.is_empty() {
         body.insert("includes".into(), Value::Object(includes));
@@ -154,7 +198,6 @@ pub(super) fn body(
     if !errors.is_empty() {
         body.insert("errors".into(), json!(errors));
     }
-    let _ = &wanted.user_fields;
     body
 }
 
@@ -163,6 +206,6 @@ pub(super) fn missing(parameter: &str, id: u64) -> Value {
     json!({
         "resource_id": id, "parameter": parameter, "resource_type": "tweet", "title": "Not Found Error", "value": id,
         "detail": format!("Could not find tweet with {parameter}: [{id}]."),
-        "type": "https://api.twitter.com/2/problems/resource-not-found",
+        "type": "https://api.x.com/2/problems/resource-not-found",
     })
 }

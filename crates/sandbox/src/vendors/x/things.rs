@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use super::activity::Activity;
 use super::grants::Grants;
+use super::links;
 
 const ID_EPOCH_MILLIS: i128 = 1_288_834_974_657;
 
@@ -73,6 +75,8 @@ pub(crate) struct XWorld {
     read_that_day: BTreeSet<u64>,
     #[serde(default)]
     users_read_that_day: BTreeSet<u64>,
+    #[serde(default)]
+    pub(crate) activity: Activity,
     /// What strangers have still to say.
     #[serde(default)]
     pub(crate) prepared: Vec<(String, String, Option<u64>)>,
@@ -125,6 +129,8 @@ impl XWorld {
         let millis = (at.unix_timestamp_nanos() / 1_000_000 - ID_EPOCH_MILLIS).max(1);
         let made = u64::try_from(millis).unwrap_or(1) << 22;
         let id = self.tweets.keys().next_back().map_or(made, |last| made.max(last + 1));
+        // Who answers a post answers what stands there now, whichever version was named.
+        let replied_to = replied_to.map(|parent| self.newest(parent));
         let parent = replied_to.and_then(|parent| self.tweets.get(&parent));
         let named = parent.and_then(|parent| self.user(parent.author)).filter(|user| user.id != author);
         let text = match named.map(|user| format!("@{}", user.name)) {
@@ -146,7 +152,12 @@ impl XWorld {
             unseen_until: None,
         };
         self.tweets.insert(id, tweet);
+        self.tell(id, at);
         id
+    }
+
+    fn newest(&self, id: u64) -> u64 {
+        self.tweets.get(&id).and_then(|tweet| tweet.versions.last().copied()).unwrap_or(id)
     }
 
     /// A new version, with an id and a time of its own; the old one can still be read by its id.
@@ -221,14 +232,10 @@ impl XWorld {
 
     /// Every resource that an answer holds is charged (docs.x.com, pricing).
     pub(crate) fn charge_answer(&mut self, body: &Map<String, Value>, data_is_user: bool, now: OffsetDateTime) {
-        let day = now.unix_timestamp().div_euclid(86_400);
-        if day != self.read_day {
-            self.read_day = day;
-            self.read_that_day.clear();
-            self.users_read_that_day.clear();
-        }
+        self.begin_day(now);
         let includes = |name: &str| ids_in(body.get("includes").and_then(|includes| includes.get(name)));
         let (mut posts, mut users) = (includes("tweets"), includes("users"));
+        posts.extend(includes("posts"));
         if data_is_user { &mut users } else { &mut posts }.extend(ids_in(body.get("data")));
         for id in posts {
             self.bill.post_reads += u64::from(self.read_that_day.insert(id));
@@ -238,8 +245,23 @@ impl XWorld {
         }
     }
 
+    fn begin_day(&mut self, now: OffsetDateTime) {
+        let day = now.unix_timestamp().div_euclid(86_400);
+        if day != self.read_day {
+            self.read_day = day;
+            self.read_that_day.clear();
+            self.users_read_that_day.clear();
+        }
+    }
+
+    /// An event that tells of a post costs what reading it does.
+    pub(super) fn charge_event(&mut self, id: u64, now: OffsetDateTime) {
+        self.begin_day(now);
+        self.bill.post_reads += u64::from(self.read_that_day.insert(id));
+    }
+
     pub(crate) fn charge_post(&mut self, text: &str) {
-        let counter = if text.contains("://") { &mut self.bill.posts_with_link } else { &mut self.bill.posts };
+        let counter = if links::holds_link(text) { &mut self.bill.posts_with_link } else { &mut self.bill.posts };
         *counter += 1;
     }
 }
@@ -255,6 +277,6 @@ fn ids_in(resources: Option<&Value>) -> Vec<u64> {
 }
 
 /// Without the names at the beginning, which the vendor adds.
-fn spoken(text: &str) -> String {
+pub(super) fn spoken(text: &str) -> String {
     text.split_whitespace().skip_while(|word| word.starts_with('@')).collect::<Vec<_>>().join(" ")
 }

@@ -291,7 +291,7 @@ fn refused_as(word: &str) -> Response {
         "usage_capped" => {
             let body = json!({
                 "title": "UsageCapExceeded", "detail": "Usage cap exceeded: Daily product cap", "period": "Daily", "scope": "Product",
-                "account_id": 1_553_086_854_915_936_256_u64, "type": "https://api.twitter.com/2/problems/usage-capped",
+                "account_id": 1_553_086_854_915_936_256_u64, "type": "https://api.x.com/2/problems/usage-capped",
             });
             answer(StatusCode::TOO_MANY_REQUESTS, body)
         }

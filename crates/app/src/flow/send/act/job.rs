@@ -195,7 +195,7 @@ impl Acting<'_> {
                 match remedy {
                     Remedy::StopAccount => trouble::stop(app, integration, &reason).await?,
                     Remedy::Reconnect => trouble::reconnect(app, integration, &reason).await?,
-                    Remedy::Nothing | Remedy::Edit | Remedy::ByHand => {
+                    Remedy::Nothing | Remedy::Edit | Remedy::EditUnlessOurs | Remedy::ByHand => {
                         trouble::refused(app, integration, scope, &reason).await?
                     }
                 }
