@@ -33,7 +33,7 @@ use crate::queue;
 use crate::secrets::{Kek, Keyring, load_or_create_key};
 use crate::telemetry::Metrics;
 use crate::{database, http, jobs};
-use rejoinder_platforms::{InstagramConfig, Readers, RedditConfig, Writers, XConfig};
+use rejoinder_platforms::{FacebookConfig, InstagramConfig, Readers, RedditConfig, Writers, XConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -306,6 +306,12 @@ fn platforms(config: &Config, clock: &Clock) -> Result<(Readers, Writers), Start
         token_base: instagram.token_base.clone(),
         graph_base: instagram.graph_base.clone(),
         version: instagram.version.clone(),
+        facebook: instagram.facebook.as_ref().map(|facebook| FacebookConfig {
+            app_id: facebook.app_id.clone(),
+            app_secret: facebook.app_secret.clone(),
+            dialog_base: facebook.dialog_base.clone(),
+            graph_base: facebook.graph_base.clone(),
+        }),
         write_timeout: WRITE_TIMEOUT,
         settle_window: instagram.settle_window,
     });

@@ -4,7 +4,7 @@
 use crate::run::{self, Stop};
 use anyhow::{Context, Result, bail};
 use rejoinder_app::config::{
-    AiProvider, AppCredentials, Config, InstagramSettings, RedditSettings, XSettings, process_env,
+    AiProvider, AppCredentials, Config, FacebookSettings, InstagramSettings, RedditSettings, XSettings, process_env,
 };
 use rejoinder_app::demo_team;
 use rejoinder_app::lifecycle::{self, Roles};
@@ -99,6 +99,12 @@ fn point_at(config: &mut Config, base: &Url) {
         token_base: under("/instagram"),
         graph_base: under("/instagram"),
         version: "v25.0".to_owned(),
+        facebook: Some(FacebookSettings {
+            app_id: "sandbox-client".to_owned(),
+            app_secret: "sandbox-secret".into(),
+            dialog_base: under("/facebook"),
+            graph_base: under("/facebook"),
+        }),
         settle_window: SETTLE_WINDOW,
         signing_secrets: vec!["sandbox-secret".into()],
         verify_token: Some("sandbox-verify-token".into()),

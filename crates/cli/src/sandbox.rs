@@ -45,6 +45,7 @@ pub async fn run(args: Args) -> Result<()> {
     eprintln!(
         "Simulated Reddit: REDDIT_AUTH_BASE and REDDIT_API_BASE = {0}reddit, client id sandbox-client, secret sandbox-secret.\n\
          Simulated Instagram: INSTAGRAM_DIALOG_BASE, INSTAGRAM_TOKEN_BASE and INSTAGRAM_GRAPH_BASE = {0}instagram, the same app.\n\
+         Instagram by Facebook: META_DIALOG_BASE and META_GRAPH_BASE = {0}facebook, META_APP_ID and META_APP_SECRET the same.\n\
          Simulated X: X_AUTH_BASE and X_API_BASE = {0}x, the same client.\n\
          Simulated Gemini: GEMINI_API_BASE = {0}gemini, any key. Control: {0}control. Ctrl-C stops.",
         sandbox.base_url()

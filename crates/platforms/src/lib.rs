@@ -18,7 +18,7 @@ pub mod types;
 mod x;
 
 pub use error::{AuthError, FetchError, Remedy, Scope, SendError};
-pub use instagram::InstagramConfig;
+pub use instagram::{FacebookConfig, InstagramConfig};
 pub use list::{ConnectError, NoPlatform, Now, PLATFORMS, Readers, Settings, Writers, connect, tariff};
 pub use permits::{AccessToken, Admission, AppCredentials, Ended, Host, Pass, Permits, Through};
 pub use reddit::RedditConfig;
@@ -58,6 +58,13 @@ pub trait Reader: Send + Sync {
 
     /// The account behind a fresh token.
     async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError>;
+
+    /// The accounts that a fresh grant reaches. Where there are several, a person chooses one; none is an answer, too.
+    async fn accounts(&self, through: &Through, grant: &Grant) -> Result<Vec<Reached>, FetchError> {
+        let token = AccessToken::new(grant.access_token.clone(), through.permits.clone());
+        let account = self.me(&token).await?;
+        Ok(vec![Reached { account, place: None, grant: grant.clone() }])
+    }
 
     /// What happened on the account's own posts since `cursor`.
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError>;

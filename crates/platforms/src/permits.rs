@@ -158,6 +158,8 @@ pub struct AppCredentials {
 pub struct Through {
     /// None: the app of the installation.
     pub app: Option<AppCredentials>,
+    /// By which of the platform's `logins`; None: the usual one.
+    pub login: Option<String>,
     pub permits: Permits,
 }
 

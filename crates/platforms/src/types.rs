@@ -50,6 +50,16 @@ pub struct Grant {
     pub expires_in: Option<Duration>,
 }
 
+/// An account that a consent reaches.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    pub account: Account,
+    /// What it is reached through ("Page Acme Coffee"), where people choose by that.
+    pub place: Option<String>,
+    /// For this account alone.
+    pub grant: Grant,
+}
+
 /// How long a reply may be, and how the platform counts that.
 #[derive(Debug, Clone, Copy)]
 pub struct LengthRule {
@@ -108,6 +118,8 @@ pub struct Capabilities {
     /// How long a write that got no answer may still appear: nobody repeats it before this has passed.
     pub settle_window: std::time::Duration,
     pub scopes: &'static [ScopeAsked],
+    /// Further ways to give consent, beside the usual one, which `scopes` is about.
+    pub logins: &'static [Login],
     /// What its API costs; None: nothing.
     pub tariff: Option<&'static Tariff>,
     /// What can be followed there beside the account's own posts.
@@ -139,6 +151,17 @@ impl Watching {
     }
 }
 
+/// A way to give consent that has a page and permissions of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login {
+    pub slug: &'static str,
+    /// "Facebook", as in "Connect Instagram by Facebook".
+    pub name: &'static str,
+    /// Who takes it: "for accounts that are linked to a Facebook Page".
+    pub suits: &'static str,
+    pub scopes: &'static [ScopeAsked],
+}
+
 /// A permission that we ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScopeAsked {
@@ -154,7 +177,14 @@ impl Capabilities {
     /// What a consent lacks of all that we ask for. A grant that names no scopes has what was asked for.
     pub fn missing(&self, granted: &[String]) -> Vec<&'static ScopeAsked> {
         let has = |asked: &&ScopeAsked| granted.iter().any(|scope| scope == asked.name || scope == "*");
-        self.scopes.iter().filter(|asked| !granted.is_empty() && !has(asked)).collect()
+        let scopes = self.login_of(granted).map_or(self.scopes, |login| login.scopes);
+        scopes.iter().filter(|asked| !granted.is_empty() && !has(asked)).collect()
+    }
+
+    /// The way by which these were granted; None: the usual one.
+    pub fn login_of(&self, granted: &[String]) -> Option<&'static Login> {
+        let grants = |asked: &ScopeAsked| granted.iter().any(|scope| scope == asked.name);
+        self.logins.iter().find(|login| login.scopes.iter().any(grants))
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::vendors::instagram::store::{Comment, LONG_LIFE};
+use crate::vendors::instagram::store::{Comment, LONG_LIFE, SharedPages};
 use crate::{Control, Shared};
 
 /// A comment on Instagram as it really is.
@@ -116,6 +116,20 @@ impl Control {
         let now = world.now();
         let scopes: Vec<String> = scopes.split([',', ' ']).map(str::to_owned).collect();
         world.instagram.grant_code(username, redirect_uri, &scopes, now)
+    }
+
+    /// A Facebook Page, to which an account may be linked. Returns its id.
+    pub fn facebook_page(&self, name: &str, account: Option<&str>) -> String {
+        self.shared().world().instagram.add_page(name, account)
+    }
+
+    /// A code as Facebook's consent page would hand it out for these Pages.
+    pub fn facebook_code(&self, pages: &[String], redirect_uri: &str, scopes: &str) -> String {
+        let mut world = self.shared().world();
+        let now = world.now();
+        let scopes: Vec<String> = scopes.split([',', ' ']).map(str::to_owned).collect();
+        let shared = SharedPages { client_id: "sandbox-client".to_owned(), pages: pages.to_vec() };
+        world.instagram.facebook_code(shared, redirect_uri, &scopes, now)
     }
 
     /// A long-lived token without the consent page.

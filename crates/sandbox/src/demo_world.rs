@@ -131,6 +131,8 @@ fn add_comments(world: &mut World, parent: &str, start: OffsetDateTime, now: Off
 fn fill_instagram(world: &mut World, brand: &str, media: &[ScriptMedia], now: OffsetDateTime) {
     world.instagram.brand = Some(brand.to_owned());
     world.instagram.ensure_account(brand);
+    world.instagram.add_page("Brassfinch Coffee", Some(brand));
+    world.instagram.add_page("Brassfinch Roastery", Some("brassfinch.roastery"));
     for post in media {
         let at = now - Duration::from_secs(post.hours_ago * 3600);
         let id = world.instagram.add_media(brand, &post.caption, at);

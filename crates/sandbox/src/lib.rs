@@ -7,6 +7,8 @@
 //!   clients that can name nothing but a host;
 //! - `/instagram`: the hosts of Instagram Login (`INSTAGRAM_DIALOG_BASE` = `INSTAGRAM_TOKEN_BASE` = `INSTAGRAM_GRAPH_BASE` =
 //!   `{base}/instagram`);
+//! - `/facebook`: the hosts of Facebook Login, with the same Instagram behind them (`META_DIALOG_BASE` = `META_GRAPH_BASE` =
+//!   `{base}/facebook`);
 //! - `/x`: both hosts of X (`X_AUTH_BASE` = `X_API_BASE` = `{base}/x`), and pages with its posts;
 //! - `/gemini`: the Gemini API (`GEMINI_API_BASE` = `{base}/gemini`);
 //! - `/v1/client/handshake`, `/.well-known/jwks.json`, `/sign-in`: the frontend API and the page of a Clerk instance, whose issuer is
@@ -296,6 +298,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(vendors::reddit::hosts(&shared))
         .nest("/reddit", vendors::reddit::router(&shared))
         .nest("/instagram", vendors::instagram::router(&shared))
+        .nest("/facebook", vendors::instagram::facebook_router(&shared))
         .nest("/x", vendors::x::router(&shared))
         .nest("/gemini", vendors::gemini::router())
         .nest("/control", control_http::router())

@@ -2,12 +2,16 @@
 //!
 //! A state is single use, lives ten minutes, belongs to one person and team, and is spent before the code is exchanged: whatever
 //! goes wrong afterwards, nothing half-made stays and the person simply starts again. A browser that comes back without that person's session
-//! connects nothing: the grant waits for them (`pending`). `target` has where browsers may be led.
+//! connects nothing: the grant waits for them (`pending`), as does one that reaches several accounts, for their choice. `exchange` has what
+//! becomes of a code, `target` where browsers may be led.
 
+mod exchange;
+mod kept;
 mod pending;
 mod replaced;
 pub mod target;
 
+pub use kept::Choice;
 pub use pending::{CompleteError, Completed, Pending, PendingSweep, complete, look};
 
 use super::integrations::{self, Connected};
@@ -24,12 +28,12 @@ use crate::model::Role;
 use crate::secrets::{Place, SealError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rejoinder_platforms::{AccessToken, Account, AuthError, AuthorizeRequest, FetchError, Grant, Reader, Through};
+use exchange::{Consent, exchange};
+use rejoinder_platforms::{AuthorizeRequest, Reached, Reader};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::sync::Arc;
-use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
@@ -48,6 +52,8 @@ pub enum ConnectError {
     /// The installation has none, and the team brought none.
     #[error("This server has no app of its own at {0}: an admin of the team enters one under Settings, Own apps.")]
     NoApp(&'static str),
+    #[error("{0} is no way to sign in that this server has for the platform")]
+    UnknownLogin(String),
     /// What the caller asked to be led back to.
     #[error("must be a path or an address below {0}, where the frontend is")]
     ForeignTarget(Url),
@@ -66,6 +72,12 @@ pub enum ConnectError {
     /// The platform does not take the code: too late, or used before.
     #[error("The platform did not accept the consent any more.")]
     CodeSpent,
+    /// The consent is good, and no account can be had by it.
+    #[error("Nothing that you shared leads to an account on the platform.")]
+    NoAccount,
+    /// Without it nothing can be found.
+    #[error("The consent lacks a permission that connecting needs: {0}")]
+    LacksPermission(String),
     #[error("The platform refuses this server's app: {0}")]
     AppRefused(String),
     #[error("The platform did not answer: {0}")]
@@ -95,15 +107,31 @@ fn reader(app: &App, platform: &str) -> Result<Arc<dyn Reader>, ConnectError> {
     app.readers.get(platform).cloned().map_err(|error| ConnectError::NotConfigured(error.to_string()))
 }
 
-/// The consent page to send the person to. `return_to`: where below `REDIRECT_BASE` they are led afterwards; None: to the dashboard.
+/// By the platform's usual way of signing in.
 pub async fn start(
     app: &App,
     moment: &Moment,
-    (team_id, user_id): (Uuid, Uuid),
+    whose: (Uuid, Uuid),
     platform: &str,
     return_to: Option<&str>,
 ) -> Result<Url, ConnectError> {
+    start_by(app, moment, whose, (platform, None), return_to).await
+}
+
+/// The consent page to send the person to. `login`: one of the platform's further ways of signing in. `return_to`: where below
+/// `REDIRECT_BASE` they are led afterwards; None: to the dashboard.
+pub async fn start_by(
+    app: &App,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    (platform, login): (&str, Option<&str>),
+    return_to: Option<&str>,
+) -> Result<Url, ConnectError> {
     let reader = reader(app, platform)?;
+    let logins = reader.capabilities().logins;
+    if let Some(unknown) = login.filter(|login| !logins.iter().any(|known| known.slug == *login)) {
+        return Err(ConnectError::UnknownLogin(unknown.chars().take(40).collect()));
+    }
     let base = &app.config.redirect_base;
     let foreign = || ConnectError::ForeignTarget(base.clone());
     let return_to = return_to.map(|asked| target::below(base, asked).ok_or_else(foreign)).transpose()?;
@@ -111,17 +139,22 @@ pub async fn start(
     let verifier = SecretString::from(moment.entropy().token(48));
     let state_hash = Sha256::digest(state.as_bytes());
     let mut tx = app.db.begin().await?;
-    let app_id = platform_apps::current(&mut tx, team_id, platform).await?;
+    // A team's own app is one for the usual way.
+    let app_id = match login {
+        None => platform_apps::current(&mut tx, team_id, platform).await?,
+        Some(_) => None,
+    };
     if app_id.is_none() && reader.own_client().is_none() {
         return Err(ConnectError::NoApp(reader.capabilities().name));
     }
     let of = (team_id, platform);
-    let through = platform_apps::through(app, &mut tx, of, app_id, Urgency::TOKEN).await?;
+    let mut through = platform_apps::through(app, &mut tx, of, app_id, Urgency::TOKEN).await?;
+    through.login = login.map(str::to_owned);
     let place = Place { table: "oauth_states", column: "verifier", row: id, team: team_id };
     let sealed = app.keyring.seal(&mut tx, moment.now, moment.entropy(), place, &verifier).await?;
     sqlx::query!(
-        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at, app_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into oauth_states (id, state_hash, team_id, user_id, platform, verifier, return_to, created_at, expires_at, app_id, login)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         id,
         state_hash.as_slice(),
         team_id,
@@ -132,6 +165,7 @@ pub async fn start(
         moment.now,
         moment.now + STATE_LASTS,
         app_id,
+        login,
     )
     .execute(&mut *tx)
     .await?;
@@ -161,7 +195,7 @@ pub struct CameBack {
 pub enum Arrived {
     /// The integration.
     Connected(Uuid),
-    /// The person who began it confirms with this ticket.
+    /// The person who began it confirms with this ticket, and says which account where there are several.
     Pending(SecretString),
 }
 
@@ -196,14 +230,15 @@ async fn arrive(
     let mut conn = app.db.acquire().await?;
     let role = teams::role_of(&mut conn, team_id, user_id).await?;
     let of = (team_id, platform);
-    let through = platform_apps::through(app, &mut conn, of, begun.app_id, Urgency::TOKEN).await?;
+    let mut through = platform_apps::through(app, &mut conn, of, begun.app_id, Urgency::TOKEN).await?;
+    through.login = begun.login;
     drop(conn);
     if role != Some(Role::Admin) {
         return Err(ConnectError::NotAdmin);
     }
     let redirect_uri = callback_url(app, platform);
-    let consent = exchange(&*reader, &through, callback, (&redirect_uri, &verifier), moment.now).await?;
-    let consent = Consent { app_id: begun.app_id, ..consent };
+    let reached = exchange(&*reader, &through, callback, (&redirect_uri, &verifier)).await?;
+    let consent = Consent { reached, granted_at: moment.now, app_id: begun.app_id };
     let confirmed = session_of == Some(user_id);
     match settle(app, moment, (team_id, user_id), platform, &consent, confirmed).await {
         Ok((tx, arrived)) => {
@@ -212,7 +247,9 @@ async fn arrive(
             Ok(arrived)
         }
         Err(error) => {
-            pending::revoke(app, platform, &through, &consent.grant).await;
+            for reached in &consent.reached {
+                pending::revoke(app, platform, &through, &reached.grant).await;
+            }
             Err(error)
         }
     }
@@ -232,10 +269,11 @@ async fn settle(
     if teams::role_of(&mut tx, team_id, user_id).await? != Some(Role::Admin) {
         return Err(ConnectError::NotAdmin);
     }
-    let arrived = if confirmed {
-        Arrived::Connected(store(app, &mut tx, moment, (team_id, user_id), platform, consent).await?)
-    } else {
-        Arrived::Pending(pending::keep(app, &mut tx, moment, (team_id, user_id), platform, consent).await?)
+    let arrived = match consent.reached.as_slice() {
+        [only] if confirmed => {
+            Arrived::Connected(store(app, &mut tx, moment, (team_id, user_id), platform, (only, consent)).await?)
+        }
+        _ => Arrived::Pending(pending::keep(app, &mut tx, moment, (team_id, user_id), platform, consent).await?),
     };
     Ok((tx, arrived))
 }
@@ -271,53 +309,6 @@ pub async fn disconnect(
     Ok(true)
 }
 
-/// A consent, exchanged.
-struct Consent {
-    grant: Grant,
-    account: Account,
-    granted_at: OffsetDateTime,
-    /// The app that it was given to.
-    app_id: Option<Uuid>,
-}
-
-async fn exchange(
-    reader: &dyn Reader,
-    through: &Through,
-    callback: Callback,
-    (redirect_uri, verifier): (&Url, &SecretString),
-    now: OffsetDateTime,
-) -> Result<Consent, ConnectError> {
-    if let Some(error) = callback.error {
-        return Err(match error.as_str() {
-            "access_denied" => ConnectError::Declined,
-            other => ConnectError::AppRefused(other.chars().filter(|c| c.is_ascii_graphic()).take(60).collect()),
-        });
-    }
-    // Some platforms append `#_`; browsers drop it, copied addresses do not.
-    let code = callback.code.as_deref().map(|code| code.trim_end_matches("#_")).unwrap_or_default();
-    if code.is_empty() {
-        return Err(ConnectError::NoCode);
-    }
-    let exchanged = reader.exchange_code(through, code, redirect_uri, verifier.expose_secret()).await;
-    let grant = exchanged.map_err(|error| match error {
-        AuthError::GrantDead(_) => ConnectError::CodeSpent,
-        AuthError::AppRefused(reason) => ConnectError::AppRefused(reason),
-        AuthError::Unavailable { reason, .. } => ConnectError::Unavailable(reason),
-    })?;
-    let token = AccessToken::new(grant.access_token.clone(), through.permits.clone());
-    match reader.me(&token).await {
-        Ok(account) => Ok(Consent { grant, account, granted_at: now, app_id: None }),
-        Err(error) => {
-            // Nobody will use it.
-            drop(reader.revoke(through, &grant).await);
-            Err(match error {
-                FetchError::Refused { code, reason, .. } => ConnectError::AppRefused(format!("{reason} ({code})")),
-                other => ConnectError::Unavailable(other.to_string()),
-            })
-        }
-    }
-}
-
 /// The account becomes the team's and is polled for the first time; grants that this one replaces go back to the platform. The caller holds
 /// the team.
 async fn store(
@@ -326,9 +317,9 @@ async fn store(
     moment: &Moment,
     (team_id, user_id): (Uuid, Uuid),
     platform: &str,
-    consent: &Consent,
+    (reached, consent): (&Reached, &Consent),
 ) -> Result<Uuid, SealError> {
-    let Consent { grant, account, granted_at, app_id } = consent;
+    let (Reached { account, grant, .. }, Consent { granted_at, app_id, .. }) = (reached, consent);
     integrations::lock_account(conn, platform, &account.id).await?;
     let known = integrations::row_for_account(conn, team_id, platform, &account.id).await?;
     let id = known.unwrap_or_else(|| moment.id());
@@ -364,13 +355,14 @@ struct Begun {
     verifier: Vec<u8>,
     return_to: Option<String>,
     app_id: Option<Uuid>,
+    login: Option<String>,
 }
 
 async fn begun(app: &App, platform: &str, state: &str) -> Result<Begun, ConnectError> {
     let hash = Sha256::digest(state.as_bytes());
     let begun = sqlx::query_as!(
         Begun,
-        "select id, team_id, user_id, verifier, return_to, app_id from oauth_states where state_hash = $1 and platform = $2",
+        "select id, team_id, user_id, verifier, return_to, app_id, login from oauth_states where state_hash = $1 and platform = $2",
         hash.as_slice(),
         platform,
     );

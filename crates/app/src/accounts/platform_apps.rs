@@ -196,7 +196,7 @@ pub async fn through(
 ) -> Result<Through, SealError> {
     let Some(id) = app_id else {
         let key = Key { platform: platform.to_owned(), client_id: own_client(app, platform) };
-        return Ok(Through { app: None, permits: app.budgets.permits(key, team_id, urgency) });
+        return Ok(Through { app: None, login: None, permits: app.budgets.permits(key, team_id, urgency) });
     };
     let row =
         sqlx::query!("select client_id, client_secret from platform_apps where id = $1 and team_id = $2", id, team_id)
@@ -209,5 +209,5 @@ pub async fn through(
     };
     let key = Key { platform: platform.to_owned(), client_id: row.client_id.clone() };
     let credentials = AppCredentials { client_id: row.client_id, client_secret };
-    Ok(Through { app: Some(credentials), permits: app.budgets.permits(key, team_id, urgency) })
+    Ok(Through { app: Some(credentials), login: None, permits: app.budgets.permits(key, team_id, urgency) })
 }

@@ -1,5 +1,5 @@
-//! The settings of Instagram. Meta gives an app two pairs of id and secret, one of them for Instagram Login; where only one is set, it
-//! counts for both.
+//! The settings of Instagram. Meta gives an app two pairs of id and secret, one of them for Instagram Login; where that one is not set, the
+//! Meta app's counts for both. Facebook Login needs the Meta app's own.
 
 use super::kinds;
 use super::reader::Reader;
@@ -10,6 +10,15 @@ use url::Url;
 /// Instagram needs no longer than this to show what it took.
 const MIN_SETTLE_SECS: u32 = 180;
 
+/// The Meta app's own pair, by which accounts are reached through a Facebook Page.
+#[derive(Debug, Clone)]
+pub struct FacebookSettings {
+    pub app_id: String,
+    pub app_secret: SecretString,
+    pub dialog_base: Url,
+    pub graph_base: Url,
+}
+
 #[derive(Debug, Clone)]
 pub struct InstagramSettings {
     pub app_id: String,
@@ -18,6 +27,8 @@ pub struct InstagramSettings {
     pub token_base: Url,
     pub graph_base: Url,
     pub version: String,
+    /// None: accounts are connected by Instagram Login alone.
+    pub facebook: Option<FacebookSettings>,
     /// How long a reply that got no answer may still appear.
     pub settle_window: Duration,
     /// Any of them may sign what Meta sends.
@@ -32,6 +43,7 @@ pub(super) fn read_instagram(read: &mut Reader<'_>) -> Option<InstagramSettings>
     let dialog_base = read.value("INSTAGRAM_DIALOG_BASE", kinds::url);
     let token_base = read.value("INSTAGRAM_TOKEN_BASE", kinds::url);
     let graph_base = read.value("INSTAGRAM_GRAPH_BASE", kinds::url);
+    let facebook_bases = (read.value("META_DIALOG_BASE", kinds::url), read.value("META_GRAPH_BASE", kinds::url));
     let version = read.value("META_GRAPH_VERSION", kinds::graph_version);
     let settle_secs = read.value("INSTAGRAM_SETTLE_SECS", kinds::count);
     let verify_token = read.optional("WEBHOOK_SECRET_META", kinds::secret);
@@ -51,6 +63,13 @@ pub(super) fn read_instagram(read: &mut Reader<'_>) -> Option<InstagramSettings>
         }
     }
     let signing_secrets = [own.1.clone(), meta.1.clone()].into_iter().flatten().collect();
+    let facebook = match meta.clone() {
+        (Some(app_id), Some(app_secret)) => {
+            let (dialog_base, graph_base) = facebook_bases;
+            Some(FacebookSettings { app_id, app_secret, dialog_base, graph_base })
+        }
+        _ => None,
+    };
     let (app_id, app_secret) = match own {
         (Some(id), Some(secret)) => (id, secret),
         _ => (meta.0?, meta.1?),
@@ -62,6 +81,7 @@ pub(super) fn read_instagram(read: &mut Reader<'_>) -> Option<InstagramSettings>
         token_base,
         graph_base,
         version,
+        facebook,
         settle_window: Duration::from_secs(settle_secs.into()),
         signing_secrets,
         verify_token,

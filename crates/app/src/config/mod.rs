@@ -11,7 +11,7 @@ mod network;
 mod reader;
 mod x;
 
-pub use instagram::InstagramSettings;
+pub use instagram::{FacebookSettings, InstagramSettings};
 pub use kinds::{AiProvider, AppEnv, LogFormat, SignUp};
 pub use network::Network;
 pub use reader::{ConfigError, ConfigErrors, Source, near_misses, process_env};

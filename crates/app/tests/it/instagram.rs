@@ -15,6 +15,7 @@ pub const APP_SECRET: &str = "sandbox-secret";
 /// Settings that name the sandbox's Instagram.
 pub fn settings(base: &Url) -> Vec<(String, String)> {
     let graph = format!("{}/instagram", base.as_str().trim_end_matches('/'));
+    let facebook = format!("{}/facebook", base.as_str().trim_end_matches('/'));
     let pairs = [
         ("META_APP_ID", "sandbox-client"),
         ("META_APP_SECRET", APP_SECRET),
@@ -22,6 +23,8 @@ pub fn settings(base: &Url) -> Vec<(String, String)> {
         ("INSTAGRAM_DIALOG_BASE", &graph),
         ("INSTAGRAM_TOKEN_BASE", &graph),
         ("INSTAGRAM_GRAPH_BASE", &graph),
+        ("META_DIALOG_BASE", &facebook),
+        ("META_GRAPH_BASE", &facebook),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
@@ -55,19 +58,19 @@ pub async fn connected() -> (Harness, String) {
 }
 
 /// What our account said directly under this.
-fn our_texts(h: &Harness, target: &str) -> Vec<String> {
+pub fn our_texts(h: &Harness, target: &str) -> Vec<String> {
     let ours = h.platform.instagram_under(target).into_iter().filter(|comment| comment.author == BRAND);
     ours.map(|comment| comment.text).collect()
 }
 
 /// A stranger's comment that a poll brought, and our own words to it, approved.
-async fn approved(h: &Harness, target: &str, text: &str) -> Suggestion {
+pub async fn approved(h: &Harness, target: &str, text: &str) -> Suggestion {
     let item = h.item_of(target).await.expect("the poll brought it");
     let suggestion = h.write_reply(&item, text).await;
     h.approve(&suggestion).await.unwrap()
 }
 
-async fn stranger(h: &Harness, target: &str, text: &str) -> String {
+pub async fn stranger(h: &Harness, target: &str, text: &str) -> String {
     let comment = h.platform.instagram_comment("curious_cat", target, text);
     h.poll().await;
     comment

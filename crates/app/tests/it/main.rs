@@ -24,6 +24,7 @@ mod ingest;
 mod inputs;
 mod instagram;
 mod instagram_callbacks;
+mod instagram_facebook;
 mod instagram_replays;
 mod instagram_webhooks;
 mod invitations;

@@ -256,7 +256,7 @@ async fn a_ticket_that_is_being_given_back_connects_nothing_by_a_clock_that_is_b
     sweep(&h).await;
     h.run_due_with(&worker).await;
     assert_eq!(kept_grants(&h).await, 1, "the platform did not answer yet");
-    let late = connect::complete(&h.app, &in_time, h.user_id, &ticket).await;
+    let late = connect::complete(&h.app, &in_time, h.user_id, &ticket, None).await;
     assert!(matches!(late, Err(CompleteError::Expired)), "{late:?}");
     assert_eq!(connected(&h).await, []);
     h.finish().await;

@@ -20,8 +20,9 @@ pub(super) async fn act(writer: &InstagramWriter, session: &Session, action: &Ac
     if !wire::is_id(reply_id) {
         return Err(SendError::NotSent("this is no comment of Instagram".to_owned()));
     }
-    let url = address(&writer.config.graph_base, &[&writer.config.version, reply_id]);
-    let request = writer.client.delete(url).bearer_auth(session.access_token.expose_secret());
+    let access = write::access_of(&writer.config, session)?;
+    let url = address(access.base, &[&writer.config.version, reply_id]);
+    let request = access.show(writer.client.delete(url));
     let asked = json!({ "method": "DELETE", "path": format!("/{reply_id}"), "thing_id": reply_id });
     let answer = write::send(session, "delete", request, &asked).await?;
     match deleted(&answer) {

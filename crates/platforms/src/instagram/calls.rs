@@ -1,7 +1,8 @@
 //! Reading calls: one GET, its answer turned into the caller's decision before anything is parsed. Lists are followed by their
 //! `after` cursor; the full address in `paging.next` carries the token and is never used or kept.
 
-use super::{Api, errors, usage, wire};
+use super::access::Access;
+use super::{Api, InstagramConfig, errors, usage, wire};
 use crate::error::{FetchError, Scope};
 use crate::http::{self, Answer, BodyError, Unsent, address};
 use crate::permits::{AccessToken, Host, Permits};
@@ -36,8 +37,8 @@ impl Api {
     ) -> Result<Read, FetchError> {
         let started = Instant::now();
         let segments: Vec<&str> = std::iter::once(self.config.version.as_str()).chain(path.iter().copied()).collect();
-        let request =
-            self.read.get(address(&self.config.graph_base, &segments)).query(query).bearer_auth(token.expose_secret());
+        let access = access_of(&self.config, token)?;
+        let request = access.show(self.read.get(address(access.base, &segments)).query(query));
         let response = send(request, token.permits()).await.map_err(unsent)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let millis = started.elapsed().as_millis() as u64;
@@ -76,6 +77,10 @@ impl Api {
         }
         Err(told.unwrap_or_else(|| FetchError::Unavailable("no list of fields was taken".to_owned())))
     }
+}
+
+fn access_of<'a>(config: &'a InstagramConfig, token: &'a AccessToken) -> Result<Access<'a>, FetchError> {
+    Access::of(config, token).map_err(|why| FetchError::Unavailable(why.to_owned()))
 }
 
 /// Every call of the Graph goes out here.
@@ -143,22 +148,54 @@ pub(super) fn checked(id: &str) -> Result<&str, FetchError> {
 
 /// Which events an account has sent.
 const EVENT_FIELDS: &str = "comments,live_comments";
+/// Any field of a Page has the events of its Instagram account sent that the app subscribed to. Meta's pages disagree whether those of
+/// Instagram are taken here, so they are asked for first.
+const PAGE_FIELDS: [&str; 2] = ["comments,live_comments,mentions", "feed"];
 
-/// Turns the account's events on. Both fields are then on for the app as a whole, too.
+/// Turns the account's events on. They are then on for the app as a whole, too.
 pub(super) async fn subscribe(api: &Api, session: &Session) -> Result<Subscribed, FetchError> {
     let token = &session.access_token;
+    let access = access_of(&api.config, token)?;
+    if let Some(marked) = access.marked {
+        let page_id = checked(marked.page_id)?;
+        let fields = match turn_on(api, &access, token, page_id, PAGE_FIELDS[0]).await {
+            Ok(()) => PAGE_FIELDS[0],
+            Err(FetchError::Refused { code, .. }) if code == "100" => {
+                turn_on(api, &access, token, page_id, PAGE_FIELDS[1]).await?;
+                PAGE_FIELDS[1]
+            }
+            Err(error) => return Err(error),
+        };
+        let user_id = Some(marked.user_id.to_owned()).filter(|id| !id.is_empty());
+        return Ok(Subscribed { fields: listed(fields), app_user_id: user_id });
+    }
     let me = api.get(token, &["me"], &[("fields", "user_id,username")], Scope::Account).await?;
-    let url = address(&api.config.graph_base, &[&api.config.version, "me", "subscribed_apps"]);
-    let request = api.read.post(url).query(&[("subscribed_fields", EVENT_FIELDS)]).bearer_auth(token.expose_secret());
+    turn_on(api, &access, token, "me", EVENT_FIELDS).await?;
+    let own = wire::id_at(&me.body, "id").filter(|id| *id != session.account.id);
+    Ok(Subscribed { fields: listed(EVENT_FIELDS), app_user_id: own })
+}
+
+fn listed(fields: &str) -> Vec<String> {
+    fields.split(',').map(str::to_owned).collect()
+}
+
+async fn turn_on(
+    api: &Api,
+    access: &Access<'_>,
+    token: &AccessToken,
+    whose: &str,
+    fields: &str,
+) -> Result<(), FetchError> {
+    let url = address(access.base, &[&api.config.version, whose, "subscribed_apps"]);
+    let request = access.show(api.read.post(url).query(&[("subscribed_fields", fields)]));
     let response = send(request, token.permits()).await.map_err(unsent)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = http::read_body(response, http::BODY_LIMIT).await;
     let body = body.map_err(|error| FetchError::Unavailable(error.to_string()))?;
-    tracing::debug!(platform = "instagram", call = "me/subscribed_apps", status, "answered");
+    tracing::debug!(platform = "instagram", call = "subscribed_apps", status, "answered");
     let answer = decide(&Answer { status, headers, body }, Scope::Account)?;
     if answer.body.get("success") != Some(&Value::Bool(true)) {
         return Err(FetchError::Unavailable("Instagram did not say that it sends events".to_owned()));
     }
-    let own = wire::id_at(&me.body, "id").filter(|id| *id != session.account.id);
-    Ok(Subscribed { fields: EVENT_FIELDS.split(',').map(str::to_owned).collect(), app_user_id: own })
+    Ok(())
 }

@@ -4,9 +4,11 @@
 //! Answers are decided on Meta's `code` and `error_subcode`, hardly ever on the HTTP status, which is 400 for nearly everything. Whatever
 //! a thing looks like, it costs at most itself: it becomes a line in `problems` and the rest goes on.
 
+mod access;
 mod act;
 mod calls;
 mod errors;
+mod facebook;
 #[cfg(test)]
 mod fixtures;
 mod named;
@@ -30,8 +32,9 @@ use crate::list::check_bases;
 use crate::permits::{AccessToken, Through};
 use crate::types::*;
 use crate::{ConnectError, Now, Reader};
+use access::Marked;
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -55,6 +58,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "no comment can be read and no reply can be posted",
         },
     ],
+    logins: &[facebook::LOGIN],
     tariff: None,
     watching: Watching::Nothing,
 };
@@ -73,10 +77,23 @@ pub struct InstagramConfig {
     pub graph_base: Url,
     /// `v25.0`.
     pub version: String,
+    /// None: accounts are connected by Instagram Login alone.
+    pub facebook: Option<FacebookConfig>,
     /// Bounds one write as a whole.
     pub write_timeout: Duration,
     /// How long a write without an answer may still appear.
     pub settle_window: Duration,
+}
+
+/// What Facebook Login for Business goes by: the Meta app's own pair.
+#[derive(Debug, Clone)]
+pub struct FacebookConfig {
+    pub app_id: String,
+    pub app_secret: SecretString,
+    /// Consent page: `https://www.facebook.com`.
+    pub dialog_base: Url,
+    /// `https://graph.facebook.com`.
+    pub graph_base: Url,
 }
 
 /// What every call needs.
@@ -107,6 +124,10 @@ pub fn connect(config: InstagramConfig, now: Now) -> Result<(InstagramReader, In
         "instagram",
         &[("dialog base", &config.dialog_base), ("token base", &config.token_base), ("graph base", &config.graph_base)],
     )?;
+    if let Some(facebook) = &config.facebook {
+        let bases = [("Facebook dialog base", &facebook.dialog_base), ("Facebook graph base", &facebook.graph_base)];
+        check_bases("instagram", &bases)?;
+    }
     let write = http::write_client(config.write_timeout)?;
     let api = Api { config: Arc::new(config), read: http::read_client()? };
     let writer = InstagramWriter::new(api.config.clone(), write);
@@ -116,7 +137,8 @@ pub fn connect(config: InstagramConfig, now: Now) -> Result<(InstagramReader, In
 #[async_trait]
 impl Reader for InstagramReader {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { settle_window: self.api.config.settle_window, ..CAPABILITIES }
+        let logins = if self.api.config.facebook.is_some() { CAPABILITIES.logins } else { &[] };
+        Capabilities { settle_window: self.api.config.settle_window, logins, ..CAPABILITIES }
     }
 
     fn own_client(&self) -> Option<&str> {
@@ -124,7 +146,10 @@ impl Reader for InstagramReader {
     }
 
     fn authorize_url(&self, through: &Through, request: &AuthorizeRequest) -> Url {
-        oauth::authorize_url(&self.api, through, request)
+        match &self.api.config.facebook {
+            Some(facebook) if facebook::is_meant(through) => facebook::authorize_url(&self.api, facebook, request),
+            _ => oauth::authorize_url(&self.api, through, request),
+        }
     }
 
     async fn exchange_code(
@@ -134,11 +159,17 @@ impl Reader for InstagramReader {
         redirect_uri: &Url,
         _code_verifier: &str,
     ) -> Result<Grant, AuthError> {
+        if facebook::is_meant(through) {
+            return facebook::exchange_code(&self.api, through, code, redirect_uri).await;
+        }
         oauth::exchange_code(&self.api, through, code, redirect_uri).await
     }
 
     async fn refresh(&self, through: &Through, refresh_token: &SecretString) -> Result<Grant, AuthError> {
-        oauth::refresh(&self.api, through, refresh_token).await
+        match Marked::of(refresh_token.expose_secret()) {
+            Some(marked) => facebook::still_lives(&self.api, through, refresh_token, marked.page_id).await,
+            None => oauth::refresh(&self.api, through, refresh_token).await,
+        }
     }
 
     /// Meta has no call that takes back one grant: it ends by itself, or with the app in the account's settings.
@@ -148,6 +179,14 @@ impl Reader for InstagramReader {
 
     async fn me(&self, access_token: &AccessToken) -> Result<Account, FetchError> {
         calls::me(&self.api, access_token).await
+    }
+
+    async fn accounts(&self, through: &Through, grant: &Grant) -> Result<Vec<Reached>, FetchError> {
+        if Marked::of(grant.access_token.expose_secret()).is_some() {
+            return facebook::accounts(&self.api, through, &grant.access_token).await;
+        }
+        let account = self.me(&AccessToken::new(grant.access_token.clone(), through.permits.clone())).await?;
+        Ok(vec![Reached { account, place: None, grant: grant.clone() }])
     }
 
     async fn poll(&self, session: &Session, cursor: &Cursor) -> Result<Polled, FetchError> {

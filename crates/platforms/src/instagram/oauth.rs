@@ -66,7 +66,7 @@ pub(super) async fn refresh(api: &Api, through: &Through, token: &SecretString) 
     long_lived(&ask("refresh_access_token", api.read.get(url).query(&query), &through.permits).await?)
 }
 
-async fn ask(call: &'static str, request: RequestBuilder, permits: &Permits) -> Result<Answer, AuthError> {
+pub(super) async fn ask(call: &'static str, request: RequestBuilder, permits: &Permits) -> Result<Answer, AuthError> {
     let passing = |reason: String| AuthError::Unavailable { reason, after: None };
     let response = http::send(request, permits, Host::Token).await.map_err(|unsent| match unsent {
         Unsent::NoPermit(after) => AuthError::Unavailable { reason: http::NO_PERMIT.to_owned(), after: Some(after) },
@@ -88,6 +88,12 @@ pub(super) fn short_lived(answer: &Answer) -> Result<Grant, AuthError> {
         }
         None => Err(token_host_failure(answer, &body)),
     }
+}
+
+/// An answer that has nothing in it that we need.
+pub(super) fn node_answer(answer: &Answer) -> Result<(), AuthError> {
+    let has_id = answer.json().is_some_and(|body| wire::id_at(&body, "id").is_some());
+    if answer.status == 200 && has_id { Ok(()) } else { Err(failure(errors::decide(answer, Scope::Account))) }
 }
 
 /// The answer to an exchange or a renewal. The token is what renews itself.

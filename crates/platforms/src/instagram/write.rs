@@ -1,6 +1,7 @@
 //! The one public write. A call can fail after the comment exists, so whatever is not a clear no is `Uncertain`; it is never read as
 //! posted and never as safe to repeat. Reading says `text`, writing says `message`.
 
+use super::access::Access;
 use super::errors::{self, Decision};
 use super::{CAPABILITIES, InstagramConfig, act, calls, wire};
 use crate::Writer;
@@ -46,11 +47,9 @@ impl Writer for InstagramWriter {
             return Err(SendError::NotSent("the target is neither a post nor a comment of Instagram".to_owned()));
         }
         let edge = if reply.target_id == reply.post_id { "comments" } else { "replies" };
-        let request = self
-            .client
-            .post(address(&self.config.graph_base, &[&self.config.version, &reply.target_id, edge]))
-            .bearer_auth(session.access_token.expose_secret())
-            .form(&[("message", &reply.text)]);
+        let access = access_of(&self.config, session)?;
+        let url = address(access.base, &[&self.config.version, &reply.target_id, edge]);
+        let request = access.show(self.client.post(url)).form(&[("message", &reply.text)]);
         let asked = json!({
             "method": "POST", "path": format!("/{}/{edge}", reply.target_id), "thing_id": reply.target_id,
             "text_chars": reply.text.chars().count(),
@@ -66,6 +65,10 @@ impl Writer for InstagramWriter {
     async fn act(&self, session: &Session, action: &Action) -> Result<Acted, SendError> {
         act::act(self, session, action).await
     }
+}
+
+pub(super) fn access_of<'a>(config: &'a InstagramConfig, session: &'a Session) -> Result<Access<'a>, SendError> {
+    Access::of(config, &session.access_token).map_err(|why| SendError::NotSent(why.to_owned()))
 }
 
 /// Sends a write once. `asked` is what the log keeps of it.

@@ -78,6 +78,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "a reply that was posted cannot be corrected or taken back",
         },
     ],
+    logins: &[],
     tariff: None,
     watching: Watching::Communities,
 };

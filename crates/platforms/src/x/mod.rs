@@ -67,6 +67,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
             without: "the account must be connected again every two hours",
         },
     ],
+    logins: &[],
     tariff: Some(&tariff::TARIFF),
     watching: Watching::Words,
 };

@@ -1,6 +1,7 @@
 //! Instagram in the Graph API's wire format, for Instagram Login: the consent page, the token host, and graph.instagram.com, all below
 //! one path. Errors come as 400 whatever they are; usage headers stand on every answer of the Graph.
 
+mod facebook;
 mod fields;
 mod oauth;
 mod read;
@@ -120,7 +121,16 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/{version}/{id}/comments", get(read::comments).post(write::comment))
         .route("/{version}/{id}/replies", get(read::replies).post(write::comment))
         .layer(from_fn_with_state(shared.clone(), door));
-    graph.merge(oauth::router()).fallback(|| async { GraphProblem::new(404, 2500, None, "Unknown path components") })
+    graph.merge(oauth::router()).fallback(nothing)
+}
+
+async fn nothing() -> GraphProblem {
+    GraphProblem::new(404, 2500, None, "Unknown path components")
+}
+
+/// The hosts of Facebook Login.
+pub(crate) fn facebook_router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
+    facebook::router(shared)
 }
 
 /// The permission that a call asks for.
@@ -138,14 +148,19 @@ async fn door(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(cut): ConnectInfo<CutSwitch>,
     Query(query): Query<HashMap<String, String>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let scope = scope_of(request.method(), request.uri().path());
-    let mut caller = match identify(&shared, request.headers(), &query, scope) {
+    let caller = match identify(&shared, request.headers(), &query, scope) {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
+    admit(&shared, cut, caller, request, next).await
+}
+
+/// Budget and planned trouble, then the call itself.
+async fn admit(shared: &Shared, cut: CutSwitch, mut caller: Caller, mut request: Request, next: Next) -> Response {
     let (percent, minutes) = shared.world().instagram_calls.spend(&caller.account, caller.now);
     if minutes > 0 {
         let message = "(#80002) There have been too many calls to this Instagram account.";
@@ -184,28 +199,37 @@ fn identify(
 ) -> Result<Caller, GraphProblem> {
     let world = shared.world();
     let now = world.now();
-    let word = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let carried = word(header::AUTHORIZATION).and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
-    let Some(token) = carried.or_else(|| query.get("access_token").map(String::as_str)) else {
-        return Err(GraphProblem::new(
-            400,
-            2500,
-            None,
-            "An active access token must be used to query information about the current user.",
-        ));
-    };
+    let token = carried(headers, query)?;
     let granted = world.instagram.token(token, now).map_err(GraphProblem::dead_token)?;
+    if granted.facebook.is_some() {
+        return Err(GraphProblem::dead_token(None));
+    }
     if !granted.scopes.iter().any(|held| held == scope) {
         return Err(GraphProblem::no_permission());
     }
-    Ok(Caller {
-        account: granted.account.clone(),
+    Ok(caller_of(granted.account.clone(), token, headers, now))
+}
+
+/// The token in the header, else in the query.
+fn carried<'a>(headers: &'a HeaderMap, query: &'a HashMap<String, String>) -> Result<&'a str, GraphProblem> {
+    let word = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let carried = word.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+    carried.or_else(|| query.get("access_token").map(String::as_str)).ok_or_else(|| {
+        let message = "An active access token must be used to query information about the current user.";
+        GraphProblem::new(400, 2500, None, message)
+    })
+}
+
+fn caller_of(account: String, token: &str, headers: &HeaderMap, now: OffsetDateTime) -> Caller {
+    let word = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    Caller {
+        account,
         token: token.to_owned(),
         agent: word(header::USER_AGENT).unwrap_or_default().to_owned(),
         now,
         as_of: None,
         site: format!("http://{}", word(header::HOST).unwrap_or("localhost")),
-    })
+    }
 }
 
 fn with_usage(response: Response, percent: u32, minutes: i64) -> Response {

@@ -90,6 +90,10 @@ impl OauthStore {
         self.clients.values().any(|known| known == secret)
     }
 
+    pub(crate) fn secret_of(&self, id: &str) -> Option<&str> {
+        self.clients.get(id).map(String::as_str)
+    }
+
     fn token(&mut self, mark: &str) -> String {
         self.issued += 1;
         let high = scatter(self.seed ^ self.issued.wrapping_mul(0x9e37_79b9_7f4a_7c15));

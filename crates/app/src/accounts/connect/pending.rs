@@ -1,10 +1,11 @@
 //! A grant that waits for its person. The consent came back to a browser that had no session of whoever began it, as it does where the
-//! frontend lives on another origin. Only that person, signed in, can turn it into a connection, with the ticket from the redirect.
+//! frontend lives on another origin; or it reaches several accounts, of which the person takes one and the rest is wiped. Only that person, signed in, can turn it into a connection, with the ticket from the redirect.
 //!
 //! Always: the ticket stands here as a hash and works once, within ten minutes; team and role count as they are at that moment. What is
 //! not confirmed in time is revoked at the platform and wiped, by whoever comes too late or by the sweep. A platform that does not answer is asked
 //! again for an hour; then the grant is wiped all the same. A grant that was replaced by a newer one goes the same way.
 
+use super::kept::{self, Choice, Kept, Sealed};
 use super::{Consent, callback_url, reader, store};
 use crate::accounts::{platform_apps, teams, token_hash};
 use crate::app::App;
@@ -16,14 +17,13 @@ use crate::model::Role;
 use crate::queue::{Class, Job, JobContext, JobError};
 use crate::secrets::{Place, SealError};
 use async_trait::async_trait;
-use rejoinder_platforms::{Account, AuthError, Grant, Through};
+use rejoinder_platforms::{Account, AuthError, Grant, Reached, Through};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 const LASTS: time::Duration = time::Duration::minutes(10);
 /// How long a platform that does not answer is asked to revoke.
@@ -42,6 +42,8 @@ pub enum CompleteError {
         "This ticket is older than ten minutes, so the access was given back to the platform. Connect the account again."
     )]
     Expired,
+    #[error("The consent reaches several accounts: say with account_id which one to connect.")]
+    NotChosen,
     /// Not a member of the team any more.
     #[error("you are no longer a member of the team")]
     NotMember,
@@ -59,6 +61,8 @@ pub struct Pending {
     pub platform: String,
     pub display_name: String,
     pub team_name: String,
+    /// Where the consent reaches several accounts; empty where there is nothing to choose.
+    pub choices: Vec<Choice>,
 }
 
 /// What a ticket became.
@@ -67,15 +71,6 @@ pub struct Completed {
     pub team_id: Uuid,
     pub integration_id: Uuid,
     pub platform: String,
-}
-
-/// A grant as it is sealed.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    access_token: String,
-    refresh_token: Option<String>,
-    scopes: Vec<String>,
-    expires_in_secs: Option<i64>,
 }
 
 struct Row {
@@ -105,9 +100,37 @@ pub(super) async fn keep(
     consent: &Consent,
 ) -> Result<SecretString, SealError> {
     let ticket = moment.entropy().token(32);
-    let kept = (platform, consent.app_id, &consent.account, &consent.grant);
-    insert(app, conn, moment, whose, kept, &ticket, moment.now + LASTS).await?;
+    let until = moment.now + LASTS;
+    match consent.reached.as_slice() {
+        [only] => {
+            let kept = (platform, consent.app_id, &only.account, &only.grant);
+            insert(app, conn, moment, whose, kept, &ticket, until).await?;
+        }
+        several => {
+            keep_several(app, conn, moment, whose, (platform, consent.app_id, several), (&ticket, until)).await?
+        }
+    }
     Ok(SecretString::from(ticket))
+}
+
+/// One row with the first account in it; which one it becomes is for the person to say.
+async fn keep_several(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    whose: (Uuid, Uuid),
+    (platform, app_id, reached): (&str, Option<Uuid>, &[Reached]),
+    (ticket, until): (&str, OffsetDateTime),
+) -> Result<(), SealError> {
+    let choices: Vec<Choice> = reached.iter().map(Choice::of).collect();
+    let sealed = Sealed::Several(reached.iter().map(|one| (Choice::of(one), Kept::of(&one.grant))).collect());
+    let account = Account { id: String::new(), name: format!("{} accounts", choices.len()) };
+    let id = insert_sealed(app, conn, moment, whose, (platform, app_id, &account, &sealed), (ticket, until)).await?;
+    let choices = serde_json::to_value(&choices).expect("plain values are always valid JSON");
+    sqlx::query!("update pending_connections set choices = $3 where id = $1 and team_id = $2", id, whose.0, choices)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Keeps a grant that nobody uses any more, under a ticket that nobody has: the sweep gives it back to the platform. The caller commits.
@@ -125,19 +148,26 @@ async fn insert(
     app: &App,
     conn: &mut PgConnection,
     moment: &Moment,
-    (team_id, user_id): (Uuid, Uuid),
+    whose: (Uuid, Uuid),
     (platform, app_id, account, grant): (&str, Option<Uuid>, &Account, &Grant),
     ticket: &str,
     expires_at: OffsetDateTime,
 ) -> Result<(), SealError> {
+    let sealed = Sealed::One(Kept::of(grant));
+    let kept = (platform, app_id, account, &sealed);
+    insert_sealed(app, conn, moment, whose, kept, (ticket, expires_at)).await.map(drop)
+}
+
+async fn insert_sealed(
+    app: &App,
+    conn: &mut PgConnection,
+    moment: &Moment,
+    (team_id, user_id): (Uuid, Uuid),
+    (platform, app_id, account, kept): (&str, Option<Uuid>, &Account, &Sealed),
+    (ticket, expires_at): (&str, OffsetDateTime),
+) -> Result<Uuid, SealError> {
     let (id, hash) = (moment.id(), token_hash(ticket));
-    let kept = Kept {
-        access_token: grant.access_token.expose_secret().to_owned(),
-        refresh_token: grant.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()),
-        scopes: grant.scopes.clone(),
-        expires_in_secs: grant.expires_in.map(time::Duration::whole_seconds),
-    };
-    let text = SecretString::from(serde_json::to_string(&kept).expect("plain values are always valid JSON"));
+    let text = SecretString::from(serde_json::to_string(kept).expect("plain values are always valid JSON"));
     let sealed = app.keyring.seal(conn, moment.now, moment.entropy(), place(id, team_id), &text).await?;
     sqlx::query!(
         "insert into pending_connections (id, ticket_hash, team_id, user_id, platform, platform_account_id, display_name, sealed_grant,
@@ -157,46 +187,49 @@ async fn insert(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(id)
 }
 
-async fn open(app: &App, conn: &mut PgConnection, row: &Row) -> Result<Option<Grant>, SealError> {
-    let Some(sealed) = row.sealed_grant.as_deref() else { return Ok(None) };
+/// Empty: it was wiped.
+async fn open(app: &App, conn: &mut PgConnection, row: &Row) -> Result<Vec<Reached>, SealError> {
+    let Some(sealed) = row.sealed_grant.as_deref() else { return Ok(Vec::new()) };
     let text = app.keyring.open(conn, place(row.id, row.team_id), sealed).await?;
-    let kept: Kept = serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Damaged)?;
-    let (access, refresh) = (Zeroizing::new(kept.access_token), kept.refresh_token.map(Zeroizing::new));
-    Ok(Some(Grant {
-        access_token: SecretString::from(access.as_str()),
-        refresh_token: refresh.map(|token| SecretString::from(token.as_str())),
-        scopes: kept.scopes,
-        expires_in: kept.expires_in_secs.map(time::Duration::seconds),
-    }))
+    let sealed: Sealed = serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Damaged)?;
+    let own = || Choice { id: row.platform_account_id.clone(), name: row.display_name.clone(), place: None };
+    Ok(sealed.reached(own))
 }
 
-/// Turns the ticket into a connection.
-pub async fn complete(app: &App, moment: &Moment, user_id: Uuid, ticket: &str) -> Result<Completed, CompleteError> {
+/// Turns the ticket into a connection. `account_id`: which account, where the consent reaches several.
+pub async fn complete(
+    app: &App,
+    moment: &Moment,
+    user_id: Uuid,
+    ticket: &str,
+    account_id: Option<&str>,
+) -> Result<Completed, CompleteError> {
     let mut tx = app.db.begin().await?;
     let row = lock(&mut tx, user_id, ticket).await?.ok_or(CompleteError::Unknown)?;
     if row.used_at.is_some() {
         return Err(CompleteError::Used);
     }
-    let grant = if row.expires_at > moment.now { open(app, &mut tx, &row).await? } else { None };
-    let Some(grant) = grant else {
+    let reached = if row.expires_at > moment.now { open(app, &mut tx, &row).await? } else { Vec::new() };
+    if reached.is_empty() {
         tx.rollback().await?;
         let_go(app, moment, row.id).await?;
         return Err(CompleteError::Expired);
-    };
+    }
+    let reached = kept::chosen(reached, account_id).ok_or(CompleteError::NotChosen)?;
     teams::lock(&mut tx, row.team_id).await?;
     match teams::role_of(&mut tx, row.team_id, user_id).await? {
         None => return Err(CompleteError::NotMember),
         Some(Role::Admin) => {}
         Some(role) => return Err(CompleteError::NotAdmin(role)),
     }
-    let account = Account { id: row.platform_account_id, name: row.display_name };
-    let consent = Consent { grant, account, granted_at: row.created_at, app_id: row.app_id };
-    let integration_id = store(app, &mut tx, moment, (row.team_id, user_id), &row.platform, &consent).await?;
+    let consent = Consent { reached: Vec::new(), granted_at: row.created_at, app_id: row.app_id };
+    let whose = (row.team_id, user_id);
+    let integration_id = store(app, &mut tx, moment, whose, &row.platform, (&reached, &consent)).await?;
     sqlx::query!(
-        "update pending_connections set used_at = $3, sealed_grant = null where id = $1 and team_id = $2",
+        "update pending_connections set used_at = $3, sealed_grant = null, choices = null where id = $1 and team_id = $2",
         row.id,
         row.team_id,
         moment.now,
@@ -228,9 +261,8 @@ pub async fn look(
     ticket: &str,
 ) -> Result<Option<Pending>, sqlx::Error> {
     let hash = token_hash(ticket);
-    sqlx::query_as!(
-        Pending,
-        "select p.platform, p.display_name, t.name as team_name
+    let row = sqlx::query!(
+        "select p.platform, p.display_name, t.name as team_name, p.choices
          from pending_connections p
          join teams t on t.id = p.team_id
          where p.ticket_hash = $1 and p.user_id = $2 and p.used_at is null and p.expires_at > $3",
@@ -239,7 +271,13 @@ pub async fn look(
         now,
     )
     .fetch_optional(conn)
-    .await
+    .await?;
+    Ok(row.map(|row| Pending {
+        platform: row.platform,
+        display_name: row.display_name,
+        team_name: row.team_name,
+        choices: row.choices.and_then(|choices| serde_json::from_value(choices).ok()).unwrap_or_default(),
+    }))
 }
 
 /// Gives an expired grant back to the platform and wipes it. The platform is called without a transaction, after the ticket was ended
@@ -262,8 +300,13 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
     let through = platform_apps::through(app, &mut conn, of, row.app_id, Urgency::TOKEN).await?;
     drop(conn);
     let revoked = match opened {
-        Ok(Some(grant)) => revoke(app, &row.platform, &through, &grant).await,
-        Ok(None) => true,
+        Ok(reached) => {
+            let mut revoked = true;
+            for reached in &reached {
+                revoked &= revoke(app, &row.platform, &through, &reached.grant).await;
+            }
+            revoked
+        }
         Err(SealError::Database(error)) => return Err(error.into()),
         Err(error) => {
             tracing::warn!(error = %chain(&error), "a grant that waited cannot be opened and is wiped");
@@ -273,9 +316,12 @@ async fn let_go(app: &App, moment: &Moment, id: Uuid) -> Result<(), SealError> {
     if !revoked && moment.now < row.created_at + LASTS + REVOKE_FOR {
         return Ok(());
     }
-    sqlx::query!("update pending_connections set sealed_grant = null where id = $1 and used_at is null", id)
-        .execute(&app.db)
-        .await?;
+    sqlx::query!(
+        "update pending_connections set sealed_grant = null, choices = null where id = $1 and used_at is null",
+        id
+    )
+    .execute(&app.db)
+    .await?;
     Ok(())
 }
 

@@ -35,12 +35,15 @@ impl From<ConnectError> for Problem {
             ),
             ConnectError::NoApp(_) => Self::conflict("no-app", error.to_string()),
             ConnectError::ForeignTarget(_) => Self::field("return_to", error.to_string()),
+            ConnectError::UnknownLogin(_) => Self::field("login", error.to_string()),
             ConnectError::Declined
             | ConnectError::StateUnknown
             | ConnectError::StateSpent
             | ConnectError::NotAdmin
             | ConnectError::NoCode
             | ConnectError::CodeSpent
+            | ConnectError::NoAccount
+            | ConnectError::LacksPermission(_)
             | ConnectError::AppRefused(_) => Self::conflict("not-connected", error.to_string()),
             ConnectError::Unavailable(_) => Self::unavailable(error.to_string()),
             ConnectError::Database(error) => error.into(),
@@ -57,6 +60,7 @@ impl From<CompleteError> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "ticket-used", "The ticket was used before", error.to_string())
             }
             CompleteError::Expired => Self::conflict("ticket-expired", error.to_string()),
+            CompleteError::NotChosen => Self::conflict("account-not-chosen", error.to_string()),
             CompleteError::NotMember => Self::not_found("team"),
             CompleteError::NotAdmin(role) => match require_role(role, Role::Admin) {
                 Err(problem) => problem,
@@ -81,6 +85,11 @@ pub struct OauthStart {
     #[schema(example = "/settings/accounts", max_length = 2000)]
     #[param(example = "/settings/accounts", max_length = 2000)]
     return_to: Option<String>,
+    /// Another way of signing in than the platform's usual one, where it has some: `facebook` for Instagram accounts that are linked to a Facebook
+    /// Page.
+    #[schema(example = "facebook", max_length = 40)]
+    #[param(example = "facebook", max_length = 40)]
+    login: Option<String>,
 }
 
 /// Begin to connect an account
@@ -117,7 +126,8 @@ async fn begin(
 ) -> ApiResult<Json<OauthStartAnswer>> {
     let team_id = by.team(app, asked.team_id).await?;
     let for_whom = (team_id, by.caller.user_id);
-    let url = connect::start(app, &app.moment(), for_whom, platform, asked.return_to.as_deref()).await?;
+    let by = (platform, asked.login.as_deref());
+    let url = connect::start_by(app, &app.moment(), for_whom, by, asked.return_to.as_deref()).await?;
     Ok(Json(OauthStartAnswer { redirect_url: url.into() }))
 }
 
@@ -133,10 +143,11 @@ pub struct OauthCallback {
 /// Where the platform sends the browser back to
 ///
 /// For browsers. With the session of the person who began, it leads to the frontend with
-/// `?integration=connected&connected={platform}`. Without it (the frontend lives on another origin, or somebody else is signed in)
-/// nothing is connected yet: it leads there with `?integration=confirm&ticket={ticket}&platform={platform}`, and the person
-/// who began sends the ticket to `POST /api/integrations/complete` within ten minutes. What went wrong: `?integration=failed&reason={reason}`
-/// with the reason declined, unknown, spent, incomplete, not_admin, refused or unavailable.
+/// `?integration=connected&connected={platform}`. Without it (the frontend lives on another origin, or somebody else is signed in),
+/// or where the consent reaches several accounts, nothing is connected yet: it leads there with `?integration=confirm&ticket={ticket}&platform={platform}`, and the person
+/// who began sends the ticket to `POST /api/integrations/complete` within ten minutes (`POST /api/integrations/choices` tells which accounts
+/// there are to choose from). What went wrong: `?integration=failed&reason={reason}`
+/// with the reason declined, unknown, spent, incomplete, not_admin, no_account, no_permission, refused or unavailable.
 #[utoipa::path(get, path = "/api/integrations/{platform}/oauth/callback", params(OauthCallback), security(()), tag = "integrations",
     responses((status = 303, description = "On to the frontend.")))]
 pub async fn oauth_callback(
@@ -173,9 +184,12 @@ fn reason(error: &ConnectError) -> &'static str {
         ConnectError::StateSpent | ConnectError::CodeSpent => "spent",
         ConnectError::NoCode => "incomplete",
         ConnectError::NotAdmin => "not_admin",
+        ConnectError::NoAccount => "no_account",
+        ConnectError::LacksPermission(_) => "no_permission",
         ConnectError::UnknownPlatform(_)
         | ConnectError::NotConfigured(_)
         | ConnectError::NoApp(_)
+        | ConnectError::UnknownLogin(_)
         | ConnectError::ForeignTarget(_)
         | ConnectError::AppRefused(_) => "refused",
         ConnectError::Unavailable(_) | ConnectError::Database(_) | ConnectError::Seal(_) => "unavailable",
@@ -196,12 +210,17 @@ pub struct CompleteConnection {
     /// As it stood in the address that the callback led to.
     #[schema(example = "bP2mYl1gUo0Yxwq3k7m8Zb9cXJ4h5TqL0sVd6eFg7Hi", max_length = 200)]
     ticket: String,
+    /// Which account, where the consent reaches several; otherwise it may be left out.
+    #[serde(alias = "accountId")]
+    #[schema(example = "17841405309211844", max_length = 100)]
+    account_id: Option<String>,
 }
 
 /// Confirm a connection that came back without a session
 ///
 /// Only the person who began it (anybody else: 404), while still an admin of the team. A ticket works once (a second time: 401 `ticket-used`) and for ten
-/// minutes (later: 409 `ticket-expired`; the access is given back to the platform then).
+/// minutes (later: 409 `ticket-expired`; the access is given back to the platform then). Where the consent reaches several accounts,
+/// `account_id` says which one (missing or none of them: 409 `account-not-chosen`; the ticket stays good).
 #[utoipa::path(post, path = "/api/integrations/complete", request_body = CompleteConnection, tag = "integrations",
     responses((status = 200, description = "The account is connected; its first comments come in soon.", body = IntegrationAnswer)))]
 pub async fn complete_connection(
@@ -210,8 +229,57 @@ pub async fn complete_connection(
     _: InPerson,
     JsonBody(body): JsonBody<CompleteConnection>,
 ) -> ApiResult<Json<IntegrationAnswer>> {
-    let done = connect::complete(&app, &app.moment(), caller.user_id, &body.ticket).await?;
+    let account_id = body.account_id.as_deref();
+    let done = connect::complete(&app, &app.moment(), caller.user_id, &body.ticket, account_id).await?;
     Ok(Json(integrations::load(&app, done.team_id, done.integration_id).await?.into()))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskChoices {
+    /// As it stood in the address that the callback led to.
+    #[schema(example = "bP2mYl1gUo0Yxwq3k7m8Zb9cXJ4h5TqL0sVd6eFg7Hi", max_length = 200)]
+    ticket: String,
+}
+
+/// What a ticket can be turned into.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChoicesAnswer {
+    #[schema(example = "instagram")]
+    pub platform: String,
+    /// Empty where there is nothing to choose.
+    pub accounts: Vec<AccountChoice>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountChoice {
+    /// For `account_id`.
+    #[schema(example = "17841405309211844")]
+    pub account_id: String,
+    #[schema(example = "acme.coffee")]
+    pub name: String,
+    /// What it is reached through.
+    #[schema(example = "Page Acme Coffee")]
+    pub place: Option<String>,
+}
+
+/// Which accounts a consent reaches
+///
+/// Only for the person who began it, while the ticket is good; anybody else, and later: 404.
+#[utoipa::path(post, path = "/api/integrations/choices", request_body = AskChoices, tag = "integrations",
+    responses((status = 200, description = "The accounts to choose from; none where there is only one.", body = ChoicesAnswer)))]
+pub async fn connection_choices(
+    State(app): State<App>,
+    caller: Caller,
+    _: InPerson,
+    JsonBody(body): JsonBody<AskChoices>,
+) -> ApiResult<Json<ChoicesAnswer>> {
+    let mut conn = app.db.acquire().await?;
+    let found = connect::look(&mut conn, app.clock.now(), caller.user_id, &body.ticket).await?;
+    let pending = found.ok_or_else(|| Problem::not_found("ticket"))?;
+    let account =
+        |choice: connect::Choice| AccountChoice { account_id: choice.id, name: choice.name, place: choice.place };
+    Ok(Json(ChoicesAnswer { platform: pending.platform, accounts: pending.choices.into_iter().map(account).collect() }))
 }
 
 #[cfg(test)]
@@ -226,6 +294,8 @@ mod tests {
         assert_eq!(reason(&ConnectError::CodeSpent), "spent");
         assert_eq!(reason(&ConnectError::NoCode), "incomplete");
         assert_eq!(reason(&ConnectError::NotAdmin), "not_admin");
+        assert_eq!(reason(&ConnectError::NoAccount), "no_account");
+        assert_eq!(reason(&ConnectError::LacksPermission("instagram_basic".to_owned())), "no_permission");
         assert_eq!(reason(&ConnectError::AppRefused("bad client".to_owned())), "refused");
         assert_eq!(reason(&ConnectError::Unavailable("timeout".to_owned())), "unavailable");
         assert_eq!(reason(&ConnectError::Database(sqlx::Error::PoolTimedOut)), "unavailable");

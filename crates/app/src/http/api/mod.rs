@@ -107,6 +107,7 @@ routes! {
     post   "/api/integrations/{platform}/oauth/start"           connect::oauth_start_post;
     get    "/api/integrations/{platform}/oauth/callback"        connect::oauth_callback;
     post   "/api/integrations/complete"                         connect::complete_connection;
+    post   "/api/integrations/choices"                          connect::connection_choices;
     post   "/api/integrations/{id}/refresh"                     integrations::refresh_integration;
     post   "/api/integrations/{id}/pause"                       pause::pause_integration;
     post   "/api/integrations/{id}/resume"                      pause::resume_integration;

@@ -8,7 +8,8 @@ pub mod meter;
 mod offers;
 mod switches;
 
-pub use confirm::{Confirm, complete};
+pub use confirm::{ChoiceLine, Confirm, complete};
+pub use offers::{LoginOffer, Offer};
 pub use switches::{Stopped, pause, pause_team, resume, resume_team};
 
 use super::asked::see_other;
@@ -78,6 +79,8 @@ pub struct AccountCard {
     pub last_poll_at: Option<OffsetDateTime>,
     pub token_until: Option<OffsetDateTime>,
     pub scopes: Vec<String>,
+    /// By which of its platform's further ways it was connected.
+    pub login: Option<&'static str>,
     /// Scope that the consent lacks, and what does not work without it.
     pub missing: Vec<(String, String)>,
     /// When an admin confirmed the platform's policy; rules post nothing before.
@@ -101,16 +104,6 @@ pub enum AccountState {
     Disconnected {
         sentence: String,
     },
-}
-
-/// A platform that can be connected here.
-#[derive(Debug, Clone)]
-pub struct Offer {
-    pub mark: Mark,
-    /// Scope and the reason why we ask for it.
-    pub scopes: Vec<(String, String)>,
-    /// Why it cannot be connected yet: the setting that is missing, as a sentence.
-    pub unavailable: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,14 +162,21 @@ pub async fn show(
     Ok(super::page_with_form_origins(StatusCode::OK, &page, &origins))
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectFields {
+    login: Option<String>,
+}
+
 /// On to the platform's consent page.
 pub async fn connect(
     State(app): State<App>,
     member: PageMember<Admin>,
     Path(platform): Path<String>,
-    CsrfForm(NoFields {}): CsrfForm<NoFields>,
+    CsrfForm(sent): CsrfForm<ConnectFields>,
 ) -> Result<Response, Problem> {
-    match connect::start(&app, &app.moment(), (member.team_id, member.caller.user_id), &platform, None).await {
+    let (whose, by) = ((member.team_id, member.caller.user_id), (platform.as_str(), sent.login.as_deref()));
+    match connect::start_by(&app, &app.moment(), whose, by, None).await {
         Ok(url) => Ok(see_other(url.as_str())),
         Err(ConnectError::UnknownPlatform(_)) => Err(Problem::not_found("platform")),
         Err(ConnectError::Database(error)) => Err(error.into()),
@@ -241,8 +241,9 @@ async fn rhythms(
 impl AccountCard {
     fn of(app: &App, account: &Integration, last_event_at: Option<OffsetDateTime>) -> Self {
         let mark = Mark::of(&account.platform);
-        let missing = app.readers.get(&account.platform).map(|reader| reader.capabilities().missing(&account.scopes));
-        let missing = missing.unwrap_or_default().into_iter();
+        let can = app.readers.get(&account.platform).ok().map(|reader| reader.capabilities());
+        let login = can.as_ref().and_then(|can| can.login_of(&account.scopes)).map(|login| login.slug);
+        let missing = can.map(|can| can.missing(&account.scopes)).unwrap_or_default().into_iter();
         Self {
             id: account.id,
             name: mark.handle(&account.display_name),
@@ -255,6 +256,7 @@ impl AccountCard {
             last_poll_at: account.last_polled_at,
             token_until: account.expires_at,
             scopes: account.scopes.clone(),
+            login,
             missing: missing.map(|scope| (scope.name.to_owned(), scope.without.to_owned())).collect(),
             policy_confirmed_at: account.policy_confirmed_at,
         }

@@ -13,6 +13,10 @@ pub enum ConsentOutcome {
     Incomplete,
     /// The ticket of somebody else, or none.
     OtherPerson,
+    /// The consent is good, and nothing that it shares leads to an account.
+    NoAccount,
+    /// The consent lacks what is needed to find an account at all.
+    NoPermission,
     /// The role was taken away meanwhile.
     NotAdmin,
     /// The platform does not know our app, or does not want it.
@@ -29,6 +33,8 @@ impl ConsentOutcome {
             "spent" => Self::Spent,
             "incomplete" => Self::Incomplete,
             "other_person" => Self::OtherPerson,
+            "no_account" => Self::NoAccount,
+            "no_permission" => Self::NoPermission,
             "not_admin" => Self::NotAdmin,
             "refused" => Self::Refused,
             _ => Self::Unavailable,
@@ -46,6 +52,12 @@ impl ConsentOutcome {
             Self::OtherPerson => format!(
                 "{platform} is not connected: this confirmation was used before, is older than ten minutes, or someone else began it."
             ),
+            Self::NoAccount => format!(
+                "{platform} was not connected: no Page that you shared on Facebook has a professional account linked to it."
+            ),
+            Self::NoPermission => format!(
+                "{platform} was not connected: the consent lacks a permission without which no account can be found."
+            ),
             Self::NotAdmin => format!("{platform} was not connected: only an admin of the team may connect accounts."),
             Self::Refused => format!("{platform} was not connected: it does not accept this server's app."),
             Self::Unavailable => format!("{platform} was not connected: it did not answer."),
@@ -62,6 +74,8 @@ impl ConsentOutcome {
                 "Sign in as the person who began it, or look below whether it is connected, and connect again if not."
                     .to_owned()
             }
+            Self::NoAccount => "Link the account to a Facebook Page (settings of the Page, Linked accounts), then connect again and choose that Page on Facebook's consent page.".to_owned(),
+            Self::NoPermission => "Connect again and leave every permission ticked.".to_owned(),
             Self::NotAdmin => "Ask an admin of the team to do it, or to give you the role.".to_owned(),
             Self::Refused => {
                 format!("Whoever runs this server checks the app's id, secret and callback address on {platform}.")
@@ -71,12 +85,14 @@ impl ConsentOutcome {
     }
 
     /// Beside the declared samples of the accounts page.
-    pub const EVERY: [Self; 8] = [
+    pub const EVERY: [Self; 10] = [
         Self::Declined,
         Self::Unknown,
         Self::Spent,
         Self::Incomplete,
         Self::OtherPerson,
+        Self::NoAccount,
+        Self::NoPermission,
         Self::NotAdmin,
         Self::Refused,
         Self::Unavailable,

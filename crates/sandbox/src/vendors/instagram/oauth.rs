@@ -61,7 +61,7 @@ struct ConsentPage {
     redirect_origin: String,
 }
 
-fn scopes_of(scope: &str) -> Vec<String> {
+pub(super) fn scopes_of(scope: &str) -> Vec<String> {
     scope.split([' ', ',']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
@@ -84,7 +84,7 @@ fn check(ask: &Ask, world: &World) -> Result<Url, &'static str> {
     Ok(redirect)
 }
 
-fn refused(reason: &str) -> Response {
+pub(super) fn refused(reason: &str) -> Response {
     notice(
         StatusCode::BAD_REQUEST,
         "This request for access is not valid",
@@ -163,7 +163,7 @@ async fn access_token(State(shared): State<Arc<Shared>>, Form(fields): Form<Hash
     if field("grant_type") != "authorization_code" {
         return flat("Invalid grant_type");
     }
-    let Some(code) = world.instagram.redeem(field("code"), now) else {
+    let Some(code) = world.instagram.redeem(field("code"), now).filter(|code| code.facebook.is_none()) else {
         return flat("Matching code was not found or was already used");
     };
     if code.redirect_uri != field("redirect_uri") {

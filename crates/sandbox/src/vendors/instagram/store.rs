@@ -80,6 +80,25 @@ pub(crate) struct Token {
     pub(crate) long_lived: bool,
     /// Why it is dead before its time (a subcode of 190).
     pub(crate) dead: Option<u32>,
+    /// Set on tokens of Facebook Login, which the host of Instagram Login does not take, nor the other way round.
+    #[serde(default)]
+    pub(crate) facebook: Option<SharedPages>,
+}
+
+/// What a person shared by Facebook Login. `Token::account` is empty where the token is the person's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SharedPages {
+    pub(crate) client_id: String,
+    /// The person's token: the Pages that they ticked. A Page's: itself.
+    pub(crate) pages: Vec<String>,
+}
+
+/// A Facebook Page, and the professional account that is linked to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) account: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,6 +108,8 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) expires_at: OffsetDateTime,
+    #[serde(default)]
+    pub(crate) facebook: Option<SharedPages>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -100,6 +121,7 @@ pub(crate) struct Store {
     pub(crate) media: Vec<Media>,
     pub(crate) comments: Vec<Comment>,
     pub(crate) landings: Vec<Landing>,
+    pub(crate) pages: Vec<Page>,
     codes: BTreeMap<String, Code>,
     tokens: BTreeMap<String, Token>,
     /// Fields that each account has its events sent for.
@@ -276,8 +298,56 @@ impl Store {
         let code = self.secret("AQ");
         let expires_at = now + CODE_LIFE;
         let [account, redirect_uri] = [account, redirect_uri].map(str::to_owned);
-        self.codes.insert(code.clone(), Code { account, scopes: scopes.to_vec(), redirect_uri, expires_at });
+        let granted = Code { account, scopes: scopes.to_vec(), redirect_uri, expires_at, facebook: None };
+        self.codes.insert(code.clone(), granted);
         code
+    }
+
+    pub(crate) fn add_page(&mut self, name: &str, account: Option<&str>) -> String {
+        let id = (104_000_000_000_000 + 31 * self.pages.len() as u64).to_string();
+        if let Some(account) = account {
+            self.ensure_account(account);
+        }
+        self.pages.push(Page { id: id.clone(), name: name.to_owned(), account: account.map(str::to_owned) });
+        id
+    }
+
+    pub(crate) fn page(&self, id: &str) -> Option<&Page> {
+        self.pages.iter().find(|page| page.id == id)
+    }
+
+    /// A code of Facebook's consent page.
+    pub(crate) fn facebook_code(
+        &mut self,
+        shared: SharedPages,
+        redirect_uri: &str,
+        scopes: &[String],
+        now: OffsetDateTime,
+    ) -> String {
+        let code = self.grant_code("", redirect_uri, scopes, now);
+        if let Some(kept) = self.codes.get_mut(&code) {
+            kept.facebook = Some(shared);
+        }
+        code
+    }
+
+    /// A token of Facebook Login: the person's (`account` empty) or a Page's, which has no end.
+    pub(crate) fn issue_facebook(
+        &mut self,
+        account: &str,
+        shared: SharedPages,
+        scopes: &[String],
+        life: Option<Duration>,
+        now: OffsetDateTime,
+    ) -> String {
+        let token = self.secret("EAAG");
+        let expires_at = life.map_or(now + time::Duration::days(36_500), |life| now + life);
+        let long_lived = life != Some(SHORT_LIFE);
+        let (account, scopes) = (account.to_owned(), scopes.to_vec());
+        let granted =
+            Token { account, scopes, issued_at: now, expires_at, long_lived, dead: None, facebook: Some(shared) };
+        self.tokens.insert(token.clone(), granted);
+        token
     }
 
     /// Takes the code away, so a second use finds nothing.
@@ -289,7 +359,8 @@ impl Store {
         let token = self.secret("IGAA");
         let long_lived = life > SHORT_LIFE;
         let (account, scopes) = (account.to_owned(), scopes.to_vec());
-        let granted = Token { account, scopes, issued_at: now, expires_at: now + life, long_lived, dead: None };
+        let expires_at = now + life;
+        let granted = Token { account, scopes, issued_at: now, expires_at, long_lived, dead: None, facebook: None };
         self.tokens.insert(token.clone(), granted);
         token
     }

@@ -24,7 +24,7 @@ use crate::world::faults::{HoldPoint, Verdict, WriteFault};
 type Fields = HashMap<String, String>;
 
 /// Parameters come in the query, as a form or as JSON, in whatever mix.
-fn fields(query: Fields, body: &Bytes) -> Fields {
+pub(super) fn fields(query: Fields, body: &Bytes) -> Fields {
     let mut fields = query;
     if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -262,7 +262,18 @@ pub(super) async fn subscribe(
     let wanted = fields(query, &body).remove("subscribed_fields").unwrap_or_default();
     let wanted: BTreeSet<String> = wanted.split(',').filter(|field| !field.is_empty()).map(str::to_owned).collect();
     const KNOWN: [&str; 5] = ["comments", "live_comments", "mentions", "messages", "story_insights"];
-    if wanted.is_empty() || !wanted.iter().all(|field| KNOWN.contains(&field.as_str())) {
+    turn_on(&shared, &caller, wanted, &KNOWN, "/instagram/me/subscribed_apps")
+}
+
+/// Has the account's events sent, where all of the fields are known here.
+pub(super) fn turn_on(
+    shared: &Shared,
+    caller: &Caller,
+    wanted: BTreeSet<String>,
+    known: &[&str],
+    path: &str,
+) -> Response {
+    if wanted.is_empty() || !wanted.iter().all(|field| known.contains(&field.as_str())) {
         return GraphProblem::new(
             400,
             100,
@@ -273,7 +284,7 @@ pub(super) async fn subscribe(
     }
     let mut world = shared.world();
     world.instagram.subscribed.insert(caller.account.clone(), wanted);
-    world.note(Method::POST.as_str(), "/instagram/me/subscribed_apps", Some(&caller.account), "subscribe", None);
+    world.note(Method::POST.as_str(), path, Some(&caller.account), "subscribe", None);
     Json(json!({"success": true})).into_response()
 }
 

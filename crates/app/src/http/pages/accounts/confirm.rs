@@ -21,12 +21,25 @@ pub struct Confirm {
     pub name: String,
     pub team_name: String,
     pub ticket: String,
+    /// Where the consent reaches several accounts.
+    pub choices: Vec<ChoiceLine>,
+}
+
+/// One account to choose.
+#[derive(Debug, Clone)]
+pub struct ChoiceLine {
+    pub id: String,
+    /// "@acme.coffee"
+    pub name: String,
+    /// "Page Acme Coffee"
+    pub place: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentTicket {
     ticket: String,
+    account_id: Option<String>,
 }
 
 pub async fn complete(
@@ -35,8 +48,16 @@ pub async fn complete(
     CsrfForm(sent): CsrfForm<SentTicket>,
 ) -> Result<Response, Problem> {
     let failed = |reason| Ok(see_other(&format!("/dashboard/accounts?integration=failed&reason={reason}")));
-    match connect::complete(&app, &app.moment(), caller.user_id, &sent.ticket).await {
+    let account_id = sent.account_id.as_deref();
+    match connect::complete(&app, &app.moment(), caller.user_id, &sent.ticket, account_id).await {
         Ok(done) => Ok(see_other(&format!("/dashboard/accounts?integration=connected&connected={}", done.platform))),
+        Err(CompleteError::NotChosen) => {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("integration", "confirm")
+                .append_pair("ticket", &sent.ticket)
+                .finish();
+            Ok(see_other(&format!("/dashboard/accounts?{query}")))
+        }
         Err(CompleteError::Unknown) => failed("other_person"),
         Err(CompleteError::Used | CompleteError::Expired) => failed("spent"),
         Err(CompleteError::NotMember | CompleteError::NotAdmin(_)) => failed("not_admin"),
@@ -62,6 +83,12 @@ impl AccountsQuery {
         };
         let mark = Mark::of(&pending.platform);
         let name = mark.handle(&pending.display_name);
-        Ok((Some(Confirm { name, mark, team_name: pending.team_name, ticket: ticket.to_owned() }), None))
+        let line = |choice: connect::Choice| ChoiceLine {
+            name: mark.handle(&choice.name),
+            place: choice.place.unwrap_or_default(),
+            id: choice.id,
+        };
+        let choices = pending.choices.into_iter().map(line).collect();
+        Ok((Some(Confirm { name, mark, team_name: pending.team_name, ticket: ticket.to_owned(), choices }), None))
     }
 }

@@ -1,7 +1,9 @@
 //! Samples of the accounts page.
 
 use super::super::Mark;
-use super::super::accounts::{AccountCard, AccountState, AccountsPage, Confirm, Offer, Stopped};
+use super::super::accounts::{
+    AccountCard, AccountState, AccountsPage, ChoiceLine, Confirm, LoginOffer, Offer, Stopped,
+};
 use super::super::consent::ConsentOutcome;
 use super::{HOSTILE, NOW, ago, ahead, frame, id, instagram, reddit, troubled_frame, x};
 use crate::flow::usage;
@@ -20,6 +22,7 @@ fn card(number: u128, mark: Mark, name: &str, state: AccountState) -> AccountCar
         last_poll_at: Some(ago(1)),
         token_until: Some(ahead(52)),
         scopes: ["identity", "read", "submit", "privatemessages"].map(str::to_owned).to_vec(),
+        login: None,
         missing: vec![],
         policy_confirmed_at: number.is_multiple_of(2).then(|| ago(9_000)),
     }
@@ -36,9 +39,17 @@ fn offers() -> Vec<Offer> {
         format!("Set {name}_CLIENT_ID and {name}_CLIENT_SECRET and restart the server; then it can be connected here.")
     };
     vec![
-        Offer { mark: reddit(), scopes, unavailable: None },
-        Offer { mark: x(), scopes: vec![], unavailable: Some(missing("X")) },
+        Offer { mark: reddit(), scopes: scopes.clone(), logins: vec![], unavailable: None },
+        Offer { mark: instagram(), scopes: scopes.clone(), logins: vec![by_facebook(scopes)], unavailable: None },
+        Offer { mark: x(), scopes: vec![], logins: vec![], unavailable: Some(missing("X")) },
     ]
+}
+
+fn by_facebook(scopes: Vec<(String, String)>) -> LoginOffer {
+    let [slug, name, suits] =
+        ["facebook", "Facebook", "for an account that is linked to a Facebook Page on which you may moderate"]
+            .map(str::to_owned);
+    LoginOffer { slug, name, suits, scopes }
 }
 
 pub fn pages() -> Vec<(&'static str, AccountsPage)> {
@@ -136,6 +147,26 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
             name: "u/acme_coffee".to_owned(),
             team_name: "Acme Coffee".to_owned(),
             ticket: "sample-ticket".to_owned(),
+            choices: vec![],
+        }),
+        ..empty.clone()
+    };
+    let line = |id: &str, name: &str, place: &str| ChoiceLine {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        place: place.to_owned(),
+    };
+    let choose = AccountsPage {
+        confirm: Some(Confirm {
+            mark: instagram(),
+            name: "@3 accounts".to_owned(),
+            team_name: "Acme Coffee".to_owned(),
+            ticket: "sample-ticket".to_owned(),
+            choices: vec![
+                line("1", "@acme.coffee", "Page Acme Coffee"),
+                line("2", "@acme.berlin", "Page Acme Berlin"),
+                line("3", HOSTILE, HOSTILE),
+            ],
         }),
         ..empty.clone()
     };
@@ -150,6 +181,7 @@ pub fn pages() -> Vec<(&'static str, AccountsPage)> {
         ("paused", paused),
         ("declined", declined),
         ("confirm", confirm),
+        ("choose", choose),
         ("viewer", viewer),
     ]
 }
