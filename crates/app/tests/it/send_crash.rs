@@ -49,7 +49,7 @@ async fn a_worker_that_dies_between_claiming_and_arming_is_replaced_when_its_lea
     let (comment, sent) = h.queued_reply(TEXT).await;
     h.platform.plan_reads(vec![ReadFault::Slow { millis: 60_000 }]);
     let doomed = h.another_worker(7).await;
-    kill_when(&h, doomed, asked(&h, "GET /reddit/api/info")).await;
+    kill_when(&h, doomed, asked(&h, "GET /reddit/comments/{id}")).await;
     assert_eq!((h.stands(&sent).await, h.attempts(&sent).await.len()), (SENDING, 0));
 
     h.run_due().await;
@@ -65,7 +65,7 @@ async fn a_worker_that_dies_before_arming_and_takes_its_job_along_is_found_by_th
     let (comment, sent) = h.queued_reply(TEXT).await;
     h.platform.plan_reads(vec![ReadFault::Slow { millis: 60_000 }]);
     let doomed = h.another_worker(7).await;
-    kill_when(&h, doomed, asked(&h, "GET /reddit/api/info")).await;
+    kill_when(&h, doomed, asked(&h, "GET /reddit/comments/{id}")).await;
     sqlx::query("delete from graphile_worker._private_jobs").execute(h.pool()).await.unwrap();
     h.sweep().await;
     assert!(h.our_texts(&comment).is_empty());
@@ -162,7 +162,7 @@ async fn a_worker_that_was_held_up_past_its_lease_neither_writes_nor_takes_the_r
         slow_gave_up.notify_one();
     };
     let rival = async {
-        asked(&h, "GET /reddit/api/info").await;
+        asked(&h, "GET /reddit/comments/{id}").await;
         h.recover_jobs().await;
         h.advance(LEASE + Duration::seconds(1));
         let hold = h.platform.hold_writes();

@@ -3,7 +3,8 @@
 //! A reply is looked for in two places: under its target, and in the account's own comments, because a quarantined
 //! community takes a reply without showing it in the thread. "Absent" is said only after reading past the time of sending.
 
-use super::{Api, calls, tree, wire};
+use super::tree::{self, Root};
+use super::{Api, calls, wire};
 use crate::error::{FetchError, Scope};
 use crate::types::{InboundComment, Probe, ReplyProbe, Session, TargetState};
 use time::{Duration, OffsetDateTime};
@@ -22,45 +23,51 @@ pub(super) async fn target_state(
     if wire::bare(target_id, "t1_").is_none() {
         calls::bare_id(target_id, "t3_")?;
     }
-    let post = calls::bare_id(post_id, "t3_")?;
-    let ids = if target_id == post_id { target_id.to_owned() } else { format!("{target_id},t3_{post}") };
-    let answer = api.get(&session.access_token, &["api", "info"], &[("id", &ids)], Scope::Item).await?;
-    let listing = wire::listing(&answer.body);
-    let listing = listing.ok_or_else(|| FetchError::Unavailable("the target came in an unknown form".to_owned()))?;
-    // The order is not kept and unknown ids are just missing.
-    let find = |id: &str| {
-        listing.children.iter().map(wire::data).find(|data| wire::fullname(data, &id[..3]).as_deref() == Some(id))
+    let (root, own) = thread(api, session, post_id, target_id).await?;
+    let root = match root {
+        Some(root) => Some(root),
+        // A closed thread shows nothing, and what is gone may be missing in it.
+        None => root_by_id(api, session, post_id, target_id).await?,
     };
-    let Some(target) = find(target_id).filter(|data| !wire::is_gone(data)) else {
-        return Ok(TargetState::default());
-    };
-    let own = own_replies(api, session, post_id, target_id).await?;
+    let Some(root) = root.filter(|root| !root.gone) else { return Ok(TargetState::default()) };
     Ok(TargetState {
         exists: true,
-        locked: wire::is_locked(target) || find(post_id).is_some_and(wire::is_locked),
-        edited_at: wire::time(target, "edited"),
+        locked: root.locked,
+        edited_at: root.edited_at,
         own_reply: own.first().map(wire::found),
         by_hand: None,
     })
 }
 
-/// Our direct answers to the target that stand in the thread. A closed thread shows none.
-async fn own_replies(
+async fn root_by_id(api: &Api, session: &Session, post_id: &str, target_id: &str) -> Result<Option<Root>, FetchError> {
+    let post = calls::bare_id(post_id, "t3_")?;
+    let ids = if target_id == post_id { target_id.to_owned() } else { format!("{target_id},t3_{post}") };
+    let answer = api.get(&session.access_token, &["api", "info"], &[("id", &ids)], Scope::Item).await?;
+    let listing = wire::listing(&answer.body);
+    let listing = listing.ok_or_else(|| FetchError::Unavailable("the target came in an unknown form".to_owned()))?;
+    Ok(Root::among(listing.children.iter(), post_id, target_id))
+}
+
+/// The target, where the thread shows it, and our direct answers to it that stand there. A closed thread shows none.
+async fn thread(
     api: &Api,
     session: &Session,
     post_id: &str,
     target_id: &str,
-) -> Result<Vec<InboundComment>, FetchError> {
+) -> Result<(Option<Root>, Vec<InboundComment>), FetchError> {
     let request = tree::Request { post_id, under: Some(target_id) };
     let mut extra = EXTRA_CALLS;
     let tree = match tree::read(api, session, &request, &mut extra).await {
         Ok(tree) => tree,
-        Err(FetchError::Refused { scope: Scope::Item, .. }) => return Ok(Vec::new()),
+        Err(FetchError::Refused { scope: Scope::Item, .. }) => return Ok((None, Vec::new())),
         Err(error) => return Err(error),
     };
     match tree.halted {
         Some(error) if !matches!(error, FetchError::Refused { .. }) => Err(error),
-        _ => Ok(tree.comments.into_iter().filter(|comment| is_own(session, comment)).collect()),
+        _ => {
+            let own = tree.comments.into_iter().filter(|comment| is_own(session, comment)).collect();
+            Ok((tree.root, own))
+        }
     }
 }
 
@@ -73,7 +80,7 @@ pub(super) async fn find_own_reply(api: &Api, session: &Session, probe: &ReplyPr
     let is_ours = |comment: &InboundComment| {
         comment.created_at >= earliest && wire::normalised(&comment.text) == wire::normalised(&probe.text)
     };
-    let mut own = own_replies(api, session, &probe.post_id, &probe.target_id).await?;
+    let (_, mut own) = thread(api, session, &probe.post_id, &probe.target_id).await?;
     let mut cannot_tell = None;
     if !own.iter().any(is_ours) {
         cannot_tell = own_comments_back_to(api, session, probe, earliest, &mut own).await?;

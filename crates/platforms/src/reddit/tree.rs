@@ -8,6 +8,7 @@ use crate::types::{Budget, InboundComment, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
+use time::OffsetDateTime;
 
 /// Most ids that one call for more may name.
 const IDS_PER_CALL: usize = 100;
@@ -22,12 +23,36 @@ pub(super) struct Request<'a> {
 #[derive(Default)]
 pub(super) struct Tree {
     pub comments: Vec<InboundComment>,
+    /// What the answers stand under, where it was shown with its post.
+    pub root: Option<Root>,
     pub problems: Vec<String>,
     pub budget: Option<Budget>,
     /// Stubs that were left alone because the bound was reached or the following halted: where to go on.
     pub left: Rest,
     /// Following the stubs ended with this.
     pub halted: Option<FetchError>,
+}
+
+/// How a post or comment stands that answers are read of.
+pub(super) struct Root {
+    pub gone: bool,
+    /// It, or its post.
+    pub locked: bool,
+    pub edited_at: Option<OffsetDateTime>,
+}
+
+impl Root {
+    /// `things`: the post, and what may be the comment.
+    pub(super) fn among<'a>(things: impl Iterator<Item = &'a Value> + Clone, post_id: &str, id: &str) -> Option<Self> {
+        // The order is not kept and unknown ids are just missing.
+        let find = |id: &str| {
+            let prefix = id.get(..3)?;
+            things.clone().map(wire::data).find(|data| wire::fullname(data, prefix).as_deref() == Some(id))
+        };
+        let (post, thing) = (find(post_id), find(id)?);
+        let locked = wire::is_locked(thing) || post.is_some_and(wire::is_locked);
+        Some(Self { gone: wire::is_gone(thing), locked, edited_at: wire::time(thing, "edited") })
+    }
 }
 
 /// Places of a tree that are still to be read, as the cursor keeps them.
@@ -162,6 +187,10 @@ impl<'a> Walk<'a> {
         let listing = answer.body.get(1).and_then(wire::listing);
         let listing =
             listing.ok_or_else(|| FetchError::Unavailable("the comments came in an unknown form".to_owned()))?;
+        let head = answer.body.get(0).and_then(wire::listing).filter(|head| !head.children.is_empty());
+        if let (Some(under), Some(head), None) = (self.request.under, head, &self.tree.root) {
+            self.tree.root = Root::among(head.children.iter().chain(listing.children), self.request.post_id, under);
+        }
         self.take(listing.children);
         Ok(())
     }

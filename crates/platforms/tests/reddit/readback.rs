@@ -146,6 +146,25 @@ async fn a_target_is_seen_as_it_stands_now() {
     assert!(state(vec![post(false)], vec![], "t3_p").await.exists);
 }
 
+#[tokio::test]
+async fn a_thread_that_shows_the_target_tells_all_of_it_in_one_answer() {
+    let mut target = comment("aaa", "t3_p", "guest", "Nice", -50);
+    target["data"]["edited"] = j!((NOW - 5) as f64);
+    target["data"]["replies"] = listing(vec![comment("ours", "t1_aaa", "me", "By hand", -3)]);
+    let thread = move |locked| j!([listing(vec![post(locked)]), listing(vec![target.clone()])]);
+    for locked in [false, true] {
+        let thread = thread.clone();
+        let site = Site::start(move |_| json(thread(locked))).await;
+        let (readers, _) = site.connect();
+        let seen = readers.get("reddit").unwrap().target_state(&session(), "t3_p", "t1_aaa").await.unwrap();
+        assert_eq!((seen.exists, seen.locked, seen.edited_at), (true, locked, Some(at(-5))));
+        assert_eq!(seen.own_reply.unwrap().id, "t1_ours");
+        assert_eq!((site.asked().len(), site.times_asked("/comments/p")), (1, 1));
+        let of_post = readers.get("reddit").unwrap().target_state(&session(), "t3_p", "t3_p").await.unwrap();
+        assert_eq!((of_post.exists, of_post.locked, of_post.own_reply), (true, locked, None));
+    }
+}
+
 async fn at_address(info: Vec<Value>, address: &str) -> (Result<ReplyAt, FetchError>, Vec<Asked>) {
     let site = Site::start(move |_| json(listing(info.clone()))).await;
     let (readers, _) = site.connect();
