@@ -1,7 +1,7 @@
 //! Entrances for a fuzzer: bytes as they could come from the wire or from a person's keyboard, through everything that reads them.
 
 use super::write::{self, Verdict};
-use super::{calls, length, oauth, wire};
+use super::{calls, length, oauth, webhook, wire};
 use crate::error::Scope;
 use crate::http::Answer;
 use crate::types::Account;
@@ -42,6 +42,21 @@ pub fn page(data: &[u8]) {
     }
 }
 
+/// What comes to the webhook: cut into events, and each of them heard.
+pub fn event(data: &[u8]) {
+    let Ok(pushed) = webhook::split(data) else { return };
+    let site = Url::parse("https://x.com").expect("a constant");
+    let us = Account { id: "7".into(), name: "acme".into() };
+    for event in pushed {
+        assert!(event.key.is_some() != event.problem.is_some(), "{event:?}");
+        let mut payload = serde_json::from_str::<Value>(&event.payload).expect("what is kept is JSON");
+        let _ = webhook::heard(&site, &us, &payload, OffsetDateTime::UNIX_EPOCH);
+        let _ = webhook::charges(&payload);
+        webhook::without_words(&mut payload);
+        assert!(payload.pointer("/payload/text").is_none(), "{payload}");
+    }
+}
+
 /// Answers to a reply, to a read and of the token endpoint: the first two bytes are the status, the third whether it is called JSON.
 pub fn answer(data: &[u8]) {
     let [high, low, kind, body @ ..] = data else { return };
@@ -70,6 +85,7 @@ mod tests {
                 super::text(data);
                 super::page(data);
                 super::answer(data);
+                super::event(data);
             }
         }
     }
@@ -79,12 +95,13 @@ mod tests {
     fn the_seeds_go_through() {
         let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/fuzz/seeds");
         let mut seen = 0;
-        for target in ["x_text", "x_page", "x_answer"] {
+        for target in ["x_text", "x_page", "x_answer", "x_event"] {
             for file in std::fs::read_dir(format!("{seeds}/{target}")).unwrap() {
                 let data = std::fs::read(file.unwrap().path()).unwrap();
                 super::text(&data);
                 super::page(&data);
                 super::answer(&data);
+                super::event(&data);
                 seen += 1;
             }
         }
