@@ -192,6 +192,8 @@ pub struct ReplyProbe {
     /// When the write was armed; a match is not older than this, less `skew`.
     pub armed_at: OffsetDateTime,
     pub skew: std::time::Duration,
+    /// Replies of ours under this post that other attempts are known to have made.
+    pub taken: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -342,6 +344,9 @@ pub enum Heard {
     /// Nothing to do, for this reason.
     Nothing(&'static str),
 }
+
+/// Posts that need not be read any more, with their addresses.
+pub type KnownPosts = std::collections::HashMap<String, Option<Url>>;
 
 /// Things by their ids, as a change named them.
 #[derive(Debug, Clone, PartialEq, Eq)]
