@@ -146,8 +146,13 @@ pub trait Reader: Send + Sync {
         *payload = serde_json::Value::Null;
     }
 
-    /// The post, and the comment, that a change named.
-    async fn read_named(&self, _session: &Session, _named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+    /// The post, unless it is known, and the comment, that a change named.
+    async fn read_named(
+        &self,
+        _session: &Session,
+        _named: &Named,
+        _known: &KnownPosts,
+    ) -> Result<Vec<InboundItem>, FetchError> {
         Ok(Vec::new())
     }
 }

@@ -219,6 +219,8 @@ pub struct ReplyProbe {
     /// When the write was armed; a match is not older than this, less `skew`.
     pub armed_at: OffsetDateTime,
     pub skew: std::time::Duration,
+    /// Replies of ours under this post that other attempts are known to have made.
+    pub taken: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -384,6 +386,9 @@ impl Heard {
         *edited_at = edited_at.map(|at| at.min(now));
     }
 }
+
+/// Posts that need not be read any more, with their addresses.
+pub type KnownPosts = std::collections::HashMap<String, Option<Url>>;
 
 /// Things by their ids, as a change named them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,6 +53,8 @@ pub struct Integration {
     pub last_poll_problem: Option<String>,
     pub next_poll_at: OffsetDateTime,
     pub token_lease_until: Option<OffsetDateTime>,
+    /// The platform asked to wait so long before anything is read.
+    pub read_after: Option<OffsetDateTime>,
     /// When an admin confirmed the platform's policy; rules post nothing before.
     pub policy_confirmed_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
@@ -104,7 +106,7 @@ macro_rules! select_integrations {
             r#"select id, team_id, platform, platform_account_id, display_name, access_token, refresh_token, scopes, expires_at, state,
                     state_reason, state_since, pause_cause, paused_by,
                     (select name from users where users.id = paused_by) as paused_by_name,
-                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, policy_confirmed_at, created_at, app_id,
+                    poll_cursor, last_polled_at, last_poll_problem, next_poll_at, token_lease_until, read_after, policy_confirmed_at, created_at, app_id,
                     (select client_id from platform_apps where platform_apps.id = app_id) as app_client_id
              from integrations "# + $rest,
             $($args),*
@@ -229,6 +231,24 @@ pub async fn polled(
         moment.now,
         next_poll_at,
         problem,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The platform asked to wait: whatever comes meanwhile, nothing is read before.
+pub async fn read_not_before(
+    conn: &mut PgConnection,
+    team_id: Uuid,
+    id: Uuid,
+    until: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update integrations set read_after = greatest(read_after, $3) where id = $1 and team_id = $2",
+        id,
+        team_id,
+        until,
     )
     .execute(conn)
     .await?;

@@ -32,7 +32,7 @@ async fn consent(h: &Harness, pages: &[String], granted: Option<&str>) -> Result
 }
 
 /// Connected through the brand's only Page.
-async fn connected(granted: Option<&str>) -> (Harness, String, String) {
+pub async fn connected(granted: Option<&str>) -> (Harness, String, String) {
     let (mut h, media) = world().await;
     let page = h.platform.facebook_page("Brassfinch Coffee", Some(BRAND));
     match consent(&h, std::slice::from_ref(&page), granted).await {

@@ -38,7 +38,7 @@ async fn ask(h: &Harness, method: Method, path: &str, signature: Option<&str>, b
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn deliver(h: &Harness, body: &[u8]) -> (u16, String) {
+pub async fn deliver(h: &Harness, body: &[u8]) -> (u16, String) {
     ask(h, Method::POST, PATH, Some(&signed(APP_SECRET, body)), body.to_vec()).await
 }
 

@@ -25,6 +25,8 @@ mod inputs;
 mod instagram;
 mod instagram_callbacks;
 mod instagram_facebook;
+mod instagram_gaps;
+mod instagram_mentions;
 mod instagram_replays;
 mod instagram_webhooks;
 mod invitations;

@@ -18,7 +18,8 @@ pub(super) async fn act(writer: &InstagramWriter, session: &Session, action: &Ac
         }
     };
     if !wire::is_id(reply_id) {
-        return Err(SendError::NotSent("this is no comment of Instagram".to_owned()));
+        let reason = "a reply under somebody else's post is taken back by hand, in Instagram's app".to_owned();
+        return Err(SendError::NotSent(reason));
     }
     let access = write::access_of(&writer.config, session)?;
     let url = address(access.base, &[&writer.config.version, reply_id]);

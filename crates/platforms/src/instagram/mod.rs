@@ -11,6 +11,7 @@ mod errors;
 mod facebook;
 #[cfg(test)]
 mod fixtures;
+mod mentions;
 mod named;
 mod oauth;
 mod permalink;
@@ -242,8 +243,13 @@ impl Reader for InstagramReader {
         webhook::without_words(payload);
     }
 
-    async fn read_named(&self, session: &Session, named: &Named) -> Result<Vec<InboundItem>, FetchError> {
-        let mut items = named::read(&self.api, session, named).await?;
+    async fn read_named(
+        &self,
+        session: &Session,
+        named: &Named,
+        known: &KnownPosts,
+    ) -> Result<Vec<InboundItem>, FetchError> {
+        let mut items = named::read(&self.api, session, named, known).await?;
         items.iter_mut().for_each(|item| item.not_later_than((self.now)()));
         Ok(items)
     }

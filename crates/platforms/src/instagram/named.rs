@@ -1,15 +1,33 @@
-//! Reading what a webhook only named: a comment with the post that it stands under, or a post alone. A mention stands on somebody else's
-//! post, which is told through our own account only.
+//! Reading what a webhook only named: a comment with the post that it stands under, or a post alone. A mention may stand on somebody else's
+//! post (`mentions`).
 
-use super::{Api, readback, wire};
+use super::{Api, mentions, readback, wire};
 use crate::error::{FetchError, Scope};
-use crate::types::{InboundItem, Named, Session};
+use crate::types::{InboundItem, KnownPosts, Named, Session};
 use serde_json::Value;
 
-pub(super) async fn read(api: &Api, session: &Session, named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+pub(super) async fn read(
+    api: &Api,
+    session: &Session,
+    named: &Named,
+    known: &KnownPosts,
+) -> Result<Vec<InboundItem>, FetchError> {
     if named.mention {
-        return Err(gone("mentions are not read with this kind of login"));
+        // Under our own post it is a comment like any other.
+        return match plain(api, session, named, known).await {
+            Err(FetchError::Refused { scope: Scope::Item, .. }) => mentions::read(api, session, named).await,
+            read => read,
+        };
     }
+    plain(api, session, named, known).await
+}
+
+async fn plain(
+    api: &Api,
+    session: &Session,
+    named: &Named,
+    known: &KnownPosts,
+) -> Result<Vec<InboundItem>, FetchError> {
     let comment = match &named.comment_id {
         Some(id) => {
             let read = readback::node(api, session, id, wire::COMMENT_FIELDS).await?;
@@ -20,6 +38,11 @@ pub(super) async fn read(api: &Api, session: &Session, named: &Named) -> Result<
     // Of an ad the comment names the copy; who asks with the original knows better.
     let told = comment.as_ref().and_then(|comment| wire::id_of(comment, "media"));
     let post_id = named.post_id.clone().or(told).ok_or_else(|| gone("nobody says which post it stands under"))?;
+    if let Some((permalink, comment)) = known.get(&post_id).zip(comment.as_ref()) {
+        let place = wire::PostRef { id: &post_id, permalink: permalink.as_ref() };
+        let comment = wire::comment(comment, &place, None, &session.account).map_err(FetchError::Unavailable)?;
+        return Ok(vec![InboundItem::Comment(comment)]);
+    }
     let post = readback::node(api, session, &post_id, wire::MEDIA_FIELDS).await?;
     let post = post.ok_or_else(|| gone("the post is gone"))?;
     items(session, &post_id, &post, comment.as_ref()).map_err(FetchError::Unavailable)

@@ -1,6 +1,7 @@
 //! From an address that a person copied to the comment behind it. Addresses of the site carry the older ids of comments, so the comment
 //! is looked for among our own answers to the target; the comment itself says who wrote it.
 
+use super::mentions::{self, Thing};
 use super::{Api, readback, wire};
 use crate::error::FetchError;
 use crate::types::{InboundComment, ReplyAt, Session};
@@ -18,6 +19,9 @@ pub(super) async fn reply_at(
         Ok(id) => id,
         Err(reason) => return Ok(ReplyAt::NoReply(reason)),
     };
+    if let Some(mention) = Thing::mention(target_id) {
+        return Ok(ReplyAt::Ours(mentions::told_at(&mention, &id, address)));
+    }
     let Some(replies) = readback::replies_to(api, session, target_id).await? else {
         return Ok(ReplyAt::NoReply("leads nowhere: the comment that it answers is gone".to_owned()));
     };

@@ -1,7 +1,8 @@
 //! Polling: the way to what webhooks missed. One list of the account's media tells whose comments changed (by their count); only those
 //! are read, newest first, back to the last reading; young ones again every hour, because a deletion and a new comment cancel out.
 //!
-//! The cursor remembers a mark per medium and is bounded. A medium whose comments could not be read keeps its old mark and goes last.
+//! The cursor remembers a mark per medium and is bounded. A medium whose comments could not be read keeps its old mark and goes last; one
+//! with more of them than a round may read keeps the place, and counts as read from when the reading began.
 
 use super::{Api, calls, wire};
 use crate::error::{FetchError, Scope};
@@ -25,6 +26,7 @@ const YOUNG: Duration = Duration::days(7);
 const READ_AGAIN_AFTER: Duration = Duration::hours(1);
 /// Answers come under comments older than the last reading; so far back they are looked for.
 const OVERLAP: Duration = Duration::days(2);
+const CLOCK_SKEW: Duration = Duration::minutes(2);
 const FAILURES_PER_POLL: usize = 2;
 /// Of the account's budget: left for replies.
 const KEPT_PERCENT: f64 = 10.0;
@@ -46,7 +48,28 @@ struct Mark {
     /// Failed readings in a row.
     #[serde(default)]
     f: u32,
+    /// Where a reading goes on that one round could not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    g: Option<GoOn>,
 }
+
+/// A place inside the comments of a medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct GoOn {
+    /// The page of comments; None: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    a: Option<String>,
+    /// On that page the comment whose answers were not all read, and their next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    p: Option<(String, String)>,
+    /// When the reading began, and how many comments there were then.
+    s: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<u64>,
+}
+
+/// The place where a round stopped; None: it went to the end.
+type Stopped = Option<(Option<String>, Option<(String, String)>)>;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Marks {
@@ -59,6 +82,7 @@ struct Due {
     comments: Option<u64>,
     /// Read back to here.
     back_to: Option<OffsetDateTime>,
+    go_on: Option<GoOn>,
 }
 
 pub(super) async fn poll(
@@ -146,9 +170,9 @@ fn plan(media: Vec<wire::Media>, marks: &mut Marks, now: OffsetDateTime, items: 
             mark.h = print;
             items.push(InboundItem::Post(post.clone()));
         }
-        if !again || (young && comments != Some(0) && stale) {
+        if mark.g.is_some() || !again || (young && comments != Some(0) && stale) {
             let back_to = mark.r.and_then(|read| OffsetDateTime::from_unix_timestamp(read).ok()).map(|at| at - OVERLAP);
-            due.push(((mark.f, again, -created), Due { post, comments, back_to }));
+            due.push(((mark.f, again, -created), Due { post, comments, back_to, go_on: mark.g.clone() }));
         }
     }
     due.sort_by_key(|(order, _)| *order);
@@ -171,16 +195,24 @@ async fn read_due(
             polled.more = true;
             return;
         }
-        let error = read_comments(api, session, &due, polled).await.err();
+        let read = read_comments(api, session, &due, polled).await;
         let Some(mark) = marks.media.get_mut(&due.post.id) else { continue };
-        match error {
-            None => (mark.n, mark.r, mark.f) = (due.comments.or(Some(0)), Some(now.unix_timestamp()), 0),
+        match read {
+            Ok(stopped) => {
+                polled.more |= stopped.is_some();
+                mark.ended(&due, stopped, now);
+            }
+            // The place is not taken any more: from the beginning.
+            Err(FetchError::Refused { reason, scope: Scope::Item, .. }) if mark.g.take().is_some() => {
+                polled.problems.push(format!("{}: {reason}", due.post.id));
+                polled.more = true;
+            }
             // Closed to us: not asked for again until its count changes.
-            Some(FetchError::Refused { reason, scope: Scope::Item, .. }) => {
+            Err(FetchError::Refused { reason, scope: Scope::Item, .. }) => {
                 polled.problems.push(format!("{}: {reason}", due.post.id));
                 (mark.n, mark.r, mark.f) = (due.comments.or(Some(0)), Some(now.unix_timestamp()), 0);
             }
-            Some(error) => {
+            Err(error) => {
                 polled.problems.push(format!("{}: {error}", due.post.id));
                 mark.f += 1;
                 failures += 1;
@@ -211,46 +243,72 @@ fn stop_at(error: &FetchError, polled: &mut Polled) -> bool {
     }
 }
 
-/// Newest first, back to the last reading, with the answers below. What was read before an error is kept.
-async fn read_comments(api: &Api, session: &Session, due: &Due, polled: &mut Polled) -> Result<(), FetchError> {
+impl Mark {
+    /// A round is over. What was said since the reading began is not read yet, so it counts from there.
+    fn ended(&mut self, due: &Due, stopped: Stopped, now: OffsetDateTime) {
+        let (began, comments) = match &due.go_on {
+            Some(go_on) => (go_on.s, go_on.n),
+            None => (now.unix_timestamp(), due.comments),
+        };
+        self.f = 0;
+        match stopped {
+            Some((a, p)) => self.g = Some(GoOn { a, p, s: began, n: comments }),
+            None => (self.g, self.n, self.r) = (None, comments.or(Some(0)), Some(began)),
+        }
+    }
+}
+
+/// Newest first, back to the last reading, with the answers below. What was read before an error is kept. Gives the place where it
+/// stopped because a round reads no more.
+async fn read_comments(api: &Api, session: &Session, due: &Due, polled: &mut Polled) -> Result<Stopped, FetchError> {
     let post = wire::PostRef { id: &due.post.id, permalink: due.post.permalink.as_ref() };
-    let mut after: Option<String> = None;
+    let go_on = due.go_on.as_ref();
+    let mut at: Option<String> = go_on.and_then(|go_on| go_on.a.clone());
+    let mut inside = go_on.and_then(|go_on| go_on.p.clone());
+    let mut oldest = None;
     for _ in 0..COMMENT_PAGES {
         let path = [calls::checked(post.id)?, "comments"];
-        let page = api.page(&session.access_token, &path, wire::TREE_FIELDS, after.as_deref(), Scope::Item).await?;
+        let page = api.page(&session.access_token, &path, wire::TREE_FIELDS, at.as_deref(), Scope::Item).await?;
         polled.budget = page.budget.or(polled.budget);
-        let mut oldest = None;
         for data in &page.items {
             oldest = wire::timestamp(data, "timestamp").or(oldest);
             keep(session, &post, None, data, polled);
-            read_replies(api, session, &post, data, polled).await?;
+            let from = inside.take_if(|(parent, _)| wire::id_at(data, "id").as_deref() == Some(parent.as_str()));
+            if let Some(stopped) = read_replies(api, session, &post, data, from, polled).await? {
+                return Ok(Some((at, Some(stopped))));
+            }
         }
-        after = page.after;
         let reached = oldest.zip(due.back_to).is_some_and(|(oldest, back_to)| oldest < back_to);
-        if after.is_none() || reached {
-            return Ok(());
+        match page.after {
+            Some(after) if !reached => at = Some(after),
+            _ => return Ok(None),
         }
     }
-    polled.problems.push(format!("{}: too many comments to read them all", post.id));
-    Ok(())
+    // What is older than the last reading was read then; only what hangs below it may be new.
+    let read_at = due.back_to.map(|back_to| back_to + OVERLAP - CLOCK_SKEW);
+    let caught_up = oldest.zip(read_at).is_some_and(|(oldest, read_at)| oldest < read_at);
+    Ok((!caught_up).then_some((at, None)))
 }
 
+/// Gives the comment and the next page of its answers where there are more than a round reads.
 async fn read_replies(
     api: &Api,
     session: &Session,
     post: &wire::PostRef<'_>,
     top: &Value,
+    from: Option<(String, String)>,
     polled: &mut Polled,
-) -> Result<(), FetchError> {
-    let Some(parent) = wire::id_at(top, "id") else { return Ok(()) };
+) -> Result<Option<(String, String)>, FetchError> {
+    let Some(parent) = wire::id_at(top, "id") else { return Ok(None) };
     let (replies, more) = wire::replies(top);
     for reply in replies {
         keep(session, post, Some(&parent), reply, polled);
     }
     if !more {
-        return Ok(());
+        return Ok(None);
     }
-    let mut after = top.get("replies").and_then(wire::after);
+    let told = top.get("replies").and_then(wire::after);
+    let mut after = from.map(|(_, after)| after).or(told);
     for _ in 0..REPLY_PAGES {
         let path = [parent.as_str(), "replies"];
         let page = api.page(&session.access_token, &path, wire::COMMENT_FIELDS, after.as_deref(), Scope::Item).await?;
@@ -259,11 +317,10 @@ async fn read_replies(
         }
         after = page.after;
         if after.is_none() {
-            return Ok(());
+            return Ok(None);
         }
     }
-    polled.problems.push(format!("{parent}: too many answers to read them all"));
-    Ok(())
+    Ok(after.map(|after| (parent, after)))
 }
 
 fn keep(session: &Session, post: &wire::PostRef<'_>, parent: Option<&str>, data: &Value, polled: &mut Polled) {

@@ -5,9 +5,10 @@
 //! unless it begins with the name of somebody else; under an answer only our very text does, or one that begins with its author's name.
 //! "Absent" is said only after reading past the time of sending, or to the end.
 
+use super::mentions::{self, Thing};
 use super::{Api, calls, wire};
 use crate::error::{FetchError, Scope};
-use crate::types::{InboundComment, Probe, ReplyProbe, Session, TargetState};
+use crate::types::{Account, InboundComment, Probe, ReplyProbe, Session, TargetState};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
@@ -29,6 +30,10 @@ pub(super) async fn target_state(
     post_id: &str,
     target_id: &str,
 ) -> Result<TargetState, FetchError> {
+    if let Some(mention) = Thing::mention(target_id) {
+        let exists = mentions::node(api, session, mention).await?.is_some();
+        return Ok(TargetState { exists, ..TargetState::default() });
+    }
     let Some(post) = node(api, session, post_id, wire::MEDIA_FIELDS).await? else {
         return Ok(TargetState::default());
     };
@@ -90,8 +95,34 @@ struct Own {
     replies: Vec<InboundComment>,
     /// Texts of nobody that Meta names.
     authorless: Vec<InboundComment>,
-    /// True when everything since `back_to` was read.
+    /// True when everything since `back_to` was read, and could be.
     complete: bool,
+}
+
+impl Own {
+    /// Keeps what is ours of a page. Gives the time of its oldest entry, and whether each could be read: one without time or id may be ours.
+    fn take(&mut self, items: &[Value], post: &wire::PostRef<'_>, parent: Option<&str>, account: &Account) -> Page {
+        let mut page = Page { oldest: None, readable: true };
+        for data in items {
+            let Ok(comment) = wire::comment(data, post, parent, account) else {
+                page.readable = false;
+                continue;
+            };
+            page.oldest = Some(comment.created_at);
+            if wire::is_authorless(&comment) {
+                self.authorless.push(comment);
+            } else if wire::is_by(account, &comment) {
+                self.replies.push(comment);
+            }
+        }
+        page
+    }
+}
+
+/// How far a page went.
+struct Page {
+    oldest: Option<OffsetDateTime>,
+    readable: bool,
 }
 
 /// Our texts that stand where a reply to the target lands: under the medium, or under the top-level comment.
@@ -106,25 +137,16 @@ async fn own_replies(
     let under_post = target.id == post_id;
     let place = if under_post { [calls::checked(post_id)?, "comments"] } else { [calls::checked(top)?, "replies"] };
     let post = wire::PostRef { id: post_id, permalink: None };
-    let (mut own, mut after) = (Own::default(), None::<String>);
+    let (mut own, mut after, mut readable) = (Own::default(), None::<String>, true);
     for _ in 0..PAGES {
         let page = api.page(&session.access_token, &place, wire::COMMENT_FIELDS, after.as_deref(), Scope::Item).await?;
-        let mut oldest = None;
-        for data in &page.items {
-            let parent = (!under_post).then_some(top);
-            let Ok(comment) = wire::comment(data, &post, parent, &session.account) else { continue };
-            oldest = Some(comment.created_at);
-            if wire::is_authorless(&comment) {
-                own.authorless.push(comment);
-            } else if wire::is_by(&session.account, &comment) {
-                own.replies.push(comment);
-            }
-        }
+        let told = own.take(&page.items, &post, (!under_post).then_some(top), &session.account);
+        readable &= told.readable;
         after = page.after;
         // Only comments of a medium are told newest first.
-        let reached = under_post && oldest.zip(back_to).is_some_and(|(oldest, back_to)| oldest < back_to);
-        own.complete = after.is_none() || reached;
-        if own.complete {
+        let reached = under_post && told.oldest.zip(back_to).is_some_and(|(oldest, back_to)| oldest < back_to);
+        if after.is_none() || reached {
+            own.complete = readable;
             break;
         }
     }
@@ -153,6 +175,9 @@ fn addressed_to(text: &str) -> Option<&str> {
 }
 
 pub(super) async fn find_own_reply(api: &Api, session: &Session, probe: &ReplyProbe) -> Result<Probe, FetchError> {
+    if Thing::of(&probe.target_id).is_some() {
+        return Ok(Probe::CannotTell("Instagram does not list what stands under posts of others".to_owned()));
+    }
     let earliest = earliest(probe);
     let place = if probe.target_id == probe.post_id {
         Target { id: probe.post_id.clone(), parent: None, author_name: None, created_at: None, closed: false }
@@ -163,7 +188,10 @@ pub(super) async fn find_own_reply(api: &Api, session: &Session, probe: &ReplyPr
             None => return Ok(Probe::CannotTell("the comment that it answers is gone".to_owned())),
         }
     };
-    let own = own_replies(api, session, &probe.post_id, &place, Some(earliest)).await?;
+    let mut own = own_replies(api, session, &probe.post_id, &place, Some(earliest)).await?;
+    // The same words to somebody else under the same comment are another attempt's.
+    own.replies.retain(|reply| !probe.taken.contains(&reply.id));
+    own.authorless.retain(|reply| !probe.taken.contains(&reply.id));
     let is_ours = |comment: &&InboundComment| {
         comment.created_at >= earliest && wire::normalised(&comment.text) == wire::normalised(&probe.text)
     };
@@ -201,7 +229,22 @@ pub(super) async fn replies_to(
 
 #[cfg(test)]
 mod tests {
-    use super::addressed_to;
+    use super::super::wire_tests::account;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_cannot_be_read_may_be_ours() {
+        let post = wire::PostRef { id: "7", permalink: None };
+        let whole = json!({"id": "5", "timestamp": "2020-02-24T09:15:16+0000", "text": "x", "from": {"id": "9"}});
+        let mut own = Own::default();
+        assert!(own.take(std::slice::from_ref(&whole), &post, None, &account()).readable);
+        for member in ["id", "timestamp"] {
+            let mut broken = whole.clone();
+            broken.as_object_mut().unwrap().remove(member);
+            assert!(!own.take(&[whole.clone(), broken], &post, None, &account()).readable, "{member}");
+        }
+    }
 
     #[test]
     fn a_text_that_begins_with_a_name_is_for_that_person() {

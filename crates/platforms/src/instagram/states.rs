@@ -3,6 +3,7 @@
 //! Meta words "gone" and "closed to you" alike (100/33), so it is believed only while the account's own list can be read: a permission
 //! that was lost must not look like a thousand deletions. The list is asked first; it also tells whether the account has calls to spare.
 
+use super::mentions::{self, Thing};
 use super::{Api, calls, readback, wire};
 use crate::error::{FetchError, Scope};
 use crate::types::{Session, Standing, States, ThingState};
@@ -26,6 +27,9 @@ pub(super) async fn states(api: &Api, session: &Session, ids: &[String]) -> Resu
 }
 
 async fn state(api: &Api, session: &Session, id: &str) -> Result<ThingState, FetchError> {
+    if let Some(thing) = Thing::of(id) {
+        return mentions::state(api, session, id, thing).await;
+    }
     let read = match readback::node(api, session, id, wire::COMMENT_FIELDS).await {
         // A medium has none of a comment's fields.
         Err(FetchError::Refused { code, .. }) if calls::is_about_fields(&code) => {

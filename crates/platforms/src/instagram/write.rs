@@ -3,6 +3,7 @@
 
 use super::access::Access;
 use super::errors::{self, Decision};
+use super::mentions::{self, Mention, Thing};
 use super::{CAPABILITIES, InstagramConfig, act, calls, wire};
 use crate::Writer;
 use crate::error::{Remedy, Scope, SendError};
@@ -17,6 +18,39 @@ use std::time::Duration;
 pub struct InstagramWriter {
     pub(super) config: Arc<InstagramConfig>,
     pub(super) client: reqwest::Client,
+}
+
+impl InstagramWriter {
+    /// Under somebody else's post: through our own account, and by Facebook Login alone.
+    async fn answer_mention(
+        &self,
+        session: &Session,
+        mention: Mention<'_>,
+        text: &str,
+    ) -> Result<PostedReply, SendError> {
+        let access = access_of(&self.config, session)?;
+        if access.marked.is_none() || !wire::is_id(&session.account.id) {
+            return Err(SendError::NotSent("mentions are answered only by accounts connected by Facebook".to_owned()));
+        }
+        let account = session.account.id.as_str();
+        let url = address(access.base, &[&self.config.version, account, "mentions"]);
+        let mut form = vec![("media_id", mention.media_id), ("message", text)];
+        form.extend(mention.comment_id.map(|comment_id| ("comment_id", comment_id)));
+        let request = access.show(self.client.post(url)).form(&form);
+        let asked = json!({
+            "method": "POST", "path": format!("/{account}/mentions"),
+            "thing_id": mention.comment_id.unwrap_or(mention.media_id), "text_chars": text.chars().count(),
+        });
+        let answer = send(session, "mentions", request, &asked).await?;
+        let exchange = exchange(asked, &answer);
+        match decide(&answer) {
+            Verdict::Posted { id } => {
+                let id = mentions::own_id(&mention, &id);
+                Ok(PostedReply { id, permalink: None, visible: true, exchange })
+            }
+            verdict => Err(verdict_error(verdict, exchange)),
+        }
+    }
 }
 
 /// What an answer to a reply means.
@@ -43,6 +77,9 @@ impl Writer for InstagramWriter {
 
     /// An answer to an answer goes to that answer's id: Meta puts it under the top-level comment.
     async fn reply(&self, session: &Session, reply: &OutboundReply) -> Result<PostedReply, SendError> {
+        if let Some(mention) = Thing::mention(&reply.target_id) {
+            return self.answer_mention(session, mention, &reply.text).await;
+        }
         if !wire::is_id(&reply.target_id) {
             return Err(SendError::NotSent("the target is neither a post nor a comment of Instagram".to_owned()));
         }

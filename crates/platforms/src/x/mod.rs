@@ -205,7 +205,12 @@ impl Reader for XReader {
         webhook::without_words(payload);
     }
 
-    async fn read_named(&self, session: &Session, named: &Named) -> Result<Vec<InboundItem>, FetchError> {
+    async fn read_named(
+        &self,
+        session: &Session,
+        named: &Named,
+        _known: &KnownPosts,
+    ) -> Result<Vec<InboundItem>, FetchError> {
         let mut items = named::read(&self.api, session, named).await?;
         items.iter_mut().for_each(|item| item.not_later_than((self.api.now)()));
         Ok(items)

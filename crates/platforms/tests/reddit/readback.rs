@@ -34,6 +34,7 @@ async fn probe(site: &Site) -> Result<Probe, FetchError> {
         text: TEXT.into(),
         armed_at: at(0),
         skew: Duration::from_secs(30),
+        taken: Vec::new(),
     };
     readers.get("reddit").unwrap().find_own_reply(&session(), &probe).await
 }

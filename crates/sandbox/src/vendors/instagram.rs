@@ -6,6 +6,7 @@ mod fields;
 mod oauth;
 mod read;
 mod shapes;
+mod shared;
 pub(crate) mod store;
 mod write;
 
@@ -39,6 +40,7 @@ struct Caller {
     as_of: Option<OffsetDateTime>,
     /// Where the pages for people are.
     site: String,
+    by_facebook: bool,
 }
 
 /// An error of the Graph.
@@ -229,6 +231,7 @@ fn caller_of(account: String, token: &str, headers: &HeaderMap, now: OffsetDateT
         now,
         as_of: None,
         site: format!("http://{}", word(header::HOST).unwrap_or("localhost")),
+        by_facebook: false,
     }
 }
 

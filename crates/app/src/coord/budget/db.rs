@@ -84,7 +84,7 @@ async fn write(
     let done = sqlx::query!(
         "update request_budgets
          set version = $4 + 1, number = $5, requests_limit = $6, remaining = $7, outstanding = $8, ends_at = $9, assumed = $10,
-             closed_until = $11, updated_at = $12, overlap = $13
+             closed_until = $11, updated_at = $12, overlap = $13, carried = $14
          where platform = $1 and client_id = $2 and host = $3 and version = $4",
         key.platform,
         key.client_id,
@@ -99,6 +99,7 @@ async fn write(
         window.closed_until,
         now,
         window.overlap,
+        window.carried,
     )
     .execute(conn)
     .await?;
@@ -125,7 +126,7 @@ async fn lock(conn: &mut PgConnection, key: &Key, host: Host, now: OffsetDateTim
     .execute(&mut *conn)
     .await?;
     let row = sqlx::query!(
-        "select version, number, requests_limit, remaining, outstanding, ends_at, assumed, closed_until, overlap
+        "select version, number, requests_limit, remaining, outstanding, ends_at, assumed, closed_until, overlap, carried
          from request_budgets where platform = $1 and client_id = $2 and host = $3 for update",
         key.platform,
         key.client_id,
@@ -142,6 +143,7 @@ async fn lock(conn: &mut PgConnection, key: &Key, host: Host, now: OffsetDateTim
         assumed: row.assumed,
         closed_until: row.closed_until,
         overlap: row.overlap,
+        carried: row.carried,
     };
     Ok(Row { version: row.version, window })
 }

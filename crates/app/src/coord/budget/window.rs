@@ -30,6 +30,9 @@ pub struct Window {
     pub closed_until: Option<OffsetDateTime>,
     /// Given out when this window was over by its end, and the next one was not sure to have begun: counted in both.
     pub overlap: f64,
+    /// Of what is outstanding, so much was given out in the window before and may count in this one. It comes back under the number of its
+    /// own window; what does not is lost, but with this window and not with all that follow.
+    pub carried: f64,
 }
 
 /// What came of requests of one window, added up.
@@ -92,6 +95,7 @@ impl Window {
             assumed: true,
             closed_until: None,
             overlap: 0.0,
+            carried: 0.0,
         }
     }
 
@@ -117,15 +121,21 @@ impl Window {
     fn begin(&mut self) {
         self.number += 1;
         self.remaining = self.limit;
-        (self.outstanding, self.overlap) = (0.0, 0.0);
+        (self.outstanding, self.overlap, self.carried) = (0.0, 0.0, 0.0);
         self.closed_until = None;
     }
 
     pub fn apply(&mut self, tally: &Tally, now: OffsetDateTime) {
         self.roll(now);
+        let back = f64::from(tally.told + tally.silent + tally.unused);
         if tally.window == self.number {
-            self.outstanding = (self.outstanding - f64::from(tally.told + tally.silent + tally.unused)).max(0.0);
+            self.outstanding = (self.outstanding - back).max(self.carried);
             self.remaining -= f64::from(tally.silent);
+        } else if tally.window + 1 == self.number {
+            let back = back.min(self.carried);
+            self.outstanding -= back;
+            self.carried -= back;
+            self.remaining -= f64::from(tally.silent).min(back);
         }
         if let Some(heard) = tally.latest {
             self.believe(heard, now);
@@ -139,9 +149,9 @@ impl Window {
         let later_by = heard.ends_at - self.ends_at;
         if later_by > SAME_END {
             // It began before we thought so; what is on its way counts in it.
-            let outstanding = self.outstanding;
+            let on_its_way = self.outstanding - self.carried;
             self.begin();
-            self.outstanding = outstanding;
+            (self.outstanding, self.carried) = (on_its_way, on_its_way);
             (self.limit, self.remaining) = (heard.limit, heard.remaining);
         } else if later_by < -SAME_END && (!self.assumed || heard.ends_at <= now) {
             // An answer of a window that is over.

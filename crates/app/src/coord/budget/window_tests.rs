@@ -124,6 +124,22 @@ fn permits_of_a_dead_process_are_lost_for_one_window_only() {
     assert_eq!(window.take(urgency(Lane::Send, 0), 1, START + Duration::seconds(602)), Ok(1));
 }
 
+/// Asked at the very second in which the platform begins anew, with permits at hand that are given back afterwards.
+#[test]
+fn windows_that_the_platform_begins_first_hold_up_nothing_for_good() {
+    let mut window = told(0.0);
+    for number in 1..200 {
+        let now = START + Duration::minutes(10 * number);
+        window.take(urgency(Lane::Send, 0), 16, now - Duration::SECOND).unwrap();
+        let before = window.number;
+        let latest = Some(Heard { limit: 1000.0, remaining: 999.0, ends_at: now + Duration::minutes(10) });
+        window.apply(&Tally { told: 1, latest, ..Tally::of(before) }, now);
+        assert_eq!((window.number, window.left()), (before + 1, 984.0), "15 are on their way, window {number}");
+        window.apply(&Tally { unused: 10, silent: 2, ..Tally::of(before) }, now);
+        assert_eq!(window.left(), 994.0, "3 are lost, 2 may have been counted, window {number}");
+    }
+}
+
 proptest! {
     /// Whatever is asked, answered, lost or told late: in no window does the platform see more than its limit.
     #[test]

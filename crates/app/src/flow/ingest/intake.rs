@@ -1,8 +1,8 @@
 //! The way in for webhooks, built for bursts. Deliveries that arrive together share one transaction: whoever asks while a commit is under
 //! way is part of the next one. The answer comes after the commit, so what was answered is kept, whatever dies then.
 //!
-//! Memory is bounded: deliveries take room by their size before their bodies are read, and where none is left the sender is told to
-//! come back, which it does. What a delivery says is worked later by `post.process`.
+//! Memory is bounded: deliveries take room as their bodies come in, by what has come and not by what was announced, and where none is left
+//! the sender is told to come back, which it does. What a delivery says is worked later by `post.process`.
 
 use super::process::PostProcess;
 use super::webhook_events;
@@ -30,9 +30,29 @@ pub struct Intake {
     room: Arc<Semaphore>,
 }
 
-/// A place for one delivery, held until it was answered.
+/// A place for one delivery, held until it is stored, also where whoever sent it hung up meanwhile.
 pub struct Room {
-    _held: OwnedSemaphorePermit,
+    held: OwnedSemaphorePermit,
+    of: Arc<Semaphore>,
+}
+
+impl Room {
+    /// Takes as much more as a body of this size needs. False: too much is under way.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let more = needed(bytes).saturating_sub(self.held.num_permits());
+        match u32::try_from(more).ok().and_then(|more| Arc::clone(&self.of).try_acquire_many_owned(more).ok()) {
+            Some(more) => {
+                self.held.merge(more);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// KiB for a body of this size.
+fn needed(bytes: usize) -> usize {
+    (bytes.div_ceil(1024) + LEAST_KIB).min(ROOM_KIB)
 }
 
 impl Intake {
@@ -42,19 +62,21 @@ impl Intake {
 
     /// Room for a body of this size. None: too much is under way.
     pub fn room(&self, bytes: usize) -> Option<Room> {
-        let kib = u32::try_from((bytes.div_ceil(1024) + LEAST_KIB).min(ROOM_KIB)).ok()?;
-        Arc::clone(&self.room).try_acquire_many_owned(kib).ok().map(|held| Room { _held: held })
+        let kib = u32::try_from(needed(bytes)).ok()?;
+        let held = Arc::clone(&self.room).try_acquire_many_owned(kib).ok()?;
+        Some(Room { held, of: Arc::clone(&self.room) })
     }
 
     /// Returns once the changes are stored for good.
-    pub async fn keep(&self, platform: &'static str, changes: Vec<Pushed>) -> Result<(), RoundError> {
-        self.rounds.ask(Delivery { platform, changes }).await
+    pub async fn keep(&self, platform: &'static str, changes: Vec<Pushed>, room: Room) -> Result<(), RoundError> {
+        self.rounds.ask(Delivery { platform, changes, _room: room }).await
     }
 }
 
 struct Delivery {
     platform: &'static str,
     changes: Vec<Pushed>,
+    _room: Room,
 }
 
 struct Keep {

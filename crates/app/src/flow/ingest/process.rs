@@ -1,8 +1,8 @@
 //! The job `post.process`: what webhooks brought for one account becomes posts, comments and items.
 //!
-//! It takes no list of events: it works what stands there, oldest first, so nothing is lost when a job is. Most comments come whole and
-//! cost no call; a post that is not stored yet, and what an event only named, is read. What cannot be read now stays and is tried
-//! again. Our own words are told by their author or by the id that we got for them; they open no item.
+//! It takes no list of events: it works what stands there, oldest first, so nothing is lost when a job is. Most comments come whole, cost
+//! no call and are stored before anything is read; then a post that is not stored yet, and what an event only named, is read, each post once.
+//! What cannot be read now stays and is tried again. Where the platform asks to wait, that holds for whatever comes meanwhile. Our own words are told by their author or by the id that we got for them; they open no item.
 
 use super::webhook_events::{self, Done, Waiting};
 use super::{Source, store};
@@ -18,12 +18,15 @@ use crate::flow::places;
 use crate::jobs;
 use crate::queue::{Class, Job, JobContext, JobError};
 use async_trait::async_trait;
-use rejoinder_platforms::{AccessToken, Account, FetchError, Heard, InboundItem, Named, Reader, Scope, Session};
+use rejoinder_platforms::{
+    AccessToken, Account, FetchError, Heard, InboundItem, KnownPosts, Named, Reader, Scope, Session,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 use uuid::Uuid;
 
 /// Events of one run.
@@ -34,6 +37,8 @@ const TOLD_WITHIN: time::Duration = time::Duration::hours(48);
 const READS: usize = 40;
 /// So many in a row that get no answer: the platform is away, the rest would wait for nothing.
 const UNANSWERED: usize = 3;
+const SOON: Duration = Duration::from_secs(1);
+const NO_BUDGET: &str = "the request budget of the platform is used up";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostProcess {
@@ -100,6 +105,7 @@ enum Fate {
     Over(String),
 }
 
+type Event = (Waiting, Value, Fate);
 type Later = Option<(Duration, String)>;
 
 /// What stands in the way of a reading.
@@ -114,15 +120,32 @@ impl Round<'_> {
     async fn run(&self, waiting: Vec<Waiting>) -> Result<Later, JobError> {
         let account =
             Account { id: self.integration.platform_account_id.clone(), name: self.integration.display_name.clone() };
-        let mut events: Vec<(Waiting, Value, Fate)> =
-            waiting.into_iter().map(|event| self.hear(&account, event)).collect();
+        let events: Vec<Event> = waiting.into_iter().map(|event| self.hear(&account, event)).collect();
+        let mut known = self.known_posts(&events).await?;
+        let (mut open, ready): (Vec<Event>, Vec<Event>) =
+            events.into_iter().partition(|(_, _, fate)| must_wait(fate, &known));
+        if !ready.is_empty() {
+            self.keep(&account, ready, Vec::new()).await?;
+        }
+        if open.is_empty() {
+            return Ok(None);
+        }
         let mut items: Vec<InboundItem> = Vec::new();
-        let later = self.read_missing(&mut events, &mut items).await?;
-        self.keep(&account, events, items).await?;
+        let later = self.read_missing(&mut open, &mut known, &mut items).await?;
+        self.keep(&account, open, items).await?;
         Ok(later)
     }
 
-    fn hear(&self, account: &Account, event: Waiting) -> (Waiting, Value, Fate) {
+    /// Of the posts that these events are about, those that stand here, each with its address.
+    async fn known_posts(&self, events: &[Event]) -> Result<KnownPosts, JobError> {
+        let posts: BTreeSet<String> = events.iter().filter_map(|(_, _, fate)| named_post(fate)).collect();
+        let posts: Vec<String> = posts.into_iter().collect();
+        let mut conn = self.engine.app.db.acquire().await?;
+        let owner = (self.integration.team_id, self.integration.id);
+        Ok(webhook_events::known_posts(&mut conn, owner, &posts).await?)
+    }
+
+    fn hear(&self, account: &Account, event: Waiting) -> Event {
         let Ok(payload) = serde_json::from_str::<Value>(&event.payload) else {
             return (event, Value::Null, Fate::Over("unreadable".to_owned()));
         };
@@ -138,15 +161,10 @@ impl Round<'_> {
     /// Reads the posts that are not stored, and what events only named. What could not be read now is left as it is.
     async fn read_missing(
         &self,
-        events: &mut [(Waiting, Value, Fate)],
+        events: &mut [Event],
+        known: &mut KnownPosts,
         items: &mut Vec<InboundItem>,
     ) -> Result<Later, JobError> {
-        let posts: BTreeSet<String> = events.iter().filter_map(|(_, _, fate)| post_of(fate)).collect();
-        let posts: Vec<String> = posts.into_iter().collect();
-        let mut conn = self.engine.app.db.acquire().await?;
-        let owner = (self.integration.team_id, self.integration.id);
-        let known = webhook_events::known_posts(&mut conn, owner, &posts).await?;
-        drop(conn);
         let mut wanted: BTreeMap<(Option<String>, Option<String>, bool), Vec<usize>> = BTreeMap::new();
         for (place, (_, _, fate)) in events.iter().enumerate() {
             match fate {
@@ -155,7 +173,7 @@ impl Round<'_> {
                     wanted.entry(key).or_default().push(place);
                 }
                 fate => {
-                    if let Some(post) = post_of(fate).filter(|post| !known.contains(post)) {
+                    if let Some(post) = post_of(fate).filter(|post| !known.contains_key(post)) {
                         wanted.entry((Some(post), None, false)).or_default().push(place);
                     }
                 }
@@ -164,20 +182,31 @@ impl Round<'_> {
         if wanted.is_empty() {
             return Ok(None);
         }
+        if let Some(until) = self.integration.read_after.filter(|until| *until > self.moment.now) {
+            let after = Duration::try_from(until - self.moment.now).unwrap_or(SOON);
+            put_back(events, wanted.into_values().flatten());
+            return Ok(Some((after, NO_BUDGET.to_owned())));
+        }
         let mut session = match self.session(None).await {
             Ok(session) => session,
-            Err(error) => return Ok(self.no_token(events, wanted.into_values().flatten(), error)),
+            Err(error) => {
+                put_back(events, wanted.into_values().flatten());
+                return Ok(Some(put_off(error)));
+            }
         };
         let (mut later, mut stop, mut unanswered) = (None, false, 0);
         for (number, ((post_id, comment_id, mention), places)) in wanted.into_iter().enumerate() {
             let named = Named { post_id, comment_id, mention };
             let read = match number < READS && !stop && unanswered < UNANSWERED {
-                true => self.read(&mut session, &named).await,
-                false => Err(NotNow::Stop(Duration::from_secs(1), "more is to be read".to_owned())),
+                // Came with another one of its comments.
+                true if post_only(&named).is_some_and(|post| known.contains_key(post)) => Ok(Ok(Vec::new())),
+                true => self.read(&mut session, &named, known).await,
+                false => Err(NotNow::Stop(SOON, "more is to be read".to_owned())),
             };
             unanswered = if matches!(read, Err(NotNow::Skip(..))) { unanswered + 1 } else { 0 };
             match read {
                 Ok(Ok(read)) => {
+                    known.extend(read.iter().filter_map(post_in));
                     items.extend(read);
                     // A named comment came with what was read; a whole one stays as it is.
                     for place in places {
@@ -211,9 +240,14 @@ impl Round<'_> {
     }
 
     /// Ok(Err): it can never be read. Err: not now.
-    async fn read(&self, session: &mut Session, named: &Named) -> Result<Result<Vec<InboundItem>, String>, NotNow> {
+    async fn read(
+        &self,
+        session: &mut Session,
+        named: &Named,
+        known: &KnownPosts,
+    ) -> Result<Result<Vec<InboundItem>, String>, NotNow> {
         for refreshed in [false, true] {
-            match self.reader.read_named(session, named).await {
+            match self.reader.read_named(session, named, known).await {
                 Ok(items) => return Ok(Ok(items)),
                 Err(FetchError::AuthExpired) if !refreshed => {
                     *session = self.session(Some(&session.access_token)).await.map_err(|error| {
@@ -225,7 +259,8 @@ impl Round<'_> {
                     return Ok(Err(format!("could not be read: {reason}")));
                 }
                 Err(FetchError::RateLimited { retry_after }) => {
-                    return Err(NotNow::Stop(retry_after, "the request budget of the platform is used up".to_owned()));
+                    self.wait_for(retry_after).await?;
+                    return Err(NotNow::Stop(retry_after, NO_BUDGET.to_owned()));
                 }
                 Err(error) => return Err(NotNow::Skip(Duration::from_secs(60), error.to_string())),
             }
@@ -233,27 +268,19 @@ impl Round<'_> {
         Err(NotNow::Stop(Duration::from_secs(60), "the platform does not accept a fresh token".to_owned()))
     }
 
-    fn no_token(
-        &self,
-        events: &mut [(Waiting, Value, Fate)],
-        places: impl Iterator<Item = usize>,
-        error: TokenError,
-    ) -> Later {
-        for place in places {
-            if let Some(post_id) = post_of(&events[place].2) {
-                events[place].2 = Fate::Read(Named { post_id: Some(post_id), comment_id: None, mention: false });
-            }
-        }
-        Some(put_off(error))
+    /// An event that comes meanwhile brings this job back at once, and must not ask before its time.
+    async fn wait_for(&self, after: Duration) -> Result<(), NotNow> {
+        let until = self.moment.now + after;
+        let (team_id, id) = (self.integration.team_id, self.integration.id);
+        let stored = async {
+            let mut conn = self.engine.app.db.acquire().await?;
+            integrations::read_not_before(&mut conn, team_id, id, until).await
+        };
+        stored.await.map_err(|error| NotNow::Stop(after, format!("the database did not answer: {error}")))
     }
 
     /// Stores what came and marks its events, in one transaction.
-    async fn keep(
-        &self,
-        account: &Account,
-        events: Vec<(Waiting, Value, Fate)>,
-        mut items: Vec<InboundItem>,
-    ) -> Result<(), JobError> {
+    async fn keep(&self, account: &Account, events: Vec<Event>, mut items: Vec<InboundItem>) -> Result<(), JobError> {
         let mut done = Vec::new();
         let mut source = Source::of(self.integration);
         if let Some(first) = events.iter().map(|(event, ..)| event.received_at).min() {
@@ -298,6 +325,43 @@ impl Round<'_> {
         tx.commit().await?;
         tracing::debug!(?stored, events = done.len(), "processed");
         Ok(())
+    }
+}
+
+/// These are tried again: a comment that came whole waits for its post.
+fn put_back(events: &mut [Event], places: impl Iterator<Item = usize>) {
+    for place in places {
+        if let Some(post_id) = post_of(&events[place].2) {
+            events[place].2 = Fate::Read(Named { post_id: Some(post_id), comment_id: None, mention: false });
+        }
+    }
+}
+
+/// Whether something must be read before it can be stored.
+fn must_wait(fate: &Fate, known: &KnownPosts) -> bool {
+    match fate {
+        Fate::Read(_) => true,
+        Fate::Item(item) => !known.contains_key(item.post_id()),
+        Fate::Over(_) => false,
+    }
+}
+
+fn named_post(fate: &Fate) -> Option<String> {
+    match fate {
+        Fate::Read(named) if !named.mention => named.post_id.clone(),
+        fate => post_of(fate),
+    }
+}
+
+/// The post of a reading that is about nothing else.
+fn post_only(named: &Named) -> Option<&String> {
+    named.post_id.as_ref().filter(|_| named.comment_id.is_none() && !named.mention)
+}
+
+fn post_in(item: &InboundItem) -> Option<(String, Option<Url>)> {
+    match item {
+        InboundItem::Post(post) | InboundItem::Thread(post) => Some((post.id.clone(), post.permalink.clone())),
+        InboundItem::Comment(_) => None,
     }
 }
 

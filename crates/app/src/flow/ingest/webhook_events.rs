@@ -1,11 +1,12 @@
 //! SQL of webhook events. One statement per batch, whatever its size.
 
 use crate::clock::Moment;
-use rejoinder_platforms::Pushed;
+use rejoinder_platforms::{KnownPosts, Pushed};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use std::collections::HashSet;
 use time::{Duration, OffsetDateTime};
+use url::Url;
 use uuid::Uuid;
 
 /// How long an event waits for its account to be connected.
@@ -242,21 +243,22 @@ pub async fn gone(
     Ok(gone.into_iter().collect())
 }
 
-/// Of these posts, those that are stored.
+/// Of these posts, those that are stored, with their addresses.
 pub async fn known_posts(
     conn: &mut PgConnection,
     (team_id, integration_id): (Uuid, Uuid),
     ids: &[String],
-) -> Result<HashSet<String>, sqlx::Error> {
-    let known = sqlx::query_scalar!(
-        "select platform_post_id from posts where team_id = $1 and integration_id = $2 and platform_post_id = any($3)",
+) -> Result<KnownPosts, sqlx::Error> {
+    let known = sqlx::query!(
+        "select platform_post_id, permalink from posts where team_id = $1 and integration_id = $2 and platform_post_id = any($3)",
         team_id,
         integration_id,
         ids,
     )
     .fetch_all(conn)
     .await?;
-    Ok(known.into_iter().collect())
+    let address = |text: Option<String>| text.and_then(|text| Url::parse(&text).ok());
+    Ok(known.into_iter().map(|row| (row.platform_post_id, address(row.permalink))).collect())
 }
 
 /// What waits to be worked for these accounts is dropped: their owner wants it deleted.

@@ -67,6 +67,7 @@ pub(super) async fn run(send: &Send<'_>, suggestion: &Suggestion, attempt: Attem
         text: suggestion.state.text.clone().unwrap_or_default(),
         armed_at: since.unwrap_or(attempt.armed_at),
         skew: CLOCK_SKEW,
+        taken: suggestion::replies_of_others(&mut *app.db.acquire().await?, suggestion).await?,
     };
     let mut read = reader.find_own_reply(&session, &probe).await;
     if read == Err(FetchError::AuthExpired) {

@@ -200,6 +200,7 @@ impl Row {
                 last_poll_problem: None,
                 next_poll_at: self.next_poll_at,
                 token_lease_until: self.token_lease_until,
+                read_after: None,
                 policy_confirmed_at: None,
                 created_at: self.created_at,
                 app_id: self.app_id,

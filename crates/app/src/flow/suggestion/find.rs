@@ -29,6 +29,22 @@ pub async fn open_for_target(
     }
 }
 
+/// Replies under the same post that the account's other suggestions became, the last ones first.
+pub async fn replies_of_others(conn: &mut PgConnection, suggestion: &Suggestion) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select platform_reply_id as "id!" from suggestions
+           where team_id = $1 and integration_id = $2 and post_id = $3 and id <> $4
+             and posted_at is not null and platform_reply_id is not null
+           order by posted_at desc limit 500"#,
+        suggestion.team_id,
+        suggestion.integration_id,
+        suggestion.post_id,
+        suggestion.id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Suggestions that have been drafting since before `before`: id, team, generation.
 pub async fn drafting_since(
     conn: &mut PgConnection,

@@ -11,7 +11,7 @@ pub use change::Change;
 pub use db::{NewSuggestion, Suggestion, Target, forget_drafts, insert, load, lock, lock_all};
 pub use find::{
     Card, Filter, Listed, drafting_since, latest_of_item, list, open_for_target, open_for_thing, posted_everywhere,
-    posted_texts, replied_to,
+    posted_texts, replied_to, replies_of_others,
 };
 pub use machine::{Draft, Refusal, State};
 

@@ -68,6 +68,7 @@ pub async fn verify_x_webhook(State(app): State<App>, uri: Uri) -> ApiResult<Jso
         (status = 200, description = "Kept for good.", body = DeliveryAnswer),
         (status = 401, description = "The signature is missing or wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "This server takes no webhooks of X.", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not come within ten seconds.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 4 MiB.", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too much is under way; send it again.", body = Problem, content_type = "application/problem+json"),
     ))]

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use ring::hmac;
 use serde::Deserialize;
@@ -43,6 +43,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/{version}/{id}/subscribed_apps", get(subscriptions).post(subscribe))
         .route("/{version}/{id}", get(node).post(write::change).delete(write::delete))
         .route("/{version}/{id}/media", get(read::media))
+        .route("/{version}/{id}/mentions", post(write::mention))
         .route("/{version}/{id}/comments", get(read::comments).post(write::comment))
         .route("/{version}/{id}/replies", get(read::replies).post(write::comment))
         .layer(from_fn_with_state(shared.clone(), door));
@@ -321,6 +322,7 @@ async fn door(
         return GraphProblem::no_permission().into_response();
     }
     let caller = caller_of(granted.account, &token, request.headers(), now);
+    let caller = Caller { by_facebook: true, ..caller };
     request.extensions_mut().insert(ticked);
     admit(&shared, cut, caller, request, next).await
 }

@@ -5,6 +5,8 @@
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) limit: Option<usize>,
+    /// The thing that a field is asked about: `mentioned_comment.comment_id(5)`.
+    pub(super) about: Option<String>,
     pub(super) inner: Vec<Field>,
 }
 
@@ -24,12 +26,14 @@ fn list(rest: &mut &str, depth: usize) -> Option<Vec<Field>> {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ' ')).unwrap_or(rest.len());
         let name = rest[..end].trim().to_owned();
         *rest = &rest[end..];
-        let mut field = Field { name, limit: None, inner: Vec::new() };
+        let mut field = Field { name, limit: None, about: None, inner: Vec::new() };
         while let Some(after) = rest.strip_prefix('.') {
             let close = after.find(')')?;
             let (word, value) = after[..close].split_once('(')?;
             if word == "limit" {
                 field.limit = Some(value.parse().ok()?);
+            } else {
+                field.about = Some(value.to_owned());
             }
             *rest = &after[close + 1..];
         }

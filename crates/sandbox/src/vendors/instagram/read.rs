@@ -27,7 +27,7 @@ pub(super) async fn me(
     query: Params,
 ) -> Response {
     let world = shared.world();
-    caller.answer(asked(&query).and_then(|fields| shapes::user(&world, &caller.account, &fields)))
+    caller.answer(asked(&query).and_then(|fields| shapes::user(&world, &caller, &fields)))
 }
 
 pub(super) async fn node(
@@ -42,7 +42,7 @@ pub(super) async fn node(
 
 fn one(world: &World, caller: &Caller, id: &str, fields: &[Field]) -> Answered {
     if caller.is_me(world, id) {
-        return shapes::user(world, &caller.account, fields);
+        return shapes::user(world, caller, fields);
     }
     if let Some(media) = world.instagram.media(id).filter(|media| media.owner == caller.account) {
         return shapes::media(world, caller, media, fields);

@@ -30,8 +30,8 @@ fn with_id(id: &str) -> Map<String, Value> {
     Map::from_iter([("id".to_owned(), json!(id))])
 }
 
-pub(super) fn user(world: &World, username: &str, fields: &[Field]) -> Shape {
-    let store = &world.instagram;
+pub(super) fn user(world: &World, caller: &Caller, fields: &[Field]) -> Shape {
+    let (store, username) = (&world.instagram, caller.account.as_str());
     let account = store.account(username).ok_or_else(GraphProblem::gone)?;
     let mut node = with_id(&account.scoped_id);
     for field in fields {
@@ -45,12 +45,27 @@ pub(super) fn user(world: &World, username: &str, fields: &[Field]) -> Shape {
                 json!(store.media.iter().filter(|media| media.owner == username && !media.deleted).count())
             }
             "followers_count" => json!(512),
+            // Told to those whom they name, by Facebook Login.
+            "mentioned_comment" if caller.by_facebook => {
+                let told = field.about.as_deref().and_then(|id| store.comment(id));
+                let told = told.filter(|item| !item.deleted && names(&item.text, username));
+                comment(world, caller, told.ok_or_else(GraphProblem::gone)?, &field.inner)?
+            }
+            "mentioned_media" if caller.by_facebook => {
+                let told = field.about.as_deref().and_then(|id| store.media(id));
+                let told = told.filter(|item| names(&item.caption, username));
+                media(world, caller, told.ok_or_else(GraphProblem::gone)?, &field.inner)?
+            }
             "profile_picture_url" => json!("https://cdn.example/p.jpg"),
             _ => return Err(unknown(field, "IGUser")),
         };
         node.insert(field.name.clone(), value);
     }
     Ok(Value::Object(node))
+}
+
+pub(super) fn names(text: &str, username: &str) -> bool {
+    text.contains(&format!("@{username}"))
 }
 
 /// Comments that a reader sees under a medium (`parent` None) or a top-level comment.

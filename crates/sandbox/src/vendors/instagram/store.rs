@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub(crate) use super::shared::{Page, SharedPages};
 use crate::world::oauth::scatter;
 
 /// Tokens of the code flow, and those that they are exchanged for.
@@ -83,22 +84,6 @@ pub(crate) struct Token {
     /// Set on tokens of Facebook Login, which the host of Instagram Login does not take, nor the other way round.
     #[serde(default)]
     pub(crate) facebook: Option<SharedPages>,
-}
-
-/// What a person shared by Facebook Login. `Token::account` is empty where the token is the person's own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SharedPages {
-    pub(crate) client_id: String,
-    /// The person's token: the Pages that they ticked. A Page's: itself.
-    pub(crate) pages: Vec<String>,
-}
-
-/// A Facebook Page, and the professional account that is linked to it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Page {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) account: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

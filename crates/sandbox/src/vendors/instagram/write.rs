@@ -18,8 +18,8 @@ use super::store::{Landing, Refusal};
 use super::{Answered, Caller, GraphProblem, Knock, html_error, limited};
 use crate::Shared;
 use crate::connection::CutSwitch;
-use crate::world::Arrival;
 use crate::world::faults::{HoldPoint, Verdict, WriteFault};
+use crate::world::{Arrival, World};
 
 type Fields = HashMap<String, String>;
 
@@ -37,7 +37,13 @@ pub(super) fn fields(query: Fields, body: &Bytes) -> Fields {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    Comment { text: String },
+    Comment {
+        text: String,
+    },
+    /// On a post of others that names the account.
+    Mention {
+        text: String,
+    },
     Hide(bool),
     Delete,
 }
@@ -52,6 +58,24 @@ pub(super) async fn comment(
 ) -> Response {
     let text = fields(query, &body).remove("message").unwrap_or_default();
     detached(Write { shared, caller, target, kind: Kind::Comment { text } }, cut).await
+}
+
+/// An answer to whoever named the account: under their comment, else under their post.
+pub(super) async fn mention(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Knock,
+    ConnectInfo(cut): ConnectInfo<CutSwitch>,
+    Path((_, id)): Path<(String, String)>,
+    Query(query): Query<Fields>,
+    body: Bytes,
+) -> Response {
+    let mut fields = fields(query, &body);
+    let target = fields.remove("comment_id").or_else(|| fields.remove("media_id")).unwrap_or_default();
+    if !caller.is_me(&shared.world(), &id) {
+        return GraphProblem::gone().into_response();
+    }
+    let text = fields.remove("message").unwrap_or_default();
+    detached(Write { shared, caller, target, kind: Kind::Mention { text } }, cut).await
 }
 
 pub(super) async fn change(
@@ -197,11 +221,15 @@ impl Write {
         let mut world = self.shared.world();
         let now = world.now();
         let account = self.caller.account.clone();
+        if let Kind::Mention { text } = &self.kind {
+            return answer_mention(&mut world, &account, &self.target, text);
+        }
         let media = world.instagram.comment(&self.target).map_or(&self.target, |comment| &comment.media);
         if world.instagram.media(media).is_none_or(|media| media.owner != account) {
             return Err(GraphProblem::gone());
         }
         match &self.kind {
+            Kind::Mention { .. } => Err(GraphProblem::trouble()),
             Kind::Comment { text } => {
                 let made = world.instagram.try_comment(&account, &self.target, text, now).map_err(refusal)?;
                 if let WriteFault::HiddenFor { millis } | WriteFault::DroppedAndHidden { millis } = fault
@@ -227,6 +255,19 @@ impl Write {
             }
         }
     }
+}
+
+fn answer_mention(world: &mut World, account: &str, target: &str, text: &str) -> Answered {
+    let now = world.now();
+    let store = &world.instagram;
+    let said = store.comment(target).filter(|comment| !comment.deleted).map(|comment| &comment.text);
+    let said = said.or_else(|| store.media(target).map(|media| &media.caption));
+    if !said.is_some_and(|said| super::shapes::names(said, account)) {
+        return Err(GraphProblem::gone());
+    }
+    let made = world.instagram.try_comment(account, target, text, now).map_err(refusal)?;
+    world.note("POST", "/facebook/mentions", Some(account), "comment", Some(&made));
+    Ok(json!({"id": made}))
 }
 
 /// "100/33", "368", or a code of tomorrow.
